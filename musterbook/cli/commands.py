@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from musterbook import __version__
-from musterbook.cli import agencies, audit, export, imports, installation, keys, serving, users
+from musterbook.cli import agencies, audit, export, imports, installation, keys, rekeys, serving, users
 from musterbook.cli.output import ignore_closed_pipe
 from musterbook.cli.session import handle_signals
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(agencies.app, name="agency")
 app.command("import")(imports.import_file)
+app.command("rekey")(rekeys.rekey)
 app.add_typer(imports.app, name="imports")
 app.command("apply")(imports.apply)
 app.command("undo")(imports.undo)

@@ -30,7 +30,7 @@ GROUPS_LISTED = 10
 LISTED = 50
 """The maximum number of entries in a list. A line below the list says how to get the others."""
 
-_MODES = {"update": "update", "sync": "synchronize"}
+_MODES = {"update": "update", "sync": "synchronize", "rekey": "change external ids"}
 _STYLES = {
     "applied": "bold green",
     "previewed": "bold cyan",

@@ -142,11 +142,11 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         output_options.check(file)
         import_options = file_import.Options(
             mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
-            mapping=_parse_mapping(mapping or []), values=file_values.parse_values(value or []),
+            mapping=parse_mapping(mapping or []), values=file_values.parse_values(value or []),
             defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
             source=marks.clean_source(source),
         )  # fmt: skip
-        agency_record, upload = agencies.find_agency(agency), _read_upload(file)
+        agency_record, upload = agencies.find_agency(agency), read_upload(file)
 
         def work(at: datetime, progress: "Progress") -> "ImportResult":
             context = AuditContext(at, act_as, "cli")
@@ -154,10 +154,11 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
                 agency_record, upload, import_options, context=context, key=idempotency_key or None, progress=progress
             )
 
-        _run_import(work, output_options)
+        run_import(work, output_options)
 
 
-def _parse_mapping(pairs: list[str]) -> dict[str, str]:
+def parse_mapping(pairs: list[str]) -> dict[str, str]:
+    """Return the mapping that --map gives: heading → column. Raise WrongCall."""
     parts = [pair.rpartition("=") for pair in pairs]
     for heading, separator, column in parts:
         if not separator or not heading:
@@ -165,7 +166,8 @@ def _parse_mapping(pairs: list[str]) -> dict[str, str]:
     return {heading: column.strip().upper() for heading, _, column in parts}
 
 
-def _read_upload(file: str) -> "Upload":
+def read_upload(file: str) -> "Upload":
+    """Return the file that a command names, or standard input for -. Raise WrongCall."""
     from django.conf import settings
 
     from musterbook.directory.imports.file_import import Upload
@@ -231,7 +233,7 @@ def apply(  # noqa: PLR0913, PLR0917  (as above)
                 context=context, confirmed=confirm_deactivations, mails=mails, progress=progress,
             )  # fmt: skip
 
-        _run_import(work, output_options)
+        run_import(work, output_options)
 
 
 def undo(
@@ -261,7 +263,7 @@ def undo(
                 record, context=context, preview=preview, mails=False if no_mail else None, progress=progress
             )
 
-        _run_import(work, OutputOptions(output, rows))
+        run_import(work, OutputOptions(output, rows))
 
 
 @app.callback()
@@ -314,7 +316,7 @@ def show(
         _print_result(history.find_import(number), None, OutputOptions(output, rows))
 
 
-def _run_import(work: "Callable[[datetime, Progress], ImportResult]", output_options: OutputOptions) -> None:
+def run_import(work: "Callable[[datetime, Progress], ImportResult]", output_options: OutputOptions) -> None:
     """Run it, print the result, and end with its status."""
     from musterbook.cli.progress import show_progress
     from musterbook.directory.imports import history

@@ -41,3 +41,30 @@ Errors: TypeAlias = Annotated[
 To: TypeAlias = Annotated[
     Path | None, typer.Option("--to", metavar="PATH", help="Write to this file. By default, standard output.")
 ]
+File: TypeAlias = Annotated[
+    str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods). Use - for standard input.")
+]
+Preview: TypeAlias = Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")]
+Strict: TypeAlias = Annotated[bool, typer.Option("--strict", help="Write nothing if a row has a problem.")]
+Map: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="Heading=COLUMN", help="Read this heading as this column. Can be repeated."),
+]
+Encoding: TypeAlias = Annotated[
+    str | None, typer.Option("--encoding", help="The encoding, such as windows-1252. By default, it is detected.")
+]
+Delimiter: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--delimiter", help="comma, semicolon, tab or pipe. By default, it is detected from the header row."),
+]
+Sheet: TypeAlias = Annotated[
+    str | None, typer.Option("--sheet", help="The sheet to import, if more than one sheet has the required headings.")
+]
+Key: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key",
+        metavar="KEY",
+        help="Import the file only once, even if the command runs again with this key.",
+    ),
+]

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
 
-MODES = ("update", "sync")
+MODES = ("update", "sync", "rekey")
 STATES = ("waiting", "running", "applied", "previewed", "held", "refused", "failed")
 KEEPING_KEY = ("waiting", "running", "applied")
 """The states of an import that uses up its idempotency key (D6)."""
@@ -37,11 +37,16 @@ class Packed(_Text):
 
 
 class ImportKind(models.TextChoices):
-    """The kinds of imports: of a file, of a bulk change of chosen users, and of the undo of another import."""
+    """The kinds of imports: of a file of users or of new external ids, of a bulk change, and of the undo of another."""
 
     FILE = "file"
+    REKEY = "rekey"
     BULK = "bulk"
     UNDO = "undo"
+
+
+FROM_FILE = (ImportKind.FILE, ImportKind.REKEY)
+"""The kinds of imports that have a file."""
 
 
 class Agency(models.Model):
@@ -244,6 +249,18 @@ class ReleasedName(models.Model):
         indexes = [models.Index(fields=["agency", "key"], name="released_name")]
 
 
+class FormerId(models.Model):
+    """An external id that a user had, and until when: the trail, and what is kept of imports, name users by old ids."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    external_id = models.CharField(max_length=255)
+    user = models.ForeignKey(User, CASCADE, related_name="+")
+    until = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["agency", "external_id"], name="former_id")]
+
+
 class Monitor(models.Model):
     """A user who monitors a group: they see what it does, whether or not they are a member."""
 
@@ -273,7 +290,7 @@ class Import(models.Model):
 
     number = models.CharField(max_length=26, unique=True)
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
-    kind = models.CharField(max_length=4, default=ImportKind.FILE)
+    kind = models.CharField(max_length=5, default=ImportKind.FILE)
     """One of ImportKind."""
     mode = models.CharField(max_length=8)
     state = models.CharField(max_length=10)
@@ -281,7 +298,7 @@ class Import(models.Model):
     message = models.TextField(default="")
     """The message shown for a failed import."""
     actor = models.CharField(max_length=255)
-    """The operator's external id; "" for the system."""
+    """The operator's external id, also after it has changed (`apply.external_ids`); "" for the system."""
     through = models.CharField(max_length=10)
     options = models.JSONField(default=dict)
     started_at = models.DateTimeField()

@@ -33,7 +33,7 @@ class Column:
 EXTERNAL_ID = Column(
     "EXTERNAL_ID",
     True,
-    "The id that your organization assigns to the user. It identifies the user of a row. An import never changes it.",
+    "The id that your organization assigns to the user. It identifies the user of a row. A file of users never changes it.",
     unique=True,
 )
 EMAIL = Column(

@@ -28,17 +28,18 @@ class _Judgement:
     notes: pl.DataFrame
 
 
-def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
+def make_plan(table: Table, snapshot: Snapshot, policy: Policy, found: pl.DataFrame | None = None) -> Plan:
     """Return the plan of a table of new external ids.
 
-    The snapshot has all users whose external id occurs in the table, in either column. Uniqueness is checked on the
-    final state, so swaps and chains succeed in any order of the rows.
+    `found`: problems of its rows that are known already. The snapshot has all users whose external id occurs in the
+    table, in either column. Uniqueness is checked on the final state, so swaps and chains succeed in any order.
     """
     if table.problems:
         return Plan(policy.mode, table, refusals=table.problems)
     try:
         checked = check.check(table, snapshot.vocabulary)
-        judgement = _judge_rows(_match_users(checked.rows, snapshot), checked.problems, snapshot, policy)
+        faults = checked.problems if found is None else pl.concat([checked.problems, found])
+        judgement = _judge_rows(_match_users(checked.rows, snapshot), faults, snapshot, policy)
         check.refuse_too_many(judgement.problems, table.file)
     except check.TooManyProblems as error:
         return Plan(policy.mode, table, refusals=(error.problem,))

@@ -6,7 +6,7 @@ It depends on who asks for a value, who has it, and who gives it up.
 import polars as pl
 
 from musterbook.core.domain import problems
-from musterbook.core.domain.columns import EMAIL, EXTERNAL_ID, KEYED, USERNAME, Column
+from musterbook.core.domain.columns import EMAIL, EXTERNAL_ID, KEYED, NEW_EXTERNAL_ID, USERNAME, Column
 from musterbook.core.values import keys
 from musterbook.core.values.looks import explain_pairs
 from musterbook.core.values.text import is_ascii
@@ -270,11 +270,15 @@ def _join_sentences(*sentences: pl.Expr) -> pl.Expr:
     return pl.concat_str(*sentences, separator=" ").str.replace_all(" +", " ").str.strip_chars()
 
 
+_HELD = {column.heading: f"has_{column.heading}" for column in (EXTERNAL_ID, *KEYED)} | {
+    NEW_EXTERNAL_ID.heading: f"has_{EXTERNAL_ID.heading}"
+}
+"""Heading → the column with what the holder of a value has."""
+
+
 def _explain_looks(pairs: pl.DataFrame) -> pl.Series:
     """Return what makes a value differ from the holder's, or the two external ids, if they look alike (C13)."""
-    held = pairs.select(
-        pl.coalesce(pl.when(held_as=column.heading).then(f"has_{column.heading}") for column in (EXTERNAL_ID, *KEYED))
-    ).to_series()
+    held = pairs.select(pl.coalesce(pl.when(held_as=heading).then(name) for heading, name in _HELD.items())).to_series()
     about_ids = explain_pairs(pairs["asked_id"], pairs["has_id"])
     about_values = explain_pairs(pairs["value"], held)
     both = pl.DataFrame({"column": pairs["column"], "values": about_values, "ids": about_ids})

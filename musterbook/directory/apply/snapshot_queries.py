@@ -11,6 +11,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
 from musterbook.core.values import keys, text
 from musterbook.directory import models
+from musterbook.directory.audit import former_ids
 from musterbook.directory.permissions import ALL
 from musterbook.directory.storage import frames
 
@@ -35,6 +36,7 @@ def read_vocabulary(agency: models.Agency) -> Vocabulary:
         tuple(Group(g.pk, g.external_id, g.active) for g in groups),
         agency.default_country,
         any(provider["match"] == "email" for provider in agency.sign_on),
+        any(provider["match"] == "external_id" for provider in agency.sign_on),
     )
 
 
@@ -111,6 +113,29 @@ def read_all_users(agency: models.Agency) -> pl.DataFrame:
     return frames.read_frame(
         f"SELECT {select_columns()} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA
     )
+
+
+def read_rekey_snapshot(agency: models.Agency, table: Table, *, whole: bool = True) -> Snapshot:
+    """Return what the plan of new external ids must know of the agency (M14).
+
+    With `whole`, these are all users, and the ids that they had before. Otherwise, they are the users who have one of
+    the ids of the table, and those whose id looks like one of them.
+    """
+    words = read_vocabulary(agency)
+    if whole:
+        return Snapshot(read_all_users(agency), words, former=former_ids.read_latest(agency))
+    ids = [text.clean(table.cells[name], guarded=table.guarded) for name in ("external_id", "new_external_id")]
+    id_keys = keys.make_id_keys(ids[1])
+    by_id, names = frames.match_any("external_id", pl.concat([*ids, id_keys]).unique().to_list())
+    by_key, looks = frames.match_any(_ID_KEY, id_keys.unique().to_list())
+    users = frames.table(models.User)
+    # Each condition has an index of its own.
+    sql = (
+        f"SELECT {select_columns()} FROM {users} WHERE id IN (SELECT id FROM {users} WHERE agency_id = %s AND {by_id}"
+        f" UNION SELECT id FROM {users} WHERE agency_id = %s AND {by_key} AND {_ID_KEY} > '') ORDER BY id"
+    )
+    named = frames.read_frame(sql, [agency.pk, names, agency.pk, looks], SCHEMA)
+    return Snapshot(named, words)
 
 
 def _is_far_larger(agency: models.Agency, number: int) -> bool:

@@ -8,11 +8,12 @@ from typing import Protocol
 import polars as pl
 
 from musterbook.core.domain import columns
+from musterbook.core.domain.policy import Mode
 from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
 from musterbook.core.values import emails, keys
 from musterbook.directory import models
-from musterbook.directory.apply import import_marks, search_index, stored_keys
+from musterbook.directory.apply import external_ids, import_marks, search_index, stored_keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -48,6 +49,9 @@ def apply_plan(
     The caller holds the agency's lock and has made the plan under it. `of` is the import's id, or None for a change
     made by hand.
     """
+    if plan.mode is Mode.REKEY:
+        external_ids.write_rekeys(plan.with_changes(plan.rekeyed), agency, context, of=of, written=written)
+        return
     added, order = _assign_ids(plan.added)
     supervisors = added.select(supervisor_row="row", boss="id")
     added = _link_supervisors(added, supervisors)

@@ -1,11 +1,12 @@
 """Browsing of the audit trail: the matching events, page by page, each with the names of its users (rule A6)."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from musterbook.directory import models
+from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.filters import EventFilters, Values, bind_time, build_conditions, fetch_rows
 from musterbook.directory.storage import frames
 
@@ -158,20 +159,13 @@ def _read_passages(
 def read_events(agency: models.Agency, ids: Sequence[int]) -> Iterator[ListedEvent]:
     """Yield the agency's events with these ids, in the order of the ids."""
     events = models.Event.objects.filter(agency=agency).select_related("subject", "of").in_bulk(list(ids))
-    names = _read_names(agency, {event.actor for event in events.values()} - {""})
+    names = former_ids.read_names(agency, ((event.actor, event.at) for event in events.values() if event.actor))
     for number in ids:
         event = events[number]
         subject = event.subject
         yield ListedEvent(
-            event.pk, event.at, event.kind, event.actor, names.get(event.actor, ""),
+            event.pk, event.at, event.kind, event.actor, names.get((event.actor, event.at), ""),
             event.subject_id, event.subject_external_id, f"{subject.first_name} {subject.last_name}" if subject else "",
             event.through, event.address, event.agent, event.of.number if event.of else "", event.row, event.outcome,
             {name: (before, after) for name, (before, after) in json.loads(event.changes).items()},
         )  # fmt: skip
-
-
-def _read_names(agency: models.Agency, external_ids: Iterable[str]) -> dict[str, str]:
-    users = models.User.objects.filter(agency=agency, external_id__in=external_ids)
-    return {
-        user: f"{first} {last}" for user, first, last in users.values_list("external_id", "first_name", "last_name")
-    }

@@ -79,7 +79,7 @@ def _check_imports(agency: models.Agency) -> str:
     return f"the trail has events of {len(event_counts):,} imports that are not there" if event_counts else ""
 
 
-_FIELDS = ("EMAIL", "STATUS", "USERNAME", "ROLE")
+_FIELDS = ("EXTERNAL_ID", "EMAIL", "STATUS", "USERNAME", "ROLE")
 """The fields that decide which users may sign in, and with which role."""
 
 
@@ -87,7 +87,8 @@ def _check_values(agency: models.Agency) -> str:
     """Compare the current values of users with those in their last events."""
     last = _read_last_values(agency)
     have = frames.read_frame(
-        f"SELECT u.id, u.external_id, u.email, CASE WHEN u.active THEN 'Active' ELSE 'Inactive' END, u.username, r.name"
+        "SELECT u.id, u.external_id, u.external_id, u.email, CASE WHEN u.active THEN 'Active' ELSE 'Inactive' END,"
+        " u.username, r.name"
         f" FROM {_USERS} u JOIN {frames.table(models.Role)} r ON r.id = u.role_id WHERE u.agency_id = %s",
         [agency.pk],
         {"subject_id": pl.Int64, "external_id": pl.String, **dict.fromkeys(_FIELDS, pl.String)},
@@ -148,7 +149,10 @@ def _select_latest(events: pl.DataFrame) -> pl.DataFrame:
     return events.group_by("subject_id").agg(pl.col(name).drop_nulls().last() for name in _FIELDS)
 
 
-_KINDS = ", ".join(f"'{kind}'" for kind in (EventKind.USER_ADDED, EventKind.USER_UPDATED, EventKind.USER_DEACTIVATED))
+_KINDS = ", ".join(
+    f"'{kind}'"
+    for kind in (EventKind.USER_ADDED, EventKind.USER_UPDATED, EventKind.USER_REKEYED, EventKind.USER_DEACTIVATED)
+)
 
 
 def _read_changes(agency: models.Agency) -> Iterator[pl.DataFrame]:

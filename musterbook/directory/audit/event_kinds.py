@@ -41,6 +41,12 @@ class EventKind(StrEnum):
         "Deactivated by a synchronize import",
         "Deactivated {user}: the file does not mention them",
     )
+    USER_REKEYED = (
+        "user.rekeyed",
+        Category.USERS,
+        "External id changed",
+        "The external id of {user} was changed",
+    )
     USERS_EXPORTED = "users.exported", Category.USERS, "Users exported", "Users were exported"
     USER_SIGNED_IN = "user.signed-in", Category.SIGNING_IN, "Sign-in", "{user} signed in"
     USER_SIGNED_IN_AGAIN = (

@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 from django.conf import settings
 
-from musterbook.core.domain.columns import REQUIRED, SUPERVISOR_EMAIL
+from musterbook.core.domain.columns import REKEYS, REQUIRED, SUPERVISOR_EMAIL, USERS, Layout
 from musterbook.core.domain.file_values import Defaults, FileValues, Meanings
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import plan as planning
+from musterbook.core.planning import rekeys
 from musterbook.core.reading import intake
 from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.corrections import Corrections
@@ -81,6 +82,11 @@ class Options:
     defaults: Defaults = field(default_factory=dict)
     source: str = ""
     """The source that the file comes from (S9), as `clean_source` returns it; "" for none."""
+
+    @property
+    def layout(self) -> Layout:
+        """Return the columns that the file has."""
+        return REKEYS if self.mode is Mode.REKEY else USERS
 
     def as_json(self) -> dict[str, object]:
         """Return the options as they are stored with the import."""
@@ -154,7 +160,7 @@ def run_import(
     """
     authorize_import(agency, context.actor, options.mode)
     record = records.make_record(
-        agency, ImportKind.FILE, options.as_json(), context, state="running", key=key, **describe_file(upload)
+        agency, get_kind(options.mode), options.as_json(), context, state="running", key=key, **describe_file(upload)
     )
     while True:
         earlier = _find_ended(record)
@@ -169,6 +175,11 @@ def run_import(
             # is queued, or it has failed and released the key.
             progress("waiting for the same import, sent before")
             time.sleep(_PAUSE)
+
+
+def get_kind(mode: Mode) -> ImportKind:
+    """Return the kind of an import of a file in this mode."""
+    return ImportKind.REKEY if mode is Mode.REKEY else ImportKind.FILE
 
 
 def describe_file(upload: Upload | FileOnDisk) -> dict[str, Any]:
@@ -237,6 +248,8 @@ def make_attempt(
             grace_days=agency.grace_days,
             today=context.at.date(),
         )
+        if options.mode is Mode.REKEY:
+            return rekeys.make_plan(table, snapshot_queries.read_rekey_snapshot(agency, table), policy)
         supervisor = {**agency.defaults, **options.defaults}.get(SUPERVISOR_EMAIL.heading, "")
         snapshot = snapshot_queries.read_snapshot(agency, table, options.mode, users, supervisor=supervisor)
         marks = import_marks.read_marks(agency, snapshot.users, options.source)
@@ -284,7 +297,7 @@ def _read_all_users(agency: models.Agency, upload: Upload, mode: Mode) -> pl.Dat
     lines = upload.content.count(b"\n")
     return (
         snapshot_queries.read_all_users(agency)
-        if _is_long(upload) and snapshot_queries.needs_all_users(agency, lines, mode)
+        if _is_long(upload) and mode is not Mode.REKEY and snapshot_queries.needs_all_users(agency, lines, mode)
         else None
     )
 
@@ -322,10 +335,16 @@ def make_read_options(
         delimiter=options.delimiter,
         sheet=options.sheet,
         mapping=options.mapping,
-        remembered=remembered,
+        remembered=_fit_mapping(remembered, options.layout),
         limits=limits,
         defaults=defaults,
+        layout=options.layout.name,
     )
+
+
+def _fit_mapping(remembered: Mapping[str, str], layout: Layout) -> dict[str, str]:
+    """Return what a remembered mapping says of the columns that this kind of file has."""
+    return {heading: column for heading, column in remembered.items() if not column or column in layout.by_heading}
 
 
 def _describe_table(table: Table) -> dict[str, object]:

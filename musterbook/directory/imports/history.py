@@ -19,6 +19,7 @@ from musterbook.core.reporting.report import OUTCOMES_LISTED, Report, ReportRow,
 from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, sandbox
 from musterbook.directory.imports.file_import import Options
@@ -323,9 +324,7 @@ def map_names(record: models.Import, most: int) -> dict[str, str]:
     """
     deactivated = record.leavers.get("deactivated", [])[:most]
     protected = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
-    users = models.User.objects.filter(agency=record.agency, external_id__in=[*deactivated, *protected])
-    rows = users.values_list("external_id", "first_name", "last_name")
-    return {external_id: f"{first} {last}" for external_id, first, last in rows}
+    return former_ids.read_current_names(record.agency, [*deactivated, *protected], record.started_at)
 
 
 def report_failure(error: ImportFailed) -> Report:

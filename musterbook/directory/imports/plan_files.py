@@ -99,7 +99,7 @@ def _make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
         "added": plan.added.select("row", "external_id", *now) if plan.added.width else _make_empty(),
         "updated": plan.updated.select("row", "external_id", *now, *was)
         if plan.updated.width
-        else _select_rows(plan, "updated"),
+        else _select_changed(plan),
         "unchanged": _select_rows(plan, "unchanged"),
         "errored": _select_rows(plan, "errored").join(cells, on="row", how="left", maintain_order="left"),
         "deactivated": plan.leavers.deactivated.select("external_id", "email"),
@@ -110,6 +110,14 @@ def _make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
             [plan.problems.with_columns(note=pl.lit(False)), plan.notes.with_columns(note=pl.lit(True))]
         ).sort("row", maintain_order=True),
     }
+
+
+def _select_changed(plan: Plan) -> pl.DataFrame:
+    """Return the rows that change something besides the thirteen columns: an external id, or that a mail is sent."""
+    if plan.rekeyed.is_empty():
+        return _select_rows(plan, "updated")
+    names = ("row", "external_id", "email", "first_name", "last_name", "badge_number", "username", "changes")
+    return plan.with_changes(plan.rekeyed).select(names)
 
 
 def _select_rows(plan: Plan, outcome: str) -> pl.DataFrame:

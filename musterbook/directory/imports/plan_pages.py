@@ -11,13 +11,15 @@ import polars as pl
 from django.db.models import QuerySet
 
 from musterbook.core.domain import problems
-from musterbook.core.domain.columns import BY_HEADING, COLUMNS
+from musterbook.core.domain.columns import ALL
 from musterbook.core.domain.labels import EMAIL_TITLES, describe_protection
+from musterbook.core.domain.policy import Mode
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import ReportRow
 from musterbook.directory import models
+from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import plan_files
 
@@ -129,6 +131,7 @@ _KINDS = {
     "updated": EventKind.USER_UPDATED,
     "deactivated": EventKind.USER_DEACTIVATED,
 }
+"""The kind of event by outcome. Of an import that changes external ids, `updated` rows have another kind."""
 
 
 def _read_trail_rows(
@@ -140,7 +143,8 @@ def _read_trail_rows(
     """
     rows: QuerySet[models.Event] | QuerySet[models.ImportProblem] | QuerySet[models.Mail]
     if filter_name in _KINDS:
-        events = models.Event.objects.filter(of=record, kind=_KINDS[filter_name], subject_external_id__icontains=text)
+        kind = EventKind.USER_REKEYED if record.mode == Mode.REKEY else _KINDS[filter_name]
+        events = models.Event.objects.filter(of=record, kind=kind, subject_external_id__icontains=text)
         rows = events.order_by("row", "subject_external_id")
         names = {"row": "row", "external_id": "subject_external_id", "changes": "changes"}
     elif filter_name in {"errored", "noted"}:
@@ -221,11 +225,7 @@ def _read_problems(record: models.Import, rows: Sequence[int]) -> list[tuple[boo
 def _map_names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
     """Return a map from external id to the name in the row, or else the name of the user."""
     ids = [str(row["external_id"]) for row in rows]
-    users = models.User.objects.filter(agency=record.agency_id, external_id__in=ids)
-    names = {
-        external_id: f"{first} {last}"
-        for external_id, first, last in users.values_list("external_id", "first_name", "last_name")
-    }
+    names = former_ids.read_current_names(record.agency, ids, record.started_at)
     row_names = {
         str(row["external_id"]): f"{row['first_name']} {row['last_name']}" for row in rows if "first_name" in row
     }
@@ -261,11 +261,9 @@ def _list_changes(filter_name: str, row: Mapping[str, str | int]) -> list[CellCh
 
 def _make_cells(row: Mapping[str, str | int], row_problems: Sequence[Problem]) -> list[Cell]:
     """Return the cells of a row as they are in the file, with the problems of each."""
-    names = {column.heading: column.field for column in COLUMNS} | {"EXTERNAL_ID": "cell_external_id"}
+    names = {column.heading: column.field for column in ALL} | {"EXTERNAL_ID": "cell_external_id"}
     present = {heading: str(row[name] or "") for heading, name in names.items() if name in row}
     return [
-        Cell(
-            heading, cell, [problem for problem in row_problems if problem.column == heading and heading in BY_HEADING]
-        )
+        Cell(heading, cell, [problem for problem in row_problems if problem.column == heading])
         for heading, cell in present.items()
     ]

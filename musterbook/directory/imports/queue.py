@@ -45,7 +45,9 @@ def submit(
     """
     file_import.authorize_import(agency, context.actor, options.mode)
     file = file_import.describe_file(upload)
-    record = records.make_record(agency, ImportKind.FILE, options.as_json(), context, key=key, **file)
+    record = records.make_record(
+        agency, file_import.get_kind(options.mode), options.as_json(), context, key=key, **file
+    )
 
     def keep() -> None:
         quotas.check_quotas(agency, context, upload.size)
@@ -61,7 +63,12 @@ def submit_again(
     file_import.authorize_import(record.agency, context.actor, options.mode)
     import_files.find_path(record.number)
     new_record = records.make_record(
-        record.agency, ImportKind.FILE, options.as_json(), context, key=key, **_copy_file_fields(record)
+        record.agency,
+        file_import.get_kind(options.mode),
+        options.as_json(),
+        context,
+        key=key,
+        **_copy_file_fields(record),
     )
 
     def keep() -> None:
@@ -99,7 +106,7 @@ def submit_undo(
 ) -> models.Import:
     """Submit the undo of an applied import, or a preview of it. Raise the errors of `undo.authorize_undo`, and KeyTaken."""
     undo.authorize_undo(record, context.actor)
-    options = Options(preview=preview).as_json()
+    options = undo.make_options(record, preview=preview).as_json()
     new_record = records.make_record(record.agency, ImportKind.UNDO, options, context, key=key, undoes=record)
     return _enqueue(new_record, lambda: None)
 

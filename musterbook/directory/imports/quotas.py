@@ -32,7 +32,7 @@ def check_quotas(agency: models.Agency, context: AuditContext, size: int) -> Non
     """
     since = context.at - timedelta(days=settings.MUSTER_KEEP_FILES_DAYS)
     mine = Q(actor=context.actor) & ~Q(actor="")
-    usage = models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE, started_at__gt=since).aggregate(
+    usage = models.Import.objects.filter(agency=agency, kind__in=models.FROM_FILE, started_at__gt=since).aggregate(
         files=Count("pk"),
         bytes=Sum("file_size"),
         my_files=Count("pk", filter=mine),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from musterbook.core.checking import meanings
+from musterbook.core.domain.policy import Mode
 from musterbook.core.domain.problems import INFECTED, SUSPECT
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reading import headings
@@ -193,7 +194,7 @@ def _make_plan(attempt: Attempt) -> Plan:
 def _apply(attempt: Attempt, plan: Plan) -> None:
     record = attempt.record
     agency, options = record.agency, record.options
-    total = plan.added.height + plan.updated.height + plan.leavers.deactivated.height
+    total = plan.added.height + plan.updated.height + plan.rekeyed.height + plan.leavers.deactivated.height
 
     def written(done: int) -> None:
         attempt.report_stage("writing", done, total)
@@ -202,10 +203,12 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
         attempt.apply_override(plan)
     else:
         writer.apply_plan(plan, agency, attempt.context, of=record.pk, written=written)
+    # A file of new external ids is rare, and has other headings: it leaves the mapping of the usual files alone.
+    remembers = plan.mode is not Mode.REKEY
     remembered: dict[str, object] = {}
-    if options["mapping"]:
+    if options["mapping"] and remembers:
         remembered["mapping"] = headings.merge_mappings(agency.mapping, options["mapping"])
-    if options.get("values"):
+    if options.get("values") and remembers:
         remembered["values"] = meanings.merge_meanings(agency.values, options["values"])
     if remembered:
         models.Agency.objects.filter(pk=agency.pk).update(**remembered)

@@ -6,16 +6,17 @@ import polars as pl
 
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.policy import Mode, Operator, Policy
-from musterbook.core.domain.snapshot import SCHEMA
+from musterbook.core.domain.snapshot import FORMER, SCHEMA
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import changes
+from musterbook.core.planning import changes, rekeys
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning.marks import CHANGED
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
+from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import bulk, file_import, plan_files, records
@@ -49,9 +50,15 @@ def run_undo(
     their data. `mails` False sends no emails. Raise the errors of `authorize_undo` and of `file_import.run_import`.
     """
     authorize_undo(record, context.actor)
-    options = Options(preview=preview, mails=mails).as_json()
+    options = make_options(record, preview=preview, mails=mails).as_json()
     undoing = records.make_record(record.agency, ImportKind.UNDO, options, context, state="running", undoes=record)
     return run_attempt(make_attempt(undoing, context, None, progress))
+
+
+def make_options(record: models.Import, *, preview: bool, mails: bool | None = None) -> Options:
+    """Return the options of an undo of the import. New external ids are undone in their own mode."""
+    mode = Mode.REKEY if _get_mode(record) is Mode.REKEY else Mode.UPDATE
+    return Options(mode=mode, preview=preview, mails=mails)
 
 
 def authorize_undo(record: models.Import, by: str) -> Operator | None:
@@ -96,7 +103,8 @@ def make_attempt(undoing: models.Import, context: AuditContext, expected: str | 
     def plan(agency: models.Agency) -> Plan:
         operator = authorize_undo(record, context.actor)
         limit = snapshot_queries.read_limit(agency)
-        return _make_plan(record, agency, Policy(Mode(undoing.mode), operator=operator, limit=limit))
+        make = _make_rekey_plan if undoing.mode == Mode.REKEY else _make_plan
+        return make(record, agency, Policy(Mode(undoing.mode), operator=operator, limit=limit))
 
     return Attempt(undoing, context, plan, expected=expected, progress=progress)
 
@@ -130,6 +138,28 @@ def _find_marks(record: models.Import) -> pl.DataFrame:
         return pl.DataFrame(schema=CHANGED)
 
 
+def _make_rekey_plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
+    """Return the plan that gives users their former external ids back. An id that was changed since is a problem."""
+    events, users = frames.table(models.Event), frames.table(models.User)
+    rows = frames.read_frame(
+        f"SELECT u.external_id, e.changes FROM {events} e JOIN {users} u ON u.id = e.subject_id WHERE e.of_id = %s"
+        f" ORDER BY e.id",
+        [record.pk],
+        {"external_id": pl.String, "changes": pl.String},
+    )
+    heading = columns.EXTERNAL_ID.heading
+    pairs = rows["changes"].str.json_decode(pl.Struct({heading: pl.List(pl.String)})).struct.field(heading)
+    now = pl.col("external_id")
+    changed = rows.with_columns(was=pairs.list.get(0), became=pairs.list.get(1)).with_row_index("row", offset=2)
+    back = changed.with_columns(new_external_id=pl.when(now == pl.col("became")).then("was").otherwise(now))
+    stays = changed.filter(now != pl.col("became"), now != pl.col("was"))
+    later = problems.flag_rows(stays, "changed-since", column=heading, value=now)
+    table = Table.of_values(back.select("row", "external_id", "new_external_id").cast({"row": pl.UInt32}))
+    # What was done before is taken back here, so it does not count as done.
+    snapshot = replace(snapshot_queries.read_rekey_snapshot(agency, table), former=pl.DataFrame(schema=FORMER))
+    return rekeys.make_plan(table, snapshot, policy, later)
+
+
 def _read_changed(record: models.Import, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return the users that the import changed.
 
@@ -150,12 +180,19 @@ def _read_changed(record: models.Import, vocabulary: Vocabulary) -> pl.DataFrame
             **SCHEMA,
         },
     )
-    pairs = rows["changes"].str.json_decode(_PAIRS).struct.unnest()
+    pairs = _follow_ids(rows["changes"].str.json_decode(_PAIRS).struct.unnest(), record)
     current = rows.select("id", "external_id", "kind", *changes.render_texts(vocabulary)).with_row_index(
         "row", offset=2
     )
     joined = pl.concat([current, pairs], how="horizontal")
     return _add_directions(joined).with_columns(pl.col("row").cast(pl.UInt32))
+
+
+def _follow_ids(pairs: pl.DataFrame, record: models.Import) -> pl.DataFrame:
+    """Return the pairs with the supervisors' external ids of today, in place of those at the time of the import."""
+    ids = former_ids.map_to_current(record.agency, record.started_at)
+    links = pl.col(changes.LINK).list.eval(pl.element().replace(ids))
+    return pairs.with_columns(links) if ids else pairs
 
 
 def _add_supervisors(changed: pl.DataFrame, agency: models.Agency, failed_ids: set[str]) -> pl.DataFrame:

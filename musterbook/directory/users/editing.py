@@ -13,6 +13,7 @@ from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import plan as planning
+from musterbook.core.planning import rekeys
 from musterbook.core.planning.authority import find_roles_above
 from musterbook.core.planning.evaluate import STRICT_NOTES
 from musterbook.core.planning.plan import Plan
@@ -30,7 +31,7 @@ from musterbook.directory.storage import locks
 from musterbook.directory.users import marks
 
 PERMISSION = "users.edit"
-_REFUSALS = ("above-your-role", "registered-address", "own-account", "last-administrator")
+_REFUSALS = ("above-your-role", "registered-address", "registered-id", "own-account", "last-administrator")
 _SENT_TWICE = timedelta(minutes=1)
 
 Row = Mapping[str, str]
@@ -117,14 +118,14 @@ def build_row(user: models.User) -> dict[str, str]:
 def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> EditResult:
     """Change the values that differ from those `shown`; all others stay as they are now.
 
-    They stay even if they differ from what was shown. The external id stays too. A value that another user has
-    meanwhile changed to something else is a conflict. Raise NotPermitted and snapshot_queries.UnknownOperator.
+    They stay even if they differ from what was shown. A value that another user has meanwhile changed to something
+    else is a conflict. Raise NotPermitted and snapshot_queries.UnknownOperator.
     """
     with _lock_users(user.agency):
         operator = _read_operator(user.agency, context, PERMISSION)
         now = build_row(find_user(user.agency, user.pk))
         changes = {
-            heading: value for heading, value in marks.clean_row(typed).items() if _is_mine(heading, value, shown)
+            heading: value for heading, value in marks.clean_row(typed).items() if value != shown.get(heading, "")
         }
         conflicts = [
             Conflict(heading, shown.get(heading, ""), now[heading])
@@ -134,10 +135,6 @@ def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> Ed
         if conflicts:
             return EditResult(user, conflicts=conflicts)
         return _change_user(user, {**now, **changes}, now, context, operator)
-
-
-def _is_mine(heading: str, value: str, shown: Row) -> bool:
-    return heading != columns.EXTERNAL_ID.heading and value != shown.get(heading, "")
 
 
 def deactivate(user: models.User, context: AuditContext) -> EditResult:
@@ -186,7 +183,15 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
 
 def _change_user(user: models.User, row: Row, now: Row, context: AuditContext, operator: Operator | None) -> EditResult:
     """Write the row of an existing user; `now`: the row as the user is now."""
-    result, plan = _plan_row(user.agency, row, operator)
+    identity = {columns.EXTERNAL_ID.heading: now[columns.EXTERNAL_ID.heading]}
+    result, plan = _plan_row(user.agency, {**row, **identity}, operator)
+    renamed, rekey = _plan_rekey(user.agency, row, now, operator)
+    result = replace(
+        result,
+        changes={**(renamed.changes or {}), **(result.changes or {})},
+        problems=[*renamed.problems, *result.problems],
+        notes=[*renamed.notes, *result.notes],
+    )
     changed = {mark: (now[mark], row[mark]) for mark in marks.FIELDS if row[mark] != now[mark]}
     _check_permission(user.agency, changed, context)
     if changed:
@@ -197,9 +202,11 @@ def _change_user(user: models.User, row: Row, now: Row, context: AuditContext, o
     if result.problems:
         return _refuse_edit(user.agency, user, result, context)
     changes = dict(result.changes or {})
-    if changes or not plan.updated.is_empty():
+    if not plan.updated.is_empty():
         _write(plan, user.agency, context)
     _write_marks(user, changed, context)
+    if rekey is not None:
+        _write(rekey, user.agency, context)
     changes |= changed
     return EditResult(find_user(user.agency, user.pk), changes, notes=result.notes if changes else ())
 
@@ -246,6 +253,21 @@ def _plan_row(agency: models.Agency, row: Row, operator: Operator | None) -> tup
     errors = [note for note in entry.notes if note.code in STRICT_NOTES]
     notes = [note for note in entry.notes if note.code not in STRICT_NOTES]
     return EditResult(changes=entry.changes, problems=[*entry.problems, *errors], notes=notes), plan
+
+
+def _plan_rekey(agency: models.Agency, row: Row, now: Row, operator: Operator | None) -> tuple[EditResult, Plan | None]:
+    """Return the plan of the user's new external id, and its result; no plan if the id stays (M14)."""
+    heading = columns.EXTERNAL_ID.heading
+    if row[heading] == now[heading]:
+        return EditResult(), None
+    cells = pl.DataFrame({"external_id": [now[heading]], "new_external_id": [row[heading]]})
+    table = Table.of_values(cells.with_row_index("row", offset=2))
+    snapshot = snapshot_queries.read_rekey_snapshot(agency, table, whole=False)
+    plan = rekeys.make_plan(table, snapshot, Policy(Mode.REKEY, operator=operator))
+    entry = report.list_rows(plan, RowFilter.ALL)[0]
+    found = [replace(problem, column=heading) for problem in entry.problems]
+    notes = [replace(note, column=heading) for note in entry.notes]
+    return EditResult(changes=entry.changes, problems=found, notes=notes), plan
 
 
 def _refuse_edit(

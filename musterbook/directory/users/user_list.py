@@ -13,6 +13,7 @@ from django.db.models.expressions import RawSQL
 from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.apply import search_index
+from musterbook.directory.audit import former_ids
 from musterbook.directory.users import filters, orders, states
 from musterbook.directory.users.candidates import CandidateLookup
 from musterbook.directory.users.filters import USERS, UserFilters
@@ -122,11 +123,15 @@ class TooManyUsers(Exception):
 def find_by_text(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -> list[tuple[int, str]]:
     """Return the id and external id of each user that the text may mean.
 
-    Match it by external id, address or username; if no user has that, return all who have its words. Raise TooManyUsers.
+    Match it by external id, address or username, or else by a former external id; if no user has that, return all who
+    have its words. Raise TooManyUsers.
     """
     key = keys.make_key(text)
     exact = Q(external_id=text) | Q(email_key=key) | Q(username_key=key)
     matches = list(models.User.objects.filter(exact, agency=agency).values_list("pk", "external_id"))
+    if not matches:
+        had = models.User.objects.filter(agency=agency, pk__in=former_ids.find_users(agency, text))
+        matches = list(had.values_list("pk", "external_id"))
     if matches:
         return matches
     result = read_page(agency, UserFilters(text=text), at=at)
@@ -136,5 +141,6 @@ def find_by_text(agency: models.Agency, text: str, *, at: datetime, most: int = 
 
 
 def find_ids(agency: models.Agency, external_id: str) -> list[int]:
-    """Return the id of the user with this external id, or nothing."""
-    return list(models.User.objects.filter(agency=agency, external_id=external_id).values_list("pk", flat=True))
+    """Return the id of the user with this external id, or else of those who had it before."""
+    users = models.User.objects.filter(agency=agency, external_id=external_id)
+    return list(users.values_list("pk", flat=True)) or former_ids.find_users(agency, external_id)

@@ -14,14 +14,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from musterbook.core.domain.columns import BY_HEADING
+from musterbook.core.domain.columns import ALL
 from musterbook.core.reading import corrections
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import bulk, file_import, history, plan_files, queue, quotas, undo
 from musterbook.directory.imports.file_import import FileOnDisk, Options
-from musterbook.directory.models import ImportKind
+from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
 from musterbook.web.imports import page
@@ -32,6 +32,9 @@ PATIENCE = 3.0
 """The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
 _FILTERS = {"done": "Done", "previews": "Previews and held", "all": "All"}
 """The filters of the history, each with its label."""
+
+
+_HEADINGS = {column.heading for column in ALL}
 
 
 def make_key(request: HttpRequest, *facts: object) -> str:
@@ -180,7 +183,7 @@ def read_corrections(form: Any) -> dict[str, dict[str, str]]:
     for name, text in form.items():
         kind, _, rest = name.partition("-")
         row, _, heading = rest.partition("-")
-        is_cell = kind == "cell" and row.isascii() and row.isdecimal() and len(row) < 9 and heading in BY_HEADING
+        is_cell = kind == "cell" and row.isascii() and row.isdecimal() and len(row) < 9 and heading in _HEADINGS
         if is_cell and text != form.get(f"was-{row}-{heading}"):
             cells.setdefault(row, {})[heading] = text[:10_000]
     return cells
@@ -195,7 +198,7 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
     changes: dict[str, Any] = {}
     if "map" in request.POST:
         try:
-            form = MappingForm(plan_files.read_header(number), options.mapping, request.POST)
+            form = MappingForm(plan_files.read_header(number), options.mapping, options.layout, request.POST)
         except plan_files.PlanGone:
             messages.error(request, _FILE_GONE)
             return redirect("import", number)
@@ -213,7 +216,7 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
 def _preview_again(request: HttpRequest, record: models.Import, show: str, **changes: Any) -> HttpResponseBase:
     """Create a new preview of the import's file. The same changes sent twice create one preview."""
     options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
-    if record.kind != ImportKind.FILE:
+    if record.kind not in FROM_FILE:
         raise Http404
     key = make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 

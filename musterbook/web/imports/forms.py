@@ -7,7 +7,7 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest
 
-from musterbook.core.domain.columns import BY_HEADING, COLUMNS
+from musterbook.core.domain.columns import Layout
 from musterbook.core.domain.policy import Mode
 from musterbook.core.reading import headings
 from musterbook.directory.imports.file_import import Options
@@ -18,6 +18,10 @@ from musterbook.web.imports import uploads
 _MODES = [
     (Mode.UPDATE.value, "Add or update user accounts. Users whom the file does not mention stay as they are."),
     (Mode.SYNC.value, "Synchronize all user accounts. Active users whom the file does not mention become Inactive."),
+    (
+        Mode.REKEY.value,
+        "Change external ids. The file has the columns EXTERNAL_ID and NEW_EXTERNAL_ID, and nothing else changes.",
+    ),
 ]
 
 
@@ -109,14 +113,14 @@ class ReadingForm(forms.Form):
 class MappingForm(forms.Form):
     """A choice of column for each heading that is not the name of a column."""
 
-    def __init__(self, file: FileHeader, given: Mapping[str, str], data: Any = None) -> None:
+    def __init__(self, file: FileHeader, given: Mapping[str, str], layout: Layout, data: Any = None) -> None:
         super().__init__(data, prefix="map")
         self.lines = [
             (heading, samples)
             for heading, samples in zip(file.headings, file.samples, strict=False)
-            if _needs_mapping(heading, file.mapped)
+            if _needs_mapping(heading, file.mapped, layout)
         ]
-        choices = [("", "Do not read it"), *((name, name) for name in _list_free_columns(file.mapped, given))]
+        choices = [("", "Do not read it"), *((name, name) for name in _list_free_columns(file.mapped, given, layout))]
         for index, (heading, samples) in enumerate(self.lines):
             self.fields[str(index)] = forms.ChoiceField(
                 label=heading, choices=choices, required=False, initial=given.get(heading) or file.mapped.get(heading, ""),
@@ -128,13 +132,13 @@ class MappingForm(forms.Form):
         return {heading: self.cleaned_data[str(index)] for index, (heading, _) in enumerate(self.lines)}
 
 
-def _needs_mapping(heading: str, mapped: Mapping[str, str]) -> bool:
+def _needs_mapping(heading: str, mapped: Mapping[str, str], layout: Layout) -> bool:
     """Return whether the heading needs a mapping.
 
     It does if it is neither the name of a column nor one of our own headings, or if it was mapped by hand.
     """
     name = headings.normalize_heading(heading)
-    is_strange = bool(name) and name not in BY_HEADING and not name.startswith(headings.OWN_PREFIX)
+    is_strange = bool(name) and name not in layout.by_heading and not name.startswith(headings.OWN_PREFIX)
     return is_strange or heading in _list_hand_mapped(mapped)
 
 
@@ -142,11 +146,11 @@ def _list_hand_mapped(mapped: Mapping[str, str]) -> set[str]:
     return {heading for heading, column in mapped.items() if headings.normalize_heading(heading) != column}
 
 
-def _list_free_columns(mapped: Mapping[str, str], mapping: Mapping[str, str]) -> Sequence[str]:
+def _list_free_columns(mapped: Mapping[str, str], mapping: Mapping[str, str], layout: Layout) -> Sequence[str]:
     """Return the columns that no heading of the file has as its own name."""
     used = {
         column
         for heading, column in mapped.items()
         if heading not in _list_hand_mapped(mapped) and heading not in mapping
     }
-    return [column.heading for column in COLUMNS if column.heading not in used]
+    return [column.heading for column in layout.columns if column.heading not in used]

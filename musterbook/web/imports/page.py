@@ -12,7 +12,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.models import ImportKind
+from musterbook.directory.models import FROM_FILE
 from musterbook.http import request_context
 from musterbook.web import parsers
 from musterbook.web.imports.forms import ConfirmForm, MappingForm, ReadingForm
@@ -114,7 +114,7 @@ def list_rows(
         "page": page,
         "before": _make_address(tile, text, page.number - 1) if page.number > 1 else "",
         "after": _make_address(tile, text, page.number + 1) if page.number < page.pages else "",
-        "can_mend": tile == "errored" and record.state != "failed" and record.kind == ImportKind.FILE,
+        "can_mend": tile == "errored" and record.state != "failed" and record.kind in FROM_FILE,
         "vocabulary": _list_values(record.agency) if tile == "errored" else {},
         "is_done": record.state == "applied",
     }
@@ -170,11 +170,11 @@ def _make_forms(
     record: models.Import, form: ConfirmForm | None, mapping: MappingForm | None, reading: ReadingForm | None
 ) -> dict[str, Any]:
     options = Options.of_json(record.options)
-    if record.kind != ImportKind.FILE or record.state not in {"previewed", "held", "refused"}:
+    if record.kind not in FROM_FILE or record.state not in {"previewed", "held", "refused"}:
         return {"form": form or make_confirm_form(record)}
     if mapping is None:
         try:
-            mapping = MappingForm(plan_files.read_header(record.number), options.mapping)
+            mapping = MappingForm(plan_files.read_header(record.number), options.mapping, options.layout)
         except plan_files.PlanGone:
             return {"form": form or make_confirm_form(record)}
     initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet")}

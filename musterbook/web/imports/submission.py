@@ -116,7 +116,7 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
         return _redirect_to_import(request, token)
     if request.method == "POST":
         return reauthentication.redirect_to_reauth(request)
-    return render(request, "import_waiting.html", {"file": file, "sync": file.options.mode is Mode.SYNC})
+    return render(request, "import_waiting.html", {"file": file, "mode": file.options.mode.value})
 
 
 def _submit_kept(request: HttpRequest, token: str, do: str) -> HttpResponseBase:

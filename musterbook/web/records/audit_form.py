@@ -7,7 +7,7 @@ from django import forms
 from django.http import QueryDict
 
 from musterbook.core.domain.labels import CHANNELS, capitalize_label
-from musterbook.directory.audit import event_kinds, filters
+from musterbook.directory.audit import event_kinds, filters, former_ids
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.imports import file_import
 from musterbook.directory.models import Agency
@@ -56,14 +56,17 @@ class AuditFilterForm(forms.Form):
         self._agency, self._now = agency, now
 
     def clean_by(self) -> tuple[str, ...] | None:
-        """Return the external ids of the users who match, or None if the field is empty.
+        """Return the external ids of the users who match, now and before, or None if the field is empty.
 
         The system has the external id "".
         """
         text: str = self.cleaned_data["by"]
         if text.lower() == SYSTEM:
             return ("",)
-        return tuple(external_id for _, external_id in self._find_users(text)) if text else None
+        if not text:
+            return None
+        ids = [external_id for _, external_id in self._find_users(text)]
+        return (*ids, *former_ids.list_former(self._agency, ids))
 
     def clean_about(self) -> tuple[int, ...] | None:
         """Return the ids of the users who match, or None if the field is empty."""

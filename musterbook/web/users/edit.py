@@ -49,7 +49,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     Concurrent changes of another user are neither lost nor overwritten unseen.
     """
     user = find_user(request, pk)
-    left_out = {"EXTERNAL_ID", "STATUS"} | _list_hidden_marks(request)
+    left_out = {"STATUS"} | _list_hidden_marks(request)
     form = _make_form(request, editing.build_row(user), left_out, _get_posted(request))
     if form.is_bound and form.is_valid():
         if form.is_sensitive and not reauthentication.is_recent(request):

@@ -107,7 +107,9 @@ def test_two_rows_of_one_user_fail_both() -> None:
 
 def test_an_id_that_equals_another_after_nfkc_is_taken() -> None:
     of = agency(D={"external_id": "①"})
-    assert locate_problems(rekey(("C", "1"), of=of).problems) == [(2, "taken", "NEW_EXTERNAL_ID")]
+    made = rekey(("C", "1"), of=of)
+    assert locate_problems(made.problems) == [(2, "taken", "NEW_EXTERNAL_ID")]
+    assert "Character 1 of “①” is U+2460" in messages(made.problems)[0]
     assert locate_problems(rekey(("C", "１"), ("B", "1")).problems) == [
         (2, "duplicate-in-file", "NEW_EXTERNAL_ID"), (3, "duplicate-in-file", "NEW_EXTERNAL_ID"),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ _MEMBER = re.compile(r"EventKind\.([A-Z_]+)")
 STORED = (
     "user.added", "user.updated", "user.deactivated", "users.exported", "user.signed-in", "user.signed-in-again",
     "user.sign-in-failed", "user.signed-out", "user.session-ended", "user.locked", "user.unlocked",
-    "user.invitation-asked", "user.invited", "user.registered", "user.reset-asked", "user.password-changed",
+    "user.invitation-asked", "user.invited", "user.registered", "user.rekeyed", "user.reset-asked", "user.password-changed",
     "user.second-factor-added", "user.second-factor-removed", "user.recovery-codes-made", "user.recovery-code-used",
     "user.sign-on-bound", "user.sign-on-released", "agency.added", "agency.changed", "agency.secret-key-changed",
     "group.monitor-added", "group.monitor-removed", "api.token-made", "api.token-revoked", "api.token-refused",

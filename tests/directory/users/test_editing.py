@@ -121,9 +121,48 @@ def test_what_is_typed_is_the_value_even_where_a_spreadsheet_would_guard_it(agen
     assert codes(edit(agency, 3, PHONE="'+1 202 555 0143")) == [("invalid-phone", "PHONE")]
 
 
-def test_an_external_id_never_changes(agency: models.Agency) -> None:
-    assert not edit(agency, 3, EXTERNAL_ID="E-99").changes
-    assert cast.user(agency, 3).external_id == "E-3"
+def test_an_external_id_is_changed_with_an_event_of_its_own(agency: models.Agency) -> None:
+    """M14: by anyone who may edit users, together with other values."""
+    number = cast.user(agency, 3).pk
+    result = edit(agency, 3, by="E-2", EXTERNAL_ID=" N-3 ", LOCATION="North")
+    assert result.done
+    assert result.changes == {"EXTERNAL_ID": ["E-3", "N-3"], "LOCATION": ["", "North"]}
+    assert result.user is not None
+    assert (result.user.pk, result.user.external_id, result.user.location) == (number, "N-3", "North")
+    told = (
+        models.Event.objects.filter(subject=number)
+        .order_by("-pk")
+        .values_list("kind", "subject_external_id", "changes")
+    )
+    assert list(told[:2]) == [
+        ("user.rekeyed", "E-3", '{"EXTERNAL_ID":["E-3","N-3"]}'), ("user.updated", "E-3", '{"LOCATION":["","North"]}'),
+    ]  # fmt: skip
+    cast.assert_whole(agency)
+
+
+def test_an_external_id_is_checked_as_a_file_checks_it(agency: models.Agency) -> None:
+    for typed, code in (("E-4", "taken"), ("Ｅ-4", "taken"), ("", "required"), ("a\x07", "illegal-character")):
+        assert codes(edit(agency, 3, EXTERNAL_ID=typed, LOCATION="North")) == [(code, "EXTERNAL_ID")]
+    assert edit(agency, 4, EXTERNAL_ID="①").done
+    assert codes(edit(agency, 3, EXTERNAL_ID="1")) == [("taken", "EXTERNAL_ID")]
+    assert (cast.user(agency, 3).external_id, cast.user(agency, 3).location) == ("E-3", "")
+
+
+def test_the_external_id_of_a_user_above_the_operator_stays(agency: models.Agency) -> None:
+    assert codes(edit(agency, 1, by="E-2", EXTERNAL_ID="N-1")) == [("above-your-role", "EXTERNAL_ID")]
+    assert models.Event.objects.order_by("-pk")[0].kind == "act.refused"
+
+
+def test_an_external_id_that_was_changed_meanwhile_is_a_conflict(agency: models.Agency) -> None:
+    shown = row(agency, 3)
+    user = cast.user(agency, 3)
+    edit(agency, 3, EXTERNAL_ID="N-3")
+    result = editing.edit(user, {**shown, "EXTERNAL_ID": "M-3"}, shown, context())
+    assert [(conflict.heading, conflict.now) for conflict in result.conflicts] == [("EXTERNAL_ID", "N-3")]
+
+
+def test_ones_own_external_id_may_be_changed(agency: models.Agency) -> None:
+    assert edit(agency, 2, by="E-2", EXTERNAL_ID="N-2").done
 
 
 def test_problems_are_those_of_a_file_and_nothing_is_written(agency: models.Agency) -> None:

@@ -1,0 +1,68 @@
+"""`muster rekey`: change external ids from a file."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from musterbook.cli import imports, options
+from musterbook.cli.imports import OutputOptions
+from musterbook.cli.session import open_installation
+
+if TYPE_CHECKING:
+    from musterbook.directory.imports.heartbeats import Progress
+    from musterbook.directory.imports.runner import ImportResult
+
+
+def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
+    file: options.File,
+    agency: options.Agency,
+    preview: options.Preview = False,
+    strict: options.Strict = False,
+    no_mail: Annotated[
+        bool, typer.Option("--no-mail", help="Send no emails. A new external id never sends one.")
+    ] = False,
+    act_as: options.As = "",
+    mapping: options.Map = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    sheet: options.Sheet = None,
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
+    results: options.Results = None,
+    errors: options.Errors = None,
+    idempotency_key: options.Key = None,
+) -> None:
+    """Change external ids, from a file with the columns EXTERNAL_ID and NEW_EXTERNAL_ID.
+
+    Everything else about the users stays as it is. Ids can be exchanged between users, in any order of the rows. The
+    options, the output and the exit status are those of `muster import`. `muster undo` gives users their former ids
+    back.
+
+    Example: muster rekey new-ids.csv --agency springfield-pd --preview
+    """
+    output_options = OutputOptions(output, rows, results, errors)
+    with open_installation():
+        from musterbook.core.domain.policy import Mode
+        from musterbook.directory.agency import agencies
+        from musterbook.directory.audit.trail import AuditContext
+        from musterbook.directory.imports import file_import
+
+        output_options.check()
+        import_options = file_import.Options(
+            mode=Mode.REKEY, preview=preview, strict=strict, mails=False if no_mail else None,
+            mapping=imports.parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
+        )  # fmt: skip
+        agency_record, upload = agencies.find_agency(agency), imports.read_upload(file)
+
+        def work(at: datetime, progress: "Progress") -> "ImportResult":
+            return file_import.run_import(
+                agency_record,
+                upload,
+                import_options,
+                context=AuditContext(at, act_as, "cli"),
+                key=idempotency_key or None,
+                progress=progress,
+            )
+
+        imports.run_import(work, output_options)
