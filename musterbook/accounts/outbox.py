@@ -168,6 +168,8 @@ def _find_cancel_reason(mail: Mail, user: User) -> str:
     """Return why the email must not be sent any more, or ""."""
     if mail.kind in ("invitation", "reset") and not user.active:
         return "Not sent: the user is now Inactive."
+    if mail.kind == "reset" and not user.registered_at:
+        return "Not sent: the user has not registered."
     if mail.kind == "invitation" and user.registered_at:
         return "Not sent: the user has registered."
     if mail.kind == "invitation" and mail.attempts == 1 and user.invited_at and user.invited_at > mail.created_at:

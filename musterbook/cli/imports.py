@@ -110,6 +110,15 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             help="The source of the file, such as hr-sworn. A sync import then looks for missing users among its users only.",
         ),
     ] = "",
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="CODE",
+            help="Apply rows with this problem as they are: looks-damaged, identity-change=same (the same person) or"
+            " identity-change=other (another person: all access of the former person ends). Can be repeated.",
+        ),
+    ] = None,
     output: options.Output = "text",
     rows: options.Rows = "errored",
     results: options.Results = None,
@@ -145,6 +154,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             mapping=parse_mapping(mapping or []), values=file_values.parse_values(value or []),
             defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
             source=marks.clean_source(source),
+            accepted=_parse_accepted(accept or []),
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), read_upload(file)
 
@@ -164,6 +174,15 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
         if not separator or not heading:
             raise WrongCall(f'--map is “{heading}{separator}{column}”. Write it like --map "Badge No=BADGE_NUMBER".')
     return {heading: column.strip().upper() for heading, _, column in parts}
+
+
+def _parse_accepted(texts: list[str]) -> dict[str, str]:
+    from musterbook.core.domain.decisions import UnknownDecision, parse_accepted
+
+    try:
+        return parse_accepted(texts)
+    except UnknownDecision as error:
+        raise WrongCall(f"--accept: {error}") from None
 
 
 def read_upload(file: str) -> "Upload":

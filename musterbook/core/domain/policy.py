@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from musterbook.core.domain.decisions import Decisions
 from musterbook.core.domain.file_values import FileValues
 
 
@@ -46,6 +47,7 @@ class Policy:
 
     `operator` None is the system, which no role restricts. `confirmed` is the number of deactivations that the operator
     has confirmed, or None. `file_values`: the mapped values (F13) and the defaults (F14).
+    `decisions`: what the operator has decided about rows that are errors otherwise.
     """
 
     mode: Mode = Mode.UPDATE
@@ -60,3 +62,4 @@ class Policy:
     """The days for which a missing user keeps access (rule S10)."""
     today: date = date.min
     """The day of the import, from which the grace period is counted."""
+    decisions: Decisions = field(default_factory=Decisions)

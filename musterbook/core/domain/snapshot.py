@@ -3,6 +3,7 @@
 It consists of the users that the rows name or conflict with, and the vocabulary.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -75,3 +76,5 @@ class Snapshot:
     Of the users above, these are all that files leave unchanged, all that are missing, and, if the import names a source,
     all of other sources or of none. Most users are therefore not among them.
     """
+    padded: Mapping[str, int] = field(default_factory=dict)
+    """Field → the most digits of a value, for the ids and badges of the agency if all of them begin with a zero."""

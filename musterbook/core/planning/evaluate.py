@@ -8,7 +8,15 @@ from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Mode, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority, deactivations, matching, supervisors, uniqueness
+from musterbook.core.planning import (
+    authority,
+    damage,
+    deactivations,
+    identity,
+    matching,
+    supervisors,
+    uniqueness,
+)
 from musterbook.core.planning.deactivations import Leavers
 from musterbook.core.planning.matching import MatchedTable
 from musterbook.core.planning.notes import check_groups, note_addresses
@@ -32,7 +40,7 @@ SCHEMA = {
     **_FINAL,
     "supervisor_row": pl.UInt32,
     **{f"was_{name}": kind for name, kind in _FINAL.items()},
-    **dict.fromkeys(("ok", "vacates", "linked"), pl.Boolean),
+    **dict.fromkeys(("ok", "vacates", "linked", "replaced"), pl.Boolean),
 }
 """The columns of `Judgement.rows`."""
 
@@ -47,7 +55,7 @@ class Judgement:
     - the supervisor: `supervisor_id`, or `supervisor_row` if this file adds the supervisor, `supervisor_external_id`,
       `supervisor_email`, and the same as stored.
     - `ok`: the row has no problem. `differs`: a value changes. `linked`: the supervisor changes. `vacates`: another user
-      takes a unique value that this user gives up.
+      takes a unique value that this user gives up. `replaced`: the user becomes another person, who is not registered.
     """
 
     rows: pl.DataFrame
@@ -71,12 +79,12 @@ class _Evaluation:
     policy: Policy
 
     def judge(self) -> Judgement:
-        rows, alone, about_groups = self._judge_single_rows()
+        rows, alone, about_cells = self._judge_single_rows()
         rows, together = self._judge_final_state(rows)
         leavers = self._find_leavers(rows)
         rows, overstepping, about_links = self._link_supervisors(rows, leavers)
         problems = pl.concat([alone, together, overstepping])
-        notes = pl.concat([about_groups, about_links, note_addresses(rows, self.vocabulary)])
+        notes = pl.concat([about_cells, about_links, note_addresses(rows, self.vocabulary)])
         if self.policy.strict:
             is_error = pl.col("code").is_in(STRICT_NOTES)
             problems, notes = pl.concat([problems, notes.filter(is_error)]), notes.filter(~is_error)
@@ -95,12 +103,22 @@ class _Evaluation:
         forbidden = authority.find_forbidden(rows, self.policy.operator, self.vocabulary)
         resting = uniqueness.find_resting(rows, self.matched.resting)
         ids = [uniqueness.find_repeated_ids(rows), uniqueness.find_like_ids(rows, self.matched.users)]
-        problems = pl.concat([self.matched.problems, *ids, inactive, forbidden, resting])
+        damaged = damage.find_damaged(rows, self.table, self.matched.users, self.policy.decisions)
+        persons = identity.find_identities(rows, self.policy.decisions)
+        problems = pl.concat([
+            self.matched.problems, *ids, inactive, forbidden, resting, damaged, persons.problems,
+        ])  # fmt: skip
         shifted = self.table.faults.filter(pl.col("code") == "cell-count")["row"]
+        replaced = pl.col("row").is_in(persons.others.implode())
         result = rows.with_columns(
-            ok=~pl.col("row").is_in(problems["row"].implode()), shifted=pl.col("row").is_in(shifted.implode())
+            ok=~pl.col("row").is_in(problems["row"].implode()),
+            shifted=pl.col("row").is_in(shifted.implode()),
+            replaced=replaced,
+            was_registered=pl.col("was_registered") & ~replaced,
         )
-        return result, problems, notes if columns.EVIDENCE_GROUP_EXT_ID in self.table.present else notes.clear()
+        about_groups = notes if columns.EVIDENCE_GROUP_EXT_ID in self.table.present else notes.clear()
+        zeros = damage.note_missing_zeros(rows, self.matched.padded)
+        return result, problems, pl.concat([about_groups, persons.notes, zeros])
 
     def _judge_final_state(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Evaluate the rows in the final state (M5–M8, M11) up to the fixed point.

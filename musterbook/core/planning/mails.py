@@ -25,8 +25,8 @@ def list_mails(added: pl.DataFrame, updated: pl.DataFrame, deactivated: pl.DataF
     """Return the emails (SCHEMA) to the users that a plan adds, updates, and deactivates because no row mentions them.
 
     A user who may register gets an invitation, and a user who has registered gets a notice. A user who has never
-    registered is not notified of a deactivation. If their address changes, an invitation goes to the new one. A change
-    of case is not a change of address.
+    registered is not notified of a deactivation. If their address changes, an invitation goes to the new one, as to
+    another person who gets the account. A change of case is not a change of address.
     """
     new = added.filter("active").with_columns(id=pl.lit(None, pl.Int64))
     return pl.concat(
@@ -40,13 +40,16 @@ def list_mails(added: pl.DataFrame, updated: pl.DataFrame, deactivated: pl.DataF
 
 def _list_to_updated(updated: pl.DataFrame) -> list[pl.DataFrame]:
     concerned = updated.filter(
-        (pl.col("active") != pl.col("was_active")) | (pl.col("active") & (pl.col("email") != pl.col("was_email")))
+        (pl.col("active") != pl.col("was_active"))
+        | (pl.col("active") & ((pl.col("email") != pl.col("was_email")) | pl.col("replaced")))
     )
     moved = emails.to_mailboxes(concerned["email"]) != emails.to_mailboxes(concerned["was_email"])
     users = concerned.with_columns(moved=moved)
     registered, lost = pl.col("was_registered"), pl.col("was_active") & ~pl.col("active")
     return [
-        address_mails(users.filter("active", ~registered, pl.col("reactivated") | pl.col("moved")), INVITATION),
+        address_mails(
+            users.filter("active", ~registered, pl.any_horizontal("reactivated", "moved", "replaced")), INVITATION
+        ),
         address_mails(users.filter(registered, "reactivated"), REACTIVATED),
         address_mails(users.filter(registered, lost), DEACTIVATED),
         address_mails(users.filter(registered, "active", "moved"), EMAIL_CHANGED, "was_email"),

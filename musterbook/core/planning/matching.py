@@ -1,6 +1,6 @@
 """The rows matched to the users that they mean (M1), with every value of the final state (M2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -57,7 +57,7 @@ class MatchedTable:
       that each row means (`id` and the stored values, `was_…`; null for a new user), and `differs`: whether any value
       other than the supervisor changes.
     - `problems`: the problems that checking found.
-    - `resting`, `marks`: the resting names and the marks of the snapshot.
+    - `resting`, `marks`, `padded`: the resting names, the marks, and the fields of padded numbers of the snapshot.
     """
 
     users: pl.DataFrame
@@ -66,6 +66,7 @@ class MatchedTable:
     problems: pl.DataFrame
     resting: pl.DataFrame | None = None
     marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MARKS))
+    padded: Mapping[str, int] = field(default_factory=dict)
 
 
 def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None = None) -> MatchedTable:
@@ -92,9 +93,8 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
         rows = _add_defaults(rows, defaults)
     rows, same, checked = _leave_unchanged(rows, same, checked, table, snapshot.marks)
     users = _add_keys(snapshot.users, [column for column in columns.KEYED if _needs_keys(rows, column)])
-    return MatchedTable(
-        users, same, _add_final_values(rows, checked), checked.problems, snapshot.resting, snapshot.marks
-    )
+    final = _add_final_values(rows, checked)
+    return MatchedTable(users, same, final, checked.problems, snapshot.resting, snapshot.marks, snapshot.padded)
 
 
 def _leave_unchanged(

@@ -16,7 +16,7 @@ from musterbook.core.domain.problems import build_frame as none_found
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import changes, evaluate, mails, marks, matching
+from musterbook.core.planning import changes, evaluate, identity, mails, marks, matching
 from musterbook.core.planning.deactivations import Hold, Leavers
 from musterbook.core.planning.evaluate import Judgement
 from musterbook.core.planning.matching import MatchedTable
@@ -40,7 +40,17 @@ ADDED = {name: evaluate.SCHEMA[name] for name in ("row", "external_id", *_KEYS, 
 UPDATED = {
     **{
         name: evaluate.SCHEMA[name]
-        for name in ("row", "id", "external_id", *_KEYS, *_VALUES, *_WAS, *(f"was_{key}" for key in _KEYS), "vacates")
+        for name in (
+            "row",
+            "id",
+            "external_id",
+            *_KEYS,
+            *_VALUES,
+            *_WAS,
+            *(f"was_{key}" for key in _KEYS),
+            "vacates",
+            "replaced",
+        )
     },
     "reactivated": pl.Boolean,
 }
@@ -62,8 +72,9 @@ class Plan:
     - `rows` (ROWS): every row except the skipped ones, by row.
     - `added` (ADDED), `updated` (UPDATED): the users to write, by row. Both have all values with keys, `supervisor_id`
       or, where this plan adds the supervisor, `supervisor_row`, and the supervisor's external id and address. `updated`
-      also has `id`, the stored values and keys (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that
-      this user gives up). Both have no columns in a plan that writes no users: a refused file, or mails only.
+      also has `id`, the stored values and keys (`was_…`), `reactivated`, `vacates` (another user takes a unique value that
+      this user gives up), and `replaced` (the user becomes another person: all access of the former person ends). Both
+      have no columns in a plan that writes no users: a refused file, or mails only.
     - `rekeyed` (REKEYED): the users who get a new external id (M14), by row. `vacates`: another user takes the old one.
     - `mailings` (mails.SCHEMA): the emails that applying it sends.
     """
@@ -106,7 +117,11 @@ class Plan:
             "deactivated": self.leavers.deactivated.height,
             "protected": self.leavers.protected.height,
             "marked": self.marks.height,
-        }
+        } | ({"identity_changes": changed} if (changed := self._count_identity_changes()) else {})
+
+    def _count_identity_changes(self) -> int:
+        decided = self.notes.filter(pl.col("code").is_in(identity.DECIDED.values()))
+        return decided.join(self.updated, on="row", how="semi").height if decided.height else 0
 
     @property
     def mails(self) -> Mapping[str, int]:
@@ -140,6 +155,8 @@ class Plan:
                 # No cell of these contains a control character (rule C1), so none needs quotes.
                 _update_digest(digest, users.select(fields), "never")
         _update_digest(digest, self.problems, "necessary")
+        if self.updated.width:
+            digest.update(repr(self.updated.filter("replaced")["row"].to_list() or "").encode())
         return digest.hexdigest()
 
     def with_changes(self, users: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import polars as pl
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.problems import Problem
-from musterbook.core.planning import changes
+from musterbook.core.planning import changes, identity
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting.groups import ProblemGroup
 
@@ -45,11 +45,19 @@ class ReportRow:
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
 
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Return who the row's account belongs to, and who it would belong to, if the row changes that (M12)."""
+        found = (one for one in (*self.problems, *self.notes) if one.code in identity.CODES)
+        return next(({"was": one.detail, "would_be": one.hint} for one in found), {})
+
     def as_json(self) -> dict[str, object]:
         """Return the row in the format of the command line's contract."""
         data: dict[str, object] = {"row": self.row, "external_id": self.external_id, "outcome": self.outcome}
         if self.changes:
             data["changes"] = {heading: list(pair) for heading, pair in self.changes.items()}
+        if self.identity:
+            data["identity"] = dict(self.identity)
         return data | {
             "problems": [problem.as_json() for problem in self.problems],
             "notes": [note.as_json() for note in self.notes],

@@ -3,12 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+from django.db.models import Count, Max
+from django.db.models.functions import Length
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.policy import DeactivationLimit, Mode, Operator
 from musterbook.core.domain.snapshot import RESTING, SCHEMA, Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
+from musterbook.core.planning import damage
 from musterbook.core.values import keys, text
 from musterbook.directory import models
 from musterbook.directory.audit import former_ids
@@ -65,16 +68,52 @@ def read_snapshot(
     already. `supervisor`: the address of the supervisor that new users have by default.
     """
     words, resting = read_vocabulary(agency), _read_resting(agency)
-    if users is not None:
-        return Snapshot(users, words, resting)
-    if table.cells.is_empty():
+    if users is None and table.cells.is_empty():
         return Snapshot(vocabulary=words, resting=resting)
+    padded = _find_padded(agency, table, users)
+    if users is not None:
+        return Snapshot(users, words, resting, padded=padded)
     known = (
         read_all_users(agency)
         if needs_all_users(agency, table.cells.height, mode)
         else _read_named_users(agency, table, supervisor)
     )
-    return Snapshot(known, words, resting)
+    return Snapshot(known, words, resting, padded=padded)
+
+
+_FEWEST_PADDED = 3
+"""The fewest users whose numbers say how the agency writes numbers."""
+
+
+def _find_padded(agency: models.Agency, table: Table, users: pl.DataFrame | None) -> dict[str, int]:
+    """Return the fields whose values all begin with a zero, each with the most digits of a value (C12).
+
+    Only fields are looked at in which the file has a number without one.
+    """
+    padded = dict[str, int]()
+    for column in damage.PADDED:
+        name = column.field
+        if not table.cells.filter(damage.lacks_zeros(pl.col(name))).head(1).height:
+            continue
+        length = _measure_padded(agency, name) if users is None else _measure_values(users[name])
+        if length:
+            padded[name] = length
+    return padded
+
+
+def _measure_values(values: pl.Series) -> int:
+    """Return the most digits of the values if all begin with a zero, else 0."""
+    is_padded = len(values) >= _FEWEST_PADDED and values.str.starts_with("0").all()
+    return int(values.str.len_chars().max()) if is_padded else 0  # type: ignore[arg-type]  # there are values
+
+
+def _measure_padded(agency: models.Agency, name: str) -> int:
+    """Return the same for all users of the agency. In most agencies, the first user decides."""
+    stored = models.User.objects.filter(agency=agency)
+    if stored.exclude(**{f"{name}__startswith": "0"}).exists():
+        return 0
+    found = stored.aggregate(users=Count("pk"), longest=Max(Length(name)))
+    return int(found["longest"]) if found["users"] >= _FEWEST_PADDED else 0
 
 
 def _read_resting(agency: models.Agency) -> pl.DataFrame | None:

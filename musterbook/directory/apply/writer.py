@@ -13,7 +13,7 @@ from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
 from musterbook.core.values import emails, keys
 from musterbook.directory import models
-from musterbook.directory.apply import external_ids, import_marks, search_index, stored_keys
+from musterbook.directory.apply import external_ids, former_persons, import_marks, search_index, stored_keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -76,6 +76,7 @@ def apply_plan(
         _note_new_addresses(plan.updated, context.at)
         _keep_released_names(plan.updated, agency, context.at)
         _end_access(plan, context.at)
+        former_persons.end_access(plan.updated.filter("replaced"), context)
         trail.append_events(agency, context, _build_events(plan, added, order), import_id=of)
         _queue_mails(agency, context, plan.mailings, added, of)
 
@@ -208,11 +209,21 @@ def _build_events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator
     ):
         for part in parts:
             yield _build_event(plan.with_changes(part), kind)
+    yield _build_event(
+        plan.updated.filter("replaced").with_columns(changes=_describe_persons()), EventKind.USER_REPLACED
+    )
     leavers = plan.leavers.deactivated
     yield _build_event(
         leavers.with_columns(row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)),
         EventKind.USER_DEACTIVATED,
     )
+
+
+def _describe_persons() -> pl.Expr:
+    """Return who a user was and is, as the JSON text of an event."""
+    names = (pl.format("{} {}", f"{prefix}first_name", f"{prefix}last_name") for prefix in ("was_", ""))
+    before, after = (name.str.replace_all(r'(["\\])', r"\$1") for name in names)
+    return pl.concat_str(pl.lit('{"person":["'), before, pl.lit('","'), after, pl.lit('"]}'))
 
 
 def _build_event(users: pl.DataFrame, kind: EventKind) -> pl.DataFrame:

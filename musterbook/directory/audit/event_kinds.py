@@ -47,6 +47,12 @@ class EventKind(StrEnum):
         "External id changed",
         "The external id of {user} was changed",
     )
+    USER_REPLACED = (
+        "user.replaced",
+        Category.USERS,
+        "Became another person",
+        "The account of {user} became another person's: all access of the former person ended",
+    )
     USERS_EXPORTED = "users.exported", Category.USERS, "Users exported", "Users were exported"
     USER_SIGNED_IN = "user.signed-in", Category.SIGNING_IN, "Sign-in", "{user} signed in"
     USER_SIGNED_IN_AGAIN = (

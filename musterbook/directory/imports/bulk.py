@@ -11,6 +11,7 @@ import polars as pl
 
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.columns import Column
+from musterbook.core.domain.decisions import AS_GIVEN
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
@@ -157,7 +158,9 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
 
     def plan(agency: models.Agency) -> Plan:
         policy = Policy(
-            operator=authorize_change(agency, context.actor, change), limit=snapshot_queries.read_limit(agency)
+            operator=authorize_change(agency, context.actor, change),
+            limit=snapshot_queries.read_limit(agency),
+            decisions=AS_GIVEN,
         )
         users = selection.read_users(agency, ids, _READ).with_row_index("row", offset=2).cast({"row": pl.UInt32})
         vocabulary = snapshot_queries.read_vocabulary(agency)

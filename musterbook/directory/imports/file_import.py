@@ -12,6 +12,7 @@ import polars as pl
 from django.conf import settings
 
 from musterbook.core.domain.columns import REKEYS, REQUIRED, SUPERVISOR_EMAIL, USERS, Layout
+from musterbook.core.domain.decisions import Decisions
 from musterbook.core.domain.file_values import Defaults, FileValues, Meanings
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.table import Table
@@ -55,7 +56,7 @@ _CORRECTIONS_KEY = "mended"
 """The key of the corrections in the stored options of an import."""
 
 
-_ONLY_IF_GIVEN = ("values", "defaults", "source")
+_ONLY_IF_GIVEN = ("values", "defaults", "source", "accepted", "decided")
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
 
@@ -66,6 +67,7 @@ class Options:
     `mails`: None for the agency's setting. `confirmed`: the number of deactivations that the operator confirmed
     (S4). `corrections`: cells that replace cells of the file (A3). `values`: the file's own values (F13). `defaults`:
     the values of new users in columns that the file does not have (F14).
+    `accepted`, `decided`: the decisions on rows that are errors otherwise, for all rows, and by row (`Decisions`; the row as text).
     """
 
     mode: Mode = Mode.UPDATE
@@ -82,6 +84,8 @@ class Options:
     defaults: Defaults = field(default_factory=dict)
     source: str = ""
     """The source that the file comes from (S9), as `clean_source` returns it; "" for none."""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    decided: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -95,6 +99,11 @@ class Options:
         if corrections:
             values[_CORRECTIONS_KEY] = corrections
         return {name: value for name, value in values.items() if value or name not in _ONLY_IF_GIVEN}
+
+    @property
+    def decisions(self) -> Decisions:
+        """Return the decisions of the operator."""
+        return Decisions(self.accepted, {int(row): choices for row, choices in self.decided.items()})
 
     @classmethod
     def of_json(cls, data: Mapping[str, object]) -> "Options":
@@ -247,6 +256,7 @@ def make_attempt(
             source=options.source,
             grace_days=agency.grace_days,
             today=context.at.date(),
+            decisions=options.decisions,
         )
         if options.mode is Mode.REKEY:
             return rekeys.make_plan(table, snapshot_queries.read_rekey_snapshot(agency, table), policy)

@@ -296,8 +296,8 @@ def _read_changed(record: models.Import) -> Iterable[ReportRow]:
     notes = report.group_by_row(
         [_make_problem(e) for e in models.ImportProblem.objects.filter(of=record, row__gt=0, note=True)]
     )
-    events = models.Event.objects.filter(of=record, row__isnull=False).order_by("row")
-    for event in events.iterator():
+    events = models.Event.objects.filter(of=record, row__isnull=False).exclude(kind=EventKind.USER_REPLACED)
+    for event in events.order_by("row").iterator():
         row = event.row or 0
         yield ReportRow(
             row,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from musterbook.core.domain import columns, problems
+from musterbook.core.domain.decisions import AS_GIVEN, IDENTITY, OTHER, Decisions
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.snapshot import FORMER, SCHEMA
 from musterbook.core.domain.table import Table
@@ -117,6 +118,7 @@ def _make_plan(record: models.Import, agency: models.Agency, policy: Policy) -> 
     """
     vocabulary = snapshot_queries.read_vocabulary(agency)
     users = _read_changed(record, vocabulary)
+    policy = replace(policy, decisions=_decide_identities(record, users))
     failed_ids: set[str] = set()
     while True:
         changed = _add_supervisors(users, agency, failed_ids)
@@ -170,8 +172,8 @@ def _read_changed(record: models.Import, vocabulary: Vocabulary) -> pl.DataFrame
     user_columns = snapshot_queries.select_columns("u.")
     rows = frames.read_frame(
         f"SELECT e.kind, e.changes, b.email, b.external_id, {user_columns} FROM {events} e JOIN {users} u ON u.id = e.subject_id"
-        f" LEFT JOIN {users} b ON b.id = u.supervisor_id WHERE e.of_id = %s ORDER BY e.id",
-        [record.pk],
+        f" LEFT JOIN {users} b ON b.id = u.supervisor_id WHERE e.of_id = %s AND e.kind <> %s ORDER BY e.id",
+        [record.pk, EventKind.USER_REPLACED],
         {
             "kind": pl.String,
             "changes": pl.String,
@@ -193,6 +195,19 @@ def _follow_ids(pairs: pl.DataFrame, record: models.Import) -> pl.DataFrame:
     ids = former_ids.map_to_current(record.agency, record.started_at)
     links = pl.col(changes.LINK).list.eval(pl.element().replace(ids))
     return pairs.with_columns(links) if ids else pairs
+
+
+def _decide_identities(record: models.Import, users: pl.DataFrame) -> Decisions:
+    """Return the decisions for the rows of the undo.
+
+    Where the import made an account another person's, it becomes the former person's again, who is invited. The
+    later person has no more access to it.
+    """
+    if not record.counts.get("identity_changes"):
+        return AS_GIVEN
+    events = models.Event.objects.filter(of=record, kind=EventKind.USER_REPLACED).values_list("subject_id", flat=True)
+    rows = users.filter(pl.col("id").is_in(list(events)))["row"]
+    return replace(AS_GIVEN, by_row={row: {IDENTITY: OTHER} for row in rows})
 
 
 def _add_supervisors(changed: pl.DataFrame, agency: models.Agency, failed_ids: set[str]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 from django.db import transaction
 
 from musterbook.core.domain import columns
+from musterbook.core.domain.decisions import AS_GIVEN
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
@@ -246,7 +247,7 @@ def _plan_row(agency: models.Agency, row: Row, operator: Operator | None) -> tup
     """
     cells = pl.DataFrame({column.field: [row[column.heading]] for column in columns.COLUMNS})
     table = Table.of_values(cells.with_row_index("row", offset=2))
-    policy = Policy(Mode.UPDATE, operator=operator, limit=snapshot_queries.read_limit(agency))
+    policy = Policy(Mode.UPDATE, operator=operator, limit=snapshot_queries.read_limit(agency), decisions=AS_GIVEN)
     snapshot = snapshot_queries.read_snapshot(agency, table, policy.mode)
     plan = planning.make_plan(table, snapshot, policy)
     entry = report.list_rows(plan, RowFilter.ALL)[0]

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from django.db import connection
 
 from musterbook.directory import models
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import frames
 from musterbook.directory.users import states
 
@@ -183,6 +184,7 @@ def _match_import(import_id: int) -> Condition:
     """
     sql = f"(SELECT 1 FROM {EVENTS} e WHERE e.subject_id = u.id AND +e.of_id = %s LIMIT 1) IS NOT NULL"
     ids = f"SELECT e.subject_id AS id FROM {EVENTS} e WHERE +e.agency_id = %s AND e.of_id = %s AND e.subject_id IS NOT NULL"
+    ids += f" AND e.kind <> '{EventKind.USER_REPLACED}'"
     return Condition(sql, (import_id,), (IndexPath(sql, (import_id,), ids=ids),))
 
 

@@ -168,7 +168,8 @@ def test_rows_with_problems_of_their_own_claim_nothing_but_report_the_conflict()
 
 def test_a_long_chain_fails_as_one_from_its_end() -> None:
     crowd = [user(100 + n, f"U{n}", ROLE, None, external_id=f"U{n}") for n in range(50)]
-    rows = [row(f"U{n}", EMAIL=f"u{n + 1}@a.example") for n in range(49)] + [row("U49", EMAIL="ada@a.example")]
+    rows = [{**row(f"U{n}", EMAIL=f"u{n + 1}@a.example"), "LAST_NAME": "Ruiz"} for n in range(49)]
+    rows.append({**row("U49", EMAIL="ada@a.example"), "LAST_NAME": "Ruiz"})
     made = plan_rows(*rows, of=agency(*crowd))
     assert outcomes(made) == ["errored"] * 50 and set(codes(made.problems)) == {"taken"}
 

@@ -9,7 +9,7 @@ from musterbook.directory.audit.event_kinds import CATEGORIES, EventKind
 PACKAGE = Path(event_kinds.__file__).parents[2]
 _MEMBER = re.compile(r"EventKind\.([A-Z_]+)")
 STORED = (
-    "user.added", "user.updated", "user.deactivated", "users.exported", "user.signed-in", "user.signed-in-again",
+    "user.added", "user.updated", "user.deactivated", "user.replaced", "users.exported", "user.signed-in", "user.signed-in-again",
     "user.sign-in-failed", "user.signed-out", "user.session-ended", "user.locked", "user.unlocked",
     "user.invitation-asked", "user.invited", "user.registered", "user.rekeyed", "user.reset-asked", "user.password-changed",
     "user.second-factor-added", "user.second-factor-removed", "user.recovery-codes-made", "user.recovery-code-used",

@@ -1,0 +1,176 @@
+"""Cells that look like damaged forms of what the row's user has (C12), and new numbers without the usual zeros."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from musterbook.core.domain import columns, problems
+from musterbook.core.domain.columns import Column
+from musterbook.core.domain.decisions import DAMAGE, Decisions
+from musterbook.core.domain.table import Table
+from musterbook.core.values import damaged_text, text
+
+_COMPARED = (columns.BADGE_NUMBER, columns.FIRST_NAME, columns.LAST_NAME, columns.USERNAME, columns.LOCATION)
+_CELLS = {"row": pl.UInt32, "value": pl.String, "was": pl.String, "signs": pl.Boolean}
+"""A value of a row, the stored one of its user ("" for none), and whether it has signs that Python has to look at."""
+
+_SIGNS = f"{damaged_text.QUESTION}|{damaged_text.CURLY}|{damaged_text.ENTITY}|{damaged_text.DECODED_IN_PART}"
+_CAUSES = {
+    "no-value": "programs write this word where there is no value",
+    "zeros": "its leading zeros were lost",
+    "number": "a spreadsheet or a program wrote it as a number",
+    "date": "a spreadsheet turned it into a date",
+}
+
+
+def find_damaged(rows: pl.DataFrame, table: Table, users: pl.DataFrame, decisions: Decisions) -> pl.DataFrame:
+    """Return the problems of cells that look damaged, except those that the operator has decided to keep.
+
+    `rows`: the checked rows with the stored values of their users. `users`: the users of the snapshot.
+    """
+    if DAMAGE in decisions.accepted:
+        return problems.build_frame()
+    parts = [_find_in_column(rows, column) for column in _COMPARED if column in table.present]
+    parts += [
+        _find_in_ids(rows),
+        _find_in_addresses(rows),
+        _find_in_supervisors(rows, users),
+        _find_in_phones(rows, table),
+    ]
+    return decisions.remove_kept(pl.concat(parts))
+
+
+def _find_in_column(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
+    """Return the problems of one column. Only values that differ are compared."""
+    value, was = pl.col(column.field), pl.col(f"was_{column.field}")
+    added = _select_alone(rows, column)
+    changed = rows.select("row", value=value, was=was).filter(pl.col("value") != pl.col("was"))
+    return _flag_cells(pl.concat([added, _select_suspects(changed)]), column)
+
+
+def _select_alone(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
+    """Return the cells of new users that may be damaged. The conditions are cheap, and true for few values."""
+    value = pl.col("value")
+    cells = rows.select("row", value=column.field, new=pl.col("id").is_null())
+    odd = cells.filter(
+        damaged_text.is_no_value(value) | (value.str.len_bytes() != value.str.len_chars()), pl.col("new")
+    )
+    suspects = odd.with_columns(was=pl.lit(""), signs=value.str.contains(damaged_text.DECODED))
+    return suspects.filter(pl.col("signs") | damaged_text.is_no_value(value)).select(_CELLS.keys())
+
+
+def _select_suspects(changed: pl.DataFrame) -> pl.DataFrame:
+    """Return the cells of existing users that may be damaged."""
+    value, was = pl.col("value"), pl.col("was")
+    lost = was.str.starts_with("0") & (value.str.len_bytes() < was.str.len_bytes())
+    numeric = lost | value.str.contains(damaged_text.NUMBER) | value.str.contains(damaged_text.DATE)
+    suspects = changed.with_columns(signs=value.str.contains(_SIGNS))
+    return suspects.filter(pl.col("signs") | numeric | damaged_text.is_no_value(value))
+
+
+def _classify() -> pl.Expr:
+    """Return which of _CAUSES a value has, null for none."""
+    value, was = pl.col("value"), pl.col("was")
+    # A change of case alone is none: the person may be called Null.
+    word = damaged_text.is_no_value(value) & (value.str.to_lowercase() != was.str.to_lowercase())
+    return (
+        pl.when(word).then(pl.lit("no-value"))
+        .when(damaged_text.loses_zeros(value, was)).then(pl.lit("zeros"))
+        .when(damaged_text.gains_decimals(value, was)).then(pl.lit("number"))
+        .when(damaged_text.becomes_date(value, was)).then(pl.lit("date"))
+    )  # fmt: skip
+
+
+def _flag_cells(cells: pl.DataFrame, column: Column) -> pl.DataFrame:
+    """Return the problems of the cells (_CELLS) that are damaged."""
+    if cells.is_empty():
+        return problems.build_frame()
+    causes = cells.with_columns(cause=_classify().replace_strict(_CAUSES, default=None, return_dtype=pl.String))
+    others = causes.filter(pl.col("cause").is_null(), "signs").select("value", "was").unique()
+    found = [damaged_text.find_fault(value, was) or None for value, was in others.iter_rows()]
+    judged = others.with_columns(fault=pl.Series(found, dtype=pl.String))
+    joined = causes.join(judged, on=["value", "was"], how="left", maintain_order="left").with_columns(
+        cause=pl.coalesce("cause", "fault")
+    )
+    before = pl.when(pl.col("was") == "").then(pl.lit("")).otherwise(pl.format(", where the user has “{}”", "was"))
+    return problems.flag_rows(
+        joined.filter(pl.col("cause").is_not_null()),
+        DAMAGE,
+        column=column.heading,
+        value=pl.col("value"),
+        was=before,
+        cause=pl.col("cause"),
+    )
+
+
+def _find_in_ids(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the problems of new external ids. A known id is exactly as it is stored."""
+    return _flag_cells(_select_alone(rows, columns.EXTERNAL_ID), columns.EXTERNAL_ID)
+
+
+def _find_in_addresses(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the problems of addresses. A local part is ASCII, so few kinds of damage leave it an address."""
+    cells = rows.filter(pl.col("email") != pl.col("was_email")).select("row", value="email", was="was_email")
+    questioned = cells.filter(pl.col("value").str.contains(damaged_text.QUESTION)).with_columns(signs=pl.lit(True))
+    return _flag_cells(questioned, columns.EMAIL)
+
+
+def _find_in_supervisors(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+    """Return the problems of words in place of a supervisor. A user who has none keeps none, with a note (M9)."""
+    if "supervisor_email" not in rows.columns:
+        return problems.build_frame()
+    named = rows.filter(damaged_text.is_no_value(pl.col("supervisor_email")))
+    cells = named.filter(pl.col("id").is_null() | pl.col("was_supervisor_id").is_not_null()).join(
+        users.select(was_supervisor_id="id", was="email"), on="was_supervisor_id", how="left", maintain_order="left"
+    )
+    return _flag_cells(
+        cells.select("row", value="supervisor_email", was=pl.col("was").fill_null(""), signs=pl.lit(False)),
+        columns.SUPERVISOR_EMAIL,
+    )
+
+
+def _find_in_phones(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Return the problems of phone numbers that end in `.0`: as a number, the stored one has a digit more."""
+    if columns.PHONE not in table.present:
+        return problems.build_frame()
+    longer = rows.filter(pl.col("was_phone") != "", pl.col("phone") == pl.col("was_phone") + "0").select(
+        "row", "was_phone"
+    )
+    cells = table.cells.select("row", "phone").join(longer, on="row")
+    decimal = cells.filter(pl.col("phone").str.strip_chars(text.TRIMMED).str.ends_with(".0"))
+    return problems.flag_rows(
+        decimal,
+        DAMAGE,
+        column=columns.PHONE.heading,
+        value=pl.col("phone"),
+        was=pl.format(", where the user has “{}”", "was_phone"),
+        cause=_CAUSES["number"],
+    )
+
+
+def note_missing_zeros(rows: pl.DataFrame, padded: Mapping[str, int]) -> pl.DataFrame:
+    """Return the notes of new users whose id or badge lacks the leading zeros that those of all users have.
+
+    `padded`: field → the most digits of a stored value, for each field whose stored values all begin with a zero. A
+    number of as many digits has no room for a zero.
+    """
+    new = rows.filter(pl.col("id").is_null()) if padded else rows.clear()
+    parts = [
+        problems.flag_rows(
+            new.filter(lacks_zeros(pl.col(field)), pl.col(field).str.len_bytes() < longest),
+            "zeros-missing",
+            column=columns.BY_HEADING[field.upper()].heading,
+            value=pl.col(field),
+        )
+        for field, longest in padded.items()
+    ]
+    return pl.concat([problems.build_frame(), *parts])
+
+
+PADDED = (columns.EXTERNAL_ID, columns.BADGE_NUMBER)
+"""The columns of numbers that an agency may write with leading zeros."""
+
+
+def lacks_zeros(value: pl.Expr) -> pl.Expr:
+    """Return whether each value is a number without a leading zero."""
+    return value.str.contains("^[1-9][0-9]*$")
