@@ -67,7 +67,8 @@ class Options:
     `mails`: None for the agency's setting. `confirmed`: the number of deactivations that the operator confirmed
     (S4). `corrections`: cells that replace cells of the file (A3). `values`: the file's own values (F13). `defaults`:
     the values of new users in columns that the file does not have (F14).
-    `accepted`, `decided`: the decisions on rows that are errors otherwise, for all rows, and by row (`Decisions`; the row as text).
+    `accepted`, `decided`: the decisions on rows that are errors otherwise, for all rows, and by row (`Decisions`; the row
+    is text).
     """
 
     mode: Mode = Mode.UPDATE

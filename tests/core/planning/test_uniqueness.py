@@ -278,8 +278,8 @@ def test_m4_ids_that_look_the_same_in_one_file_are_duplicates_and_neither_wins()
 
 def test_m4_two_users_of_an_older_version_whose_ids_look_the_same_are_both_found_by_theirs() -> None:
     of = agency(user(5, "Eve", ROLE, None, external_id="03"), user(6, "Fay", ROLE, None, external_id="０３"))
-    made = plan_rows(row("Y", EXTERNAL_ID="03"), row("Z", EXTERNAL_ID="０３"), of=of)
-    assert outcomes(made) == ["updated", "updated"]
+    rows = (row("Y", EXTERNAL_ID="03", LAST_NAME="Ruiz"), row("Z", EXTERNAL_ID="０３", LAST_NAME="Ruiz"))
+    assert outcomes(plan_rows(*rows, of=of)) == ["updated", "updated"]
 
 
 def test_m4_a_supervisors_address_that_two_users_of_an_older_version_share_means_one_of_them() -> None:
