@@ -223,7 +223,7 @@ class _Model:
     def _leave(self, sound: list[_Line]) -> None:
         """S1–S6, M11."""
         errored = [line for line in self.lines if line not in sound]
-        missing = [p for p in self.known.values() if p.active and not self._mentioned(p, errored)]
+        missing = [p for p in self.known.values() if p.active and not any(line.person == p for line in self.lines)]
         mine = _role(self.operator.values["ROLE"]).permissions if self.operator else None
         for person in missing:
             if person.exempt:
@@ -232,14 +232,12 @@ class _Model:
                 self.out.protected[person.external_id] = "own-account"
             elif mine is not None and not _role(person.values["ROLE"]).permissions <= mine:
                 self.out.protected[person.external_id] = "above-your-role"
+            elif any(self._bears(line, person) for line in errored):
+                self.out.protected[person.external_id] = "named-by-faulty-row"
             else:
                 self.out.deactivated.add(person.external_id)
         self._keep_administrators(sound)
         self._hold(errored)
-
-    def _mentioned(self, person: Person, errored: list[_Line]) -> bool:
-        by_id = any(line.person == person for line in self.lines)
-        return by_id or any(self._bears(line, person) for line in errored)
 
     def _bears(self, line: _Line, person: Person) -> bool:
         return any(h in line.values and key(line.values[h]) == key(person.values[h]) for h in KEYED)

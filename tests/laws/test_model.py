@@ -108,7 +108,8 @@ def test_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.Data
         one.rows.select("row", "outcome").iter_rows()
     )
     assert _final(case, other) == _final(case, one)
-    assert other.leavers.protected.to_dicts() == one.leavers.protected.to_dicts()
+    # The row that names a protected user is the first such row in the file.
+    assert other.leavers.protected.drop("named_by").equals(one.leavers.protected.drop("named_by"))
     assert {(back[row], code, column) for row, code, column in _list_problems(other.problems)} == _list_problems(
         one.problems
     )

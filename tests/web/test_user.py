@@ -245,6 +245,7 @@ def test_add_user_says_when_a_synchronize_import_would_deactivate_the_user(
         admin, path, **make_form(admin, external_id="E-7", email="x@agency.example", username="x", badge_number="x")
     )
     cast.run(springfield.agency, [person(1, ROLE="Admin"), person(2)], Options(mode=Mode.SYNC, confirmed=1))
+    assert "The next synchronize import makes this user Inactive, unless its file" in read_page(admin, path)
     assert f"{risk}, unless its file" in post(admin, path, **make_form(admin))
     assert models.User.objects.get(external_id="E-9").active
     kept = {"external_id": "E-8", "email": "y@agency.example", "username": "y", "badge_number": "y", "x_no_files": "on"}

@@ -100,24 +100,26 @@ def find_leaving_day(user: models.User) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """That the next synchronize import would make a new user Inactive: when the last one was, and the days of grace."""
+    """That the next synchronize import makes a user Inactive: the day of the last one, and the days of grace."""
 
     last: date
     grace_days: int
 
 
 def find_risk(user: models.User) -> Risk | None:
-    """Return whether the next synchronize import would make this user Inactive if its file does not mention them.
+    """Return that the next synchronize import makes this user Inactive if its file does not mention them, else None."""
+    kept = not user.active or user.exempt or user.managed_by or user.no_files
+    return None if kept else find_risk_of_source(user.agency, user.source)
 
-    It would if it is like the last one, and that one looked for missing users among all: it named no source, or the
-    source of the user. An agency that has never synchronized is not asked.
+
+def find_risk_of_source(agency: models.Agency, source: str = "") -> Risk | None:
+    """Return the same for a user of that source, "" for one who is added by hand.
+
+    The next synchronize import is taken to be like the last one, which looked for missing users among all of them if it
+    named no source. An agency that has never synchronized has no such risk.
     """
-    if not user.active or user.exempt or user.managed_by or user.no_files:
-        return None
-    imports = models.Import.objects.filter(
-        agency=user.agency_id, kind=models.ImportKind.FILE, mode="sync", state="applied"
-    )
+    imports = models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE, mode="sync", state="applied")
     last = imports.order_by("-pk").values_list("started_at", "options__source").first()
-    if last is None or last[1] not in (None, "", user.source):
+    if last is None or last[1] not in (None, "", source):
         return None
-    return Risk(last[0].date(), user.agency.grace_days)
+    return Risk(last[0].date(), agency.grace_days)

@@ -73,7 +73,8 @@ def add(request: HttpRequest) -> HttpResponseBase:
     # A user who is added by hand belongs to no source (S9).
     form = _make_form(request, {}, {marks.SOURCE} | _list_hidden_marks(request), _get_posted(request))
     if not form.is_bound or not form.is_valid():
-        return _render_form(request, "user_add.html", form)
+        risk = marks.find_risk_of_source(request_context.agency(request))
+        return _render_form(request, "user_add.html", form, risk=risk and _describe_risk("this user", risk))
     if not reauthentication.is_recent(request):
         return reauthentication.redirect_to_reauth(request)
     agency = request_context.agency(request)
