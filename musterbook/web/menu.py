@@ -88,6 +88,7 @@ ADMIN: tuple[Section, ...] = (
 SETTINGS = (
     Entry("Details", "agency_settings"),
     Entry("Imports", "agency_imports"),
+    Entry("Values in files", "agency_values"),
     Entry("Sign-in and passwords", "agency_accounts"),
     Entry("Second factors", "agency_second_factors"),
     Entry("Mails", "agency_mails"),

@@ -16,6 +16,7 @@ ALWAYS: Mapping[str, str] = {
     "agency_sign_on_add": "a provider says who signs in as whom",
     "agency_sign_on_one": "a provider says who signs in as whom",
     "agency_sign_on_remove": "users of the provider could no longer sign in",
+    "agency_values": "a default role gives new users its permissions",
     "api_token_add": "a token acts without anyone signing in",
     "audit_export": "the audit trail leaves with names and addresses",
     "bulk_plan": "it changes many users at once",
@@ -51,6 +52,7 @@ SOMETIMES: Mapping[str, str] = {
 """Pages that enforce it themselves, each with the condition."""
 NEVER: Mapping[str, str] = {
     "agency_forget": "it only has the next file ask again",
+    "agency_forget_value": "it only has the next file ask again",
     "agency_settings": "a name and a country let nobody in",
     "api_token_revoke": "it takes access away, and has to be quick",
     "audit": "it shows what the permission allows",
@@ -62,8 +64,10 @@ NEVER: Mapping[str, str] = {
     "group_edit": "groups give no permission",
     "group_monitor": "groups give no permission",
     "import_cancel": "it changes nothing",
+    "import_defaults": "it only plans anew",
     "import_mend": "it only plans anew",
     "import_read": "it only plans anew",
+    "import_values": "it only plans anew",
     "my_account": "a time zone lets nobody in",
     "rank_delete": "ranks give no permission",
     "rank_move": "ranks give no permission",

@@ -9,9 +9,11 @@ from musterbook.web.accounts import my_account, registration_pages, second_facto
 from musterbook.web.agency import groups, ranks, roles
 from musterbook.web.agency import settings as agency_settings
 from musterbook.web.agency import sign_on as agency_sign_on
+from musterbook.web.agency import values as agency_values
 from musterbook.web.imports import actions as import_acts
 from musterbook.web.imports import files as import_files
 from musterbook.web.imports import submission as import_choice
+from musterbook.web.imports import values as import_values
 from musterbook.web.records import api_access, audit
 from musterbook.web.users import actions as user_acts
 from musterbook.web.users import all_users, bulk
@@ -64,6 +66,8 @@ urlpatterns = [
     path("settings/", agency_settings.details, name="agency_settings"),
     path("settings/imports", agency_settings.imports, name="agency_imports"),
     path("settings/imports/forget", agency_settings.forget, name="agency_forget"),
+    path("settings/values", agency_values.values, name="agency_values"),
+    path("settings/values/forget", agency_values.forget, name="agency_forget_value"),
     path("settings/accounts", agency_settings.accounts, name="agency_accounts"),
     path("settings/second-factors", agency_settings.second_factors, name="agency_second_factors"),
     path("settings/mails", agency_settings.mails, name="agency_mails"),
@@ -90,6 +94,8 @@ urlpatterns = [
     path("imports/<str:number>/undo", import_acts.take_back, name="import_undo"),
     path("imports/<str:number>/mend", import_acts.mend, name="import_mend"),
     path("imports/<str:number>/read", import_acts.read_again, name="import_read"),
+    path("imports/<str:number>/values", import_values.fix_group, name="import_values"),
+    path("imports/<str:number>/defaults", import_values.set_defaults, name="import_defaults"),
     path("imports/<str:number>/results", import_files.results_file, name="import_results"),
     path("imports/<str:number>/errors", import_files.errors_file, name="import_errors"),
     path("api-access/", api_access.listed, name="api_access"),

@@ -99,7 +99,17 @@ def _provider(agency: models.Agency) -> Mapping[str, Any]:
 
 THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     **dict.fromkeys(
-        ("import", "import_cancel", "import_undo", "import_mend", "import_read", "import_results", "import_errors"),
+        (
+            "import",
+            "import_cancel",
+            "import_undo",
+            "import_mend",
+            "import_read",
+            "import_values",
+            "import_defaults",
+            "import_results",
+            "import_errors",
+        ),
         _import,
     ),
     **dict.fromkeys(

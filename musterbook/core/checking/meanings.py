@@ -6,7 +6,7 @@ the cells get the text that the directory has, so that unchanged rows stay on th
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -17,7 +17,7 @@ from musterbook.core.domain.columns import Column
 from musterbook.core.domain.file_values import MAPPED, FileValues, Meanings
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
-from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.domain.vocabulary import Role, Vocabulary
 from musterbook.core.values import names, text
 from musterbook.core.values.keys import fold
 
@@ -59,6 +59,20 @@ def merge_meanings(remembered: Meanings, given: Meanings) -> dict[str, dict[str,
     return merged
 
 
+def keep_allowed(given: Meanings, above: Iterable[int], words: Vocabulary) -> dict[str, dict[str, str]]:
+    """Return the entries that an operator may have remembered: none for a role above their own, by their ids (M10)."""
+    barred = {role.name for role in words.roles if role.id in set(above)}
+    kept = {
+        heading: {
+            theirs: ours
+            for theirs, ours in pairs.items()
+            if heading != columns.ROLE.heading or name_value(columns.ROLE, ours, words) not in barred
+        }
+        for heading, pairs in given.items()
+    }
+    return {heading: pairs for heading, pairs in kept.items() if pairs}
+
+
 def name_value(column: Column, value: str, words: Vocabulary) -> str | None:
     """Return the agency's value that a cell of the column means, as the directory has it. Return None if it has none.
 
@@ -73,10 +87,16 @@ def name_value(column: Column, value: str, words: Vocabulary) -> str | None:
     if column is columns.EVIDENCE_GROUP_EXT_ID:
         return next((group.external_id for group in words.groups if group.external_id == clean), None)
     if column is columns.ROLE:
-        named = names.index_roles(words.roles).get(fold(clean))
-        return next((role.name for role in words.roles if role.id == named), None)
+        role = find_role(clean, words)
+        return role.name if role else None
     named = names.index_ranks(words.ranks).get(fold(clean))
     return next((rank.name for rank in words.ranks if rank.id == named), None)
+
+
+def find_role(value: str, words: Vocabulary) -> Role | None:
+    """Return the role that a cell of ROLE means, or None."""
+    named = names.index_roles(words.roles).get(fold(value))
+    return next((role for role in words.roles if role.id == named), None)
 
 
 def list_names(column: Column, words: Vocabulary) -> dict[str, str]:

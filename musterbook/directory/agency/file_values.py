@@ -1,7 +1,9 @@
 """An agency's defaults and mapped values on the pages of its settings: set, and forgotten (F13, F14)."""
 
-from musterbook.core.checking import defaults
+from musterbook.core.checking import defaults, meanings
+from musterbook.core.domain.columns import ROLE
 from musterbook.core.domain.file_values import Defaults, FileValues
+from musterbook.core.domain.policy import Operator
 from musterbook.core.domain.table import Table
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_settings
@@ -10,18 +12,24 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 
 
-def change_defaults(agency: models.Agency, values: Defaults, original: Defaults, context: AuditContext) -> None:
+def change_defaults(
+    agency: models.Agency, values: Defaults, original: Defaults, context: AuditContext, by: Operator
+) -> None:
     """Change the defaults that differ from those `original`, column → value ("" for none). Others stay as they are.
 
-    Raise InvalidValue with the column, and StaleSettings.
+    Raise InvalidValue with the column, also for a role with a permission that the operator lacks, and StaleSettings.
     """
     changes = {
         heading: value.strip() for heading, value in values.items() if value.strip() != original.get(heading, "")
     }
     table = Table.refused([])
     set_ones = FileValues(defaults={heading: value for heading, value in changes.items() if value})
-    for problem in defaults.read_defaults(table, set_ones, snapshot_queries.read_vocabulary(agency)).problems:
+    words = snapshot_queries.read_vocabulary(agency)
+    for problem in defaults.read_defaults(table, set_ones, words).problems:
         raise InvalidValue(problem.column, problem.message)
+    role = meanings.find_role(changes.get(ROLE.heading, ""), words)
+    if role and not role.permissions <= by.permissions:
+        raise InvalidValue(ROLE.heading, "The role has permissions that yours does not.")
     with agencies.changing(agency, context):
         now = {heading: agency.defaults.get(heading, "") for heading in changes}
         conflicts = {

@@ -6,22 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO
 
-import polars as pl
 from django.db import DatabaseError
-from django.db.models import Count, Min
 
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
-from musterbook.core.reporting.groups import MOST, ProblemGroup, group_problems, make_groups
 from musterbook.core.reporting.report import OUTCOMES_LISTED, Report, ReportRow, RowFilter
 from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, sandbox
+from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, problem_groups, sandbox
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.records import COUNTS, reap_orphans
 from musterbook.directory.imports.runner import ImportFailed
@@ -198,32 +194,9 @@ def make_report(record: models.Import, plan: Plan | None, which: RowFilter) -> R
     return replace(
         summarize_import(record),
         rows=report.list_rows(plan, which) if plan else _read_rows(record, which),
-        groups=list_groups(record, plan),
+        groups=problem_groups.list_groups(record, plan),
         recipients=None if which is RowFilter.ERRORED else list_mails(record, plan),
     )
-
-
-def list_groups(record: models.Import, plan: Plan | None = None) -> list[ProblemGroup]:
-    """Return the problems of the import's rows by kind (A7), from the plan just made, or else from the stored data.
-
-    The suggestions are names that the agency has now.
-    """
-    if plan:
-        return group_problems(plan.problems.lazy(), plan.vocabulary)
-    words = snapshot_queries.read_vocabulary(record.agency)
-    with suppress(plan_files.PlanGone):
-        stored = plan_files.scan_part(record.number, "problems").filter(~pl.col("note"))
-        return group_problems(stored, words)
-    keys = ("code", "column", "value")
-    entries = models.ImportProblem.objects.filter(of=record, row__gt=0, note=False).order_by()
-    tally = entries.values_list(*keys).annotate(
-        rows=Count("pk"), at=Min("row"), details=Min("detail"), hints=Min("hint")
-    )
-    counted = [
-        (Problem(code, row, column, value, detail, hint), rows)
-        for code, column, value, rows, row, detail, hint in tally.order_by("-rows", *keys)[:MOST]
-    ]
-    return make_groups(counted, words)
 
 
 def list_mails(record: models.Import, plan: Plan | None, most: int | None = None) -> list[dict[str, str]]:

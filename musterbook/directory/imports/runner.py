@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from musterbook.core.checking import meanings
+from musterbook.core.domain.file_values import Meanings
 from musterbook.core.domain.policy import Mode
 from musterbook.core.domain.problems import INFECTED, SUSPECT
+from musterbook.core.planning import authority
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reading import headings
 from musterbook.directory import models
@@ -209,9 +211,20 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     if options["mapping"] and remembers:
         remembered["mapping"] = headings.merge_mappings(agency.mapping, options["mapping"])
     if options.get("values") and remembers:
-        remembered["values"] = meanings.merge_meanings(agency.values, options["values"])
+        remembered["values"] = _merge_values(agency, options["values"], attempt.context.actor, plan)
     if remembered:
         models.Agency.objects.filter(pk=agency.pk).update(**remembered)
+
+
+def _merge_values(agency: models.Agency, given: Meanings, actor: str, plan: Plan) -> dict[str, dict[str, str]]:
+    """Return the agency's values with those of the import.
+
+    A later import by the system would assign any role. So an entry for a role that the operator may not assign is not
+    remembered (M10).
+    """
+    operator = snapshot_queries.read_operator(agency, actor) if actor else None
+    above = authority.find_roles_above(operator, plan.vocabulary)
+    return meanings.merge_meanings(agency.values, meanings.keep_allowed(given, above, plan.vocabulary))
 
 
 @contextmanager

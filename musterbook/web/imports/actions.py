@@ -174,7 +174,7 @@ def mend(request: HttpRequest, number: str) -> HttpResponseBase:
     if not now:
         messages.info(request, "No cell was changed, so the plan is the same.")
         return redirect(f"{reverse('import', args=[number])}?show=errored")
-    return _preview_again(request, record, "errored", corrections=corrections.merge_corrections(before, now))
+    return preview_again(request, record, "errored", corrections=corrections.merge_corrections(before, now))
 
 
 def read_corrections(form: Any) -> dict[str, dict[str, str]]:
@@ -210,11 +210,14 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
         if not reading.is_valid():
             return page.render_import(request, record, reading=reading)
         changes |= reading.read_choices()
-    return _preview_again(request, record, "", **changes)
+    return preview_again(request, record, "", **changes)
 
 
-def _preview_again(request: HttpRequest, record: models.Import, show: str, **changes: Any) -> HttpResponseBase:
-    """Create a new preview of the import's file. The same changes sent twice create one preview."""
+def preview_again(request: HttpRequest, record: models.Import, show: str, **changes: Any) -> HttpResponseBase:
+    """Create a new preview of the import's file with changed options, and redirect to it.
+
+    The same changes sent twice create one preview. `show`: the tile that the page shows ("": its choice).
+    """
     options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
     if record.kind not in FROM_FILE:
         raise Http404

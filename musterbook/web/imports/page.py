@@ -15,6 +15,7 @@ from musterbook.directory.imports.file_import import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.http import request_context
 from musterbook.web import parsers
+from musterbook.web.imports import groups
 from musterbook.web.imports.forms import ConfirmForm, MappingForm, ReadingForm
 from musterbook.web.permission import get_account
 
@@ -63,6 +64,7 @@ def render_import(
         return render(request, "import_rows.html", row_context)
     wrong = next((candidate for candidate in (form, mapping, reading) if candidate and candidate.is_bound), None)
     context = row_context | _describe_import(request, record) | _make_forms(record, form, mapping, reading)
+    context |= {"new_users": groups.make_defaults_form(record)} | groups.list_lines(record)
     return render(request, "import.html", context, status=422 if wrong else 200)
 
 

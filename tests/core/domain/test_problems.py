@@ -13,7 +13,7 @@ from musterbook.core.domain.problems import CATALOG, SCHEMA, Kind, Problem
 
 PACKAGE = Path(__file__).parents[3] / "musterbook"
 SOURCE = PACKAGE / "core/domain/problems.py"
-STORED = {"history.py", "plan_pages.py", "sandbox_process.py"}
+STORED = {"history.py", "problem_groups.py", "plan_pages.py", "sandbox_process.py"}
 """The modules that restore stored problems. They have the parameters by their columns."""
 MODULES = sorted(
     path for layer in ("core", "directory") for path in (PACKAGE / layer).rglob("*.py")

@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import file_import, history, undo
+from musterbook.directory.imports import file_import, problem_groups, undo
 from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, apply_rows, people, person, run, user
 
@@ -25,12 +25,12 @@ def test_the_problems_of_an_old_import_are_grouped_from_its_record(settings: Set
     made = agency()
     rows = [*people(1, 2, 3, STATUS="Gone"), person(4, ROLE="Oficer"), person(5, EMAIL="x"), person(6, EMAIL="y")]
     record = run(made, rows).record
-    kept = history.list_groups(record)
+    kept = problem_groups.list_groups(record)
     assert [(group.problem.value, group.rows, group.suggestion) for group in kept] == [
         ("Gone", 3, ""), ("x", 1, ""), ("y", 1, ""), ("Oficer", 1, "Officer"),
     ]  # fmt: skip
     shutil.rmtree(settings.MUSTER_HOME / "plans" / record.number)
-    assert history.list_groups(record) == kept
+    assert problem_groups.list_groups(record) == kept
 
 
 def test_the_default_supervisor_is_found_in_an_agency_that_is_not_read_whole() -> None:

@@ -1,0 +1,62 @@
+"""Acts on an import's page: one action for all rows with the same problem, and defaults for its file (A7, F13, F14)."""
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from musterbook.core.checking import meanings
+from musterbook.core.domain.columns import BY_HEADING
+from musterbook.core.domain.file_values import MAPPED
+from musterbook.core.reading import corrections
+from musterbook.directory.imports import problem_groups
+from musterbook.directory.imports.file_import import Options
+from musterbook.web.imports import actions
+from musterbook.web.imports.groups import make_defaults_form
+from musterbook.web.permission import needs
+
+_LONGEST = 10_000
+"""The most characters of a value that is read from the form."""
+
+
+@require_POST
+@needs("users.import")
+def fix_group(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Plan the file again with another value in all rows of a group, or with the value mapped and remembered (F13)."""
+    record = actions.find_import(request, number)
+    code, heading, value, text = (request.POST.get(name, "")[:_LONGEST] for name in ("code", "column", "value", "text"))
+    column = BY_HEADING.get(heading)
+    if column is None or column.unique:
+        raise Http404
+    if column.required and not text.strip():
+        messages.error(request, f"Choose a value for {heading}. Nothing was changed.")
+        return redirect(_make_address(number))
+    options = Options.of_json(record.options)
+    if request.POST.get("do") == "remember" and column in MAPPED and value:
+        values = meanings.merge_meanings(options.values, {heading: {value: text.strip()}})
+        return actions.preview_again(request, record, "", values=values)
+    rows = problem_groups.list_group_rows(record, code, heading, value)
+    if not rows:
+        messages.error(request, "There are no such rows, or too many to correct them here. Nothing was changed.")
+        return redirect(_make_address(number))
+    now = {str(row): {heading: text} for row in rows}
+    return actions.preview_again(
+        request, record, "", corrections=corrections.merge_corrections(options.corrections, now)
+    )
+
+
+def _make_address(number: str) -> str:
+    return f"{reverse('import', args=[number])}?show=errored"
+
+
+@require_POST
+@needs("users.import")
+def set_defaults(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Plan the file again with defaults for columns that it does not have."""
+    record = actions.find_import(request, number)
+    form = make_defaults_form(record, request.POST)
+    if form is None or not form.is_valid():
+        messages.error(request, "These defaults cannot be used. Nothing was changed.")
+        return redirect("import", number)
+    return actions.preview_again(request, record, "", defaults=form.read_choices())
