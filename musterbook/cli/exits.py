@@ -1,8 +1,12 @@
 """Exit statuses of commands, and the status and message of each expected exception."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from musterbook.core.domain.policy import Confirmed
+    from musterbook.core.planning.holds import Hold
 
 
 class Exit(IntEnum):
@@ -28,9 +32,15 @@ def get_import_exit(state: str, errored: int) -> Exit:
     return _STATES.get(state, Exit.SOME_ERRORED if errored else Exit.DONE)
 
 
-def format_confirmation(deactivations: int) -> str:
-    """Return the sentence that asks for the number of deactivations to be confirmed."""
-    return f"To confirm, add --confirm-deactivations {deactivations}. Nothing was changed."
+def format_confirmed(holds: "Iterable[Hold]", before: "Confirmed | None" = None) -> str:
+    """Return the options that confirm these holds and what was confirmed before, each with a space before it."""
+    numbers = {**(before or {}), **{hold.key: hold.number for hold in holds}}
+    return "".join(f" --confirm {key}" + ("" if number is None else f"={number}") for key, number in numbers.items())
+
+
+def format_confirmation(holds: "Iterable[Hold]") -> str:
+    """Return the sentence that asks for these holds to be confirmed."""
+    return f"The import is held. To confirm it, add{format_confirmed(holds)}. Nothing was changed."
 
 
 Sentence: TypeAlias = Callable[[Any], str]
@@ -67,7 +77,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory import permissions
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
-    from musterbook.directory.imports import bulk, file_import, quotas, selection, undo
+    from musterbook.directory.imports import approval, file_import, quotas, selection, undo
     from musterbook.directory.imports.runner import ImportFailed
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
@@ -113,7 +123,13 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     }
     return {
         backups.CannotRestore: (Exit.REFUSED, str),
-        bulk.NotConfirmed: (Exit.HELD, lambda e: format_confirmation(int(str(e)))),
+        approval.NeedsApprover: (
+            Exit.HELD,
+            lambda e: (
+                f"The import was requested by {e if str(e) else 'the system'}, and another user must confirm it. Name that user"
+                " with --as. Nothing was changed."
+            ),
+        ),
         quotas.OverQuota: (Exit.REFUSED, str),
         key_changes.KeyInUse: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},

@@ -12,13 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from musterbook.cli.output import escape_text, make_console
-from musterbook.core.domain.labels import (
-    EMAIL_TITLES,
-    HOLD_REASONS,
-    count_emails,
-    describe_protection,
-    format_state_title,
-)
+from musterbook.core.domain.labels import EMAIL_TITLES, count_emails, describe_protection, format_state_title
 
 if TYPE_CHECKING:
     from musterbook.core.domain.problems import Problem
@@ -61,17 +55,22 @@ class ReportFacts:
     @property
     def words(self) -> Mapping[str, str]:
         """The labels of the outcomes whose label is not their name."""
-        return self.change.words | {"rows": "chosen users"} if self.change else _LABELS
+        return _LABELS | (self.change.words | {"rows": "chosen users"} if self.change else {})
 
 
-_LABELS = {"reactivated": "of these, reactivated", "marked": "marked with their source, or as leaving"}
+_LABELS = {
+    "reactivated": "of these, reactivated",
+    "losing_access": "losing access",
+    "privileges": "gaining a permission",
+    "marked": "marked with their source, or as leaving",
+}
 
 
 def print_report(report: "Report", facts: ReportFacts) -> None:
     """Print the report."""
     out = make_console()
     _print_headline(out, report, facts)
-    if report.state not in ("failed", "running", "waiting"):
+    if report.state not in _WITHOUT_COUNTS:
         _print_counts(out, report, facts)
     _print_file(out, report)
     _print_groups(out, report, facts)
@@ -83,7 +82,12 @@ def print_report(report: "Report", facts: ReportFacts) -> None:
     _print_next(out, report, facts)
 
 
+_WITHOUT_COUNTS = ("failed", "running", "waiting")
+
+
 def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
+    from musterbook.core.reporting.summary import describe_hold, summarize
+
     line = Text(format_state_title(report.state, ", "), style=_STYLES.get(report.state, _FAILED))
     action = facts.change.label if facts.change else _MODES[report.mode]
     action += f" ({facts.reason})" if facts.reason else ""
@@ -92,12 +96,11 @@ def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
     out.print(line, soft_wrap=True)
     if report.message:
         out.print(_make_text(report.message))
-    if report.held:
-        held = report.held
-        out.print(_make_text(
-            f"{HOLD_REASONS[str(held['code'])]} It would deactivate {held['deactivations']:,} of {held['active']:,} active users."
-            f" The limit is {held['limit']:,}."
-        ))  # fmt: skip
+    if report.state not in _WITHOUT_COUNTS and not facts.change:
+        out.print(_make_text(f"{summarize(report.counts, report.mails, done=report.state == 'applied')}."))
+    for hold in report.holds:
+        out.print(_make_text(describe_hold(hold)))
+        _print_users(out, hold.external_ids, facts.names)
 
 
 def _print_counts(out: Console, report: "Report", facts: ReportFacts) -> None:
@@ -197,16 +200,22 @@ def _print_notes(out: Console, notes: "Sequence[tuple[str, Problem]]") -> None:
         out.print(_make_text(f"… and {len(notes) - LISTED:,} more; --output json --rows all tells them all."))
 
 
+def _print_users(out: Console, external_ids: Sequence[str], names: Mapping[str, str]) -> None:
+    if not external_ids:
+        return
+    table = _make_grid("external id", "name")
+    for external_id in external_ids[:LISTED]:
+        table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")))
+    out.print(table)
+    if len(external_ids) > LISTED:
+        out.print(_make_text(f"… and {len(external_ids) - LISTED:,} more; --output json lists all of them."))
+
+
 def _print_leavers(out: Console, report: "Report", names: Mapping[str, str]) -> None:
     if report.deactivated:
         done = report.state == "applied"
         _print_heading(out, f"{'Deactivated' if done else 'Would be deactivated'}: the file does not mention them")
-        table = _make_grid("external id", "name")
-        for external_id in report.deactivated[:LISTED]:
-            table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")))
-        out.print(table)
-        if len(report.deactivated) > LISTED:
-            out.print(_make_text(f"… and {len(report.deactivated) - LISTED:,} more; --output json lists all of them."))
+        _print_users(out, report.deactivated, names)
     if report.protected:
         _print_heading(out, "Protected: kept although the file does not mention them")
         table = _make_grid("external id", "name", "why")
@@ -244,7 +253,7 @@ def _describe_protection(one: Mapping[str, object]) -> str:
 
 def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:
     """Print what to do next, if there is something to do."""
-    if report.state == "previewed" and facts.change:
+    if report.state in ("previewed", "held") and facts.change:
         _print_next_bulk(out, report, facts)
     elif report.state == "previewed" and not any(
         report.counts.get(name) for name in ("added", "updated", "deactivated", "marked")
@@ -267,18 +276,16 @@ def _print_next_bulk(out: Console, report: "Report", facts: ReportFacts) -> None
     _print_command(out, "To apply it", facts.apply)
 
 
-def drop_preview() -> str:
-    """Return the command as it was called, without --preview."""
-    return shlex.join(["muster", *(argument for argument in sys.argv[1:] if argument != "--preview")])
+_NOT_REPEATED = ("--confirm", "--confirm-deactivations", "--idempotency-key")
 
 
 def repeat_command() -> str:
-    """Return the command as it was called, without a number confirmed before and without an idempotency key."""
+    """Return the command as it was called, without what was confirmed before and without an idempotency key."""
     arguments, skip = [], False
     for argument in sys.argv[1:]:
-        if not skip and not argument.startswith(("--confirm-deactivations", "--idempotency-key")):
+        if not skip and argument.partition("=")[0] not in _NOT_REPEATED:
             arguments.append(argument)
-        skip = not skip and argument in ("--confirm-deactivations", "--idempotency-key")
+        skip = not skip and argument in _NOT_REPEATED
     return shlex.join(["muster", *arguments])
 
 

@@ -1,5 +1,6 @@
 """`muster import`, `imports`, `apply` and `undo`: run, list, show, apply and undo imports."""
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -64,7 +65,8 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         ),
     ] = "update",
     preview: Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")] = False,
-    confirm_deactivations: options.Confirm = None,
+    confirm: options.Confirm = None,
+    confirm_deactivations: options.ConfirmDeactivations = None,
     strict: Annotated[bool, typer.Option("--strict", help="Write nothing if a row has a problem.")] = False,
     no_mail: options.NoMail = False,
     act_as: options.As = "",
@@ -150,7 +152,8 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
 
         output_options.check(file)
         import_options = file_import.Options(
-            mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
+            mode=Mode(mode), preview=preview, strict=strict, confirmed=options.parse_confirmed(confirm, confirm_deactivations),
+            mails=False if no_mail else None,
             mapping=parse_mapping(mapping or []), values=file_values.parse_values(value or []),
             defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
             source=marks.clean_source(source),
@@ -204,7 +207,8 @@ def read_upload(file: str) -> "Upload":
 
 def apply(  # noqa: PLR0913, PLR0917  (as above)
     number: Annotated[str, typer.Argument(metavar="ID", help="The previewed or held import.")],
-    confirm_deactivations: options.Confirm = None,
+    confirm: options.Confirm = None,
+    confirm_deactivations: options.ConfirmDeactivations = None,
     no_mail: options.NoMail = False,
     act_as: options.As = "",
     output: options.Output = "text",
@@ -215,41 +219,39 @@ def apply(  # noqa: PLR0913, PLR0917  (as above)
     """Apply a previewed or held import as it was shown.
 
     If the directory has changed and the plan is different now, the new plan is shown and nothing is changed. If the plan
-    deactivates more users than the agency allows, confirm their exact number with --confirm-deactivations.
+    is held, for example because it deactivates more users than the agency allows, confirm each reason with its exact
+    number.
 
-    Example: muster apply 01J9ZKQ4M5V7N8P2R3S4T5W6X7
+    Example: muster apply 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --confirm deactivations=12
     """
     output_options = OutputOptions(output, rows, results, errors)
     with open_installation():
         from musterbook.directory.audit.trail import AuditContext
-        from musterbook.directory.imports import file_import, history, queue
-        from musterbook.directory.models import ImportKind
+        from musterbook.directory.imports import approval, file_import, history, queue
+        from musterbook.directory.imports import undo as undoing
+        from musterbook.directory.models import FROM_FILE, ImportKind
 
         output_options.check()
+        confirmed = options.parse_confirmed(confirm, confirm_deactivations)
         record = history.find_import(number)
-        is_bulk, mails = record.kind == ImportKind.BULK, False if no_mail else None
-        if is_bulk and (results or errors):
+        if record.kind not in FROM_FILE and (results or errors):
             raise WrongCall(
                 "--results and --errors are only for imports of files. To list the chosen users, use --rows all."
             )
-        if record.kind == ImportKind.UNDO:
-            raise WrongCall(
-                f"Import {record.number} is the preview of an undo. Run `muster undo` again without --preview."
-            )
-        if record.held and confirm_deactivations != record.held["deactivations"]:
-            say(exits.format_confirmation(record.held["deactivations"]))
+        approval.check_approver(record, act_as)
+        unconfirmed = history.list_unconfirmed(record, confirmed)
+        if unconfirmed:
+            say(exits.format_confirmation(unconfirmed))
             raise typer.Exit(Exit.HELD)
+        run = {ImportKind.BULK: queue.apply_bulk, ImportKind.UNDO: undoing.apply_shown}.get(
+            ImportKind(record.kind), file_import.apply_previewed
+        )
 
         def work(at: datetime, progress: "Progress") -> "ImportResult":
             context = AuditContext(at, act_as, "cli")
-            if is_bulk:
-                return queue.apply_bulk(
-                    record.agency, record.number,
-                    context=context, confirmed=confirm_deactivations, mails=mails, progress=progress,
-                )  # fmt: skip
-            return file_import.apply_previewed(
+            return run(
                 record.agency, record.number,
-                context=context, confirmed=confirm_deactivations, mails=mails, progress=progress,
+                context=context, confirmed=confirmed, mails=False if no_mail else None, progress=progress,
             )  # fmt: skip
 
         run_import(work, output_options)
@@ -258,6 +260,7 @@ def apply(  # noqa: PLR0913, PLR0917  (as above)
 def undo(
     number: Annotated[str, typer.Argument(metavar="ID", help="The import to undo.")],
     preview: Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")] = False,
+    confirm: options.Confirm = None,
     no_mail: options.NoMail = False,
     act_as: options.As = "",
     output: options.Output = "text",
@@ -274,13 +277,14 @@ def undo(
         from musterbook.directory.imports import history
         from musterbook.directory.imports import undo as undoing
 
-        record = history.find_import(number)
+        record, confirmed = history.find_import(number), options.parse_confirmed(confirm, None)
 
         def work(at: datetime, progress: "Progress") -> "ImportResult":
             context = AuditContext(at, act_as, "cli")
             return undoing.run_undo(
-                record, context=context, preview=preview, mails=False if no_mail else None, progress=progress
-            )
+                record, context=context, preview=preview, confirmed=confirmed, mails=False if no_mail else None,
+                progress=progress,
+            )  # fmt: skip
 
         run_import(work, OutputOptions(output, rows))
 
@@ -381,17 +385,15 @@ def _print_result(record: "models.Import", plan: "Plan | None", output_options: 
 def _make_command(record: "models.Import", *, called: bool) -> str:
     """Return the command that applies a preview or a held import. `called`: the command that runs now has made it."""
     from musterbook.cli import import_output
-    from musterbook.directory.imports import bulk
-    from musterbook.directory.imports import undo as undoing
-    from musterbook.directory.models import ImportKind
+    from musterbook.directory.imports import approval, history
 
-    number = record.held["deactivations"] if record.held else bulk.count_to_confirm(record)
-    confirm = "" if number is None else f" --confirm-deactivations {number}"
-    if called and record.state == "held":
-        return f"{import_output.repeat_command()}{confirm}"
-    if record.kind == ImportKind.UNDO:
-        return import_output.drop_preview() if called else f"muster undo {undoing.get_undone(record).number}"
-    return f"muster apply {record.number}{confirm}"
+    holds = history.list_unconfirmed(record, {})
+    confirm = exits.format_confirmed(holds)
+    approver = record.agency.second_approver and bool(confirm)
+    if called and record.state == "held" and not approver:
+        return f"{import_output.repeat_command()}{exits.format_confirmed(holds, record.options['confirmed'])}"
+    named = f" --as {shlex.quote(record.actor)}" if called and record.actor else ""
+    return f"muster apply {record.number}{confirm}{approval.SOMEONE_ELSE if approver else named}"
 
 
 def _save_files(record: "models.Import", plan: "Plan | None", output_options: OutputOptions) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
+from musterbook.cli.exits import WrongCall
+
 Agency: TypeAlias = Annotated[str, typer.Option("--agency", metavar="SLUG", help="The slug of the agency.")]
 As: TypeAlias = Annotated[
     str,
@@ -12,18 +14,41 @@ As: TypeAlias = Annotated[
         "--as", metavar="EXTERNAL_ID", help="Act as this user, with their permissions. By default, the system acts."
     ),
 ]
+
+
+def parse_confirmed(pairs: list[str] | None, deactivations: int | None) -> dict[str, int | None]:
+    """Return what --confirm and --confirm-deactivations confirm, by kind. Raise WrongCall."""
+    from musterbook.core.planning.holds import NUMBERED, UNNUMBERED
+
+    confirmed: dict[str, int | None] = {} if deactivations is None else {"deactivations": deactivations}
+    for pair in pairs or ():
+        kind, equals, number = pair.partition("=")
+        fits = number.isascii() and number.isdecimal() if kind in NUMBERED else kind in UNNUMBERED and not equals
+        if not fits:
+            kinds = ", ".join((*(f"{name}=N" for name in NUMBERED), *UNNUMBERED))
+            raise WrongCall(f"--confirm is “{pair}”. Write one of these, with its number for N: {kinds}.")
+        if kind in confirmed:
+            raise WrongCall(f"{kind} is confirmed twice. Confirm it once.")
+        confirmed[kind] = int(number) if equals else None
+    return confirmed
+
+
 Output: TypeAlias = Annotated[
     Literal["text", "json"], typer.Option("--output", help="Text for people, or JSON for programs.")
 ]
 Rows: TypeAlias = Annotated[Literal["errored", "changed", "all"], typer.Option("--rows", help="The rows to list.")]
 Confirm: TypeAlias = Annotated[
-    int | None,
+    list[str] | None,
     typer.Option(
-        "--confirm-deactivations",
-        metavar="N",
-        min=0,
-        help="Apply the import even if it is held. N is the exact number of deactivations.",
+        "--confirm",
+        metavar="KIND=N",
+        help="Apply the import even if it is held. KIND is what holds it, such as privileges, and N its exact number."
+        " Can be repeated.",
     ),
+]
+ConfirmDeactivations: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--confirm-deactivations", metavar="N", min=0, help="The same as --confirm deactivations=N."),
 ]
 NoMail: TypeAlias = Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")]
 Results: TypeAlias = Annotated[

@@ -18,6 +18,7 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
     file: options.File,
     agency: options.Agency,
     preview: options.Preview = False,
+    confirm: options.Confirm = None,
     strict: options.Strict = False,
     no_mail: Annotated[
         bool, typer.Option("--no-mail", help="Send no emails. A new external id never sends one.")
@@ -50,7 +51,8 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
 
         output_options.check()
         import_options = file_import.Options(
-            mode=Mode.REKEY, preview=preview, strict=strict, mails=False if no_mail else None,
+            mode=Mode.REKEY, preview=preview, confirmed=options.parse_confirmed(confirm, None), strict=strict,
+            mails=False if no_mail else None,
             mapping=imports.parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), imports.read_upload(file)

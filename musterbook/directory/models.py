@@ -55,9 +55,10 @@ class Agency(models.Model):
     slug = models.SlugField(max_length=63, unique=True)
     name = models.CharField(max_length=255)
     default_country = models.CharField(max_length=2, default="", blank=True)
-    limit_users = models.PositiveIntegerField(default=5)
-    limit_percent = models.FloatField(default=10)
-    limit_most = models.PositiveIntegerField(default=500)
+    limits = models.JSONField(default=list)
+    """The limits that the agency sets, as `agency.limits` reads them (rule S4)."""
+    second_approver = models.BooleanField(default=False)
+    """Whether another user must confirm an import that is held (rule S8)."""
     sends_mail = models.BooleanField(default=True)
     mails_off = models.JSONField(default=list)
     """The kinds of optional mails that the agency does not send."""
@@ -299,6 +300,8 @@ class Import(models.Model):
     """The message shown for a failed import."""
     actor = models.CharField(max_length=255)
     """The operator's external id, also after it has changed (`apply.external_ids`); "" for the system."""
+    requester = models.CharField(max_length=255, default="", db_default="")
+    """The operator of the preview or held import that this one applies; otherwise the same as `actor` (rule S8)."""
     through = models.CharField(max_length=10)
     options = models.JSONField(default=dict)
     started_at = models.DateTimeField()
@@ -312,6 +315,8 @@ class Import(models.Model):
     mails = models.JSONField(default=dict)
     """Kind of email → the number of them that it sends (D8)."""
     held = models.JSONField(null=True)
+    holds = models.JSONField(default=list)
+    """Why it waits for confirmation, or would (`core.planning.holds`). `held` is the first reason, in an older format."""
     leavers = models.JSONField(default=dict)
     """The external ids of the deactivated users, and of the protected users with their codes."""
     digest = models.CharField(max_length=64, default="")

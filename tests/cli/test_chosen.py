@@ -55,12 +55,12 @@ def test_the_plan_of_unused_accounts_is_shown_and_done_by_the_commands_that_it_n
     expiry.submit_due(at)
     work()
     record = models.Import.objects.latest("pk")
-    assert record.state == "previewed"
+    assert record.state == "held"
     shown = staffed("imports", "show", record.number)
-    assert "Preview, nothing was changed yet: springfield-pd, Deactivate (No sign-in for 90 days)" in shown.text
+    assert "Held, nothing was changed: springfield-pd, Deactivate (No sign-in for 90 days)" in shown.text
     assert "5 deactivated" in plain(shown.text) and "updated" not in shown.text
     assert f"To see the users: muster imports show {record.number} --rows changed" in shown.text
-    do = f"muster apply {record.number} --confirm-deactivations 5"
+    do = f"muster apply {record.number} --confirm deactivations=5"
     assert f"To apply it: {do}" in shown.text
     listed = staffed("imports", "show", record.number, "--rows", "changed")
     assert all(f"E-{name}" in listed.text for name in NAMES) and "STATUS: Active → Inactive" in listed.text
@@ -83,7 +83,7 @@ def test_more_deactivations_than_allowed_need_their_exact_number(staffed: Muster
     record = make_preview(BulkChange("deactivate"), "ann", "bob")
     done = staffed("apply", record.number, *given)
     assert (done.status, done.text, inactive()) == (4, "", [])
-    assert "add --confirm-deactivations 2. Nothing was changed." in done.err
+    assert "add --confirm deactivations=2. Nothing was changed." in done.err
 
 
 def test_a_rank_is_set_without_a_number_and_by_who_may_alone(staffed: Muster) -> None:
@@ -138,11 +138,11 @@ def test_a_preview_shows_its_rows_and_the_command_that_does_it_also_later(staffe
     assert [(one["external_id"], one["outcome"]) for one in rows] == [("E-bob", "updated"), ("E-ann", "unchanged")]
     assert f"To apply it: muster apply {number}\n" in staffed("imports", "show", number).text
     undo = staffed("undo", first.json["import"], "--preview", "--output", "json").json["import"]
-    assert f"To apply it: muster undo {first.json['import']}\n" in staffed("imports", "show", undo).text
+    assert f"To apply it: muster apply {undo}\n" in staffed("imports", "show", undo).text
 
 
 def test_a_held_import_names_the_command_that_goes_through_with_it(staffed: Muster) -> None:
     held = staffed.imported(row("boss", role="Admin"), row("cy", role="Clerk"), row("ann"), mode="sync")
     assert held.status == 4
     number = held.json["import"]
-    assert f"muster apply {number} --confirm-deactivations 3\n" in staffed("imports", "show", number).text
+    assert f"muster apply {number} --confirm deactivations=3\n" in staffed("imports", "show", number).text

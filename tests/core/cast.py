@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from musterbook.core.domain import problems
-from musterbook.core.domain.policy import DeactivationLimit, Mode, Operator, Policy
+from musterbook.core.domain.policy import DEFAULT_LIMITS, Confirmed, Limit, LimitKind, Mode, Operator, Policy
 from musterbook.core.domain.snapshot import SCHEMA, Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
@@ -88,12 +88,18 @@ def make_table(rows: Sequence[Mapping[str, str]]) -> Table:
     return Table(cells.with_row_index("row", offset=2))
 
 
+FIVE_LEAVE = (Limit(LimitKind.DEACTIVATIONS, 5, 10, 500), *DEFAULT_LIMITS[1:])
+"""The limits of an agency that lets five of its users go, although it is small."""
+
+
 def plan_rows(
     *rows: dict[str, str], of: Snapshot | None = None, mode: Mode = Mode.UPDATE, strict: bool = False,
-    by: Operator | None = SYSTEM, confirmed: int | None = None, limit: DeactivationLimit | None = None,
+    by: Operator | None = SYSTEM, confirmed: Confirmed | None = None, limits: Sequence[Limit] = (),
 ) -> Plan:  # fmt: skip
-    """The plan of the rows, the first of which is row 2."""
-    policy = Policy(mode, strict, by, limit or DeactivationLimit(), confirmed)
+    """The plan of the rows, the first of which is row 2. `limits`: those that are not as in FIVE_LEAVE."""
+    kinds = {limit.kind for limit in limits if limit.whole}
+    others = (limit for limit in FIVE_LEAVE if limit.kind not in kinds)
+    policy = Policy(mode, strict, by, (*others, *limits), confirmed or {})
     return plan.make_plan(make_table(rows), of or agency(), policy)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.policy import LimitKind
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.audit import verify
@@ -23,9 +24,23 @@ IMPORTS = ["users.import", "users.synchronize", "users.view"]
 Row = dict[str, str]
 
 
+def allow(users: int, percent: float = 0, most: int | None = None, kind: str = "deactivations") -> dict[str, Any]:
+    """The limit of this kind, as an agency stores it."""
+    return {"kind": kind, "users": users, "percent": percent, "most": most, "off": False, "role": None, "group": None}
+
+
+def unlimited() -> list[dict[str, Any]]:
+    """The limits of an agency that holds no import."""
+    return [{**allow(0, kind=kind.value), "off": True} for kind in LimitKind]
+
+
 def agency(slug: str = "springfield", **settings: Any) -> models.Agency:
-    """An agency with the roles Admin, Chief (may import) and Officer, two ranks and a group."""
-    made = models.Agency.objects.create(slug=slug, name=slug.title(), created_at=NOW, **settings)
+    """An agency with the roles Admin, Chief (may import) and Officer, two ranks and a group.
+
+    It lets five users go, although it is small.
+    """
+    known = {"limits": [allow(5, 10, 500)], **settings}
+    made = models.Agency.objects.create(slug=slug, name=slug.title(), created_at=NOW, **known)
     for name, permissions in (("Admin", []), ("Chief", IMPORTS), ("Officer", [])):
         models.Role.objects.create(
             agency=made, name=name, name_key=fold(name), permissions=permissions, administrator=name == "Admin"

@@ -41,7 +41,7 @@ def main(command: str, *arguments: str) -> None:
     """Does what it is told, and says what came of it on the last line."""
     if command == "agency":
         for slug in arguments:
-            cast.agency(slug, limit_users=1000)
+            cast.agency(slug, limits=cast.unlimited())
         return
     if command == "work":
         _work(int((*arguments, "1")[0]))

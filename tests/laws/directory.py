@@ -19,6 +19,7 @@ from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.storage import frames
+from tests.directory.cast import unlimited
 from tests.laws.world import WORDS, Case, File, Person, Row, export
 
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -27,7 +28,9 @@ _numbers = itertools.count(1)
 
 def agency(people: Sequence[Person]) -> models.Agency:
     """A new agency with these users."""
-    made = models.Agency.objects.create(slug=f"agency-{next(_numbers)}", name="Riverton", created_at=NOW)
+    made = models.Agency.objects.create(
+        slug=f"agency-{next(_numbers)}", name="Riverton", created_at=NOW, limits=unlimited()
+    )
     for role in WORDS.roles:
         models.Role.objects.create(
             agency=made, name=role.name, name_key=keys.fold(role.name), permissions=sorted(role.permissions),

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from musterbook.core.domain.policy import Mode
+from musterbook.core.domain.policy import LimitKind, Mode
 from musterbook.core.domain.vocabulary import Role
-from tests.laws.world import HEADINGS, KEYED, WORDS, Case, Person, Row
+from tests.laws.world import HEADINGS, KEYED, OPTIONAL, WORDS, Case, Person, Row
 
 _REQUIRED = ("EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "STATUS", "USERNAME", "ROLE")
 _ACTIVE = ("active", "invited", "locked", "password reset")
@@ -30,7 +30,10 @@ class Expected:
     final: dict[str, Row] = field(default_factory=dict)
     deactivated: set[str] = field(default_factory=set)
     protected: dict[str, str] = field(default_factory=dict)
-    held: str = ""
+    harms: dict[str, set[str]] = field(default_factory=dict)
+    """Kind of limit → the external ids of the users concerned."""
+    unreadable: int = 0
+    holds: list[str] = field(default_factory=list)
     refused: str = ""
 
 
@@ -105,6 +108,8 @@ class _Model:
             self._leave(sound)
         sound = self._supervisors(sound)
         self._conclude(sound)
+        self._harm(sound)
+        self._hold()
         return self.out
 
     # Cells
@@ -237,7 +242,13 @@ class _Model:
             else:
                 self.out.deactivated.add(person.external_id)
         self._keep_administrators(sound)
-        self._hold(errored)
+        self.out.unreadable = len(
+            [
+                line for line in errored
+                if not line.person and ("EXTERNAL_ID" not in line.values or line.number in self.case.file.short)
+                and not any(self._bears(line, person) for person in self.known.values())
+            ]
+        )  # fmt: skip
 
     def _bears(self, line: _Line, person: Person) -> bool:
         return any(h in line.values and key(line.values[h]) == key(person.values[h]) for h in KEYED)
@@ -253,21 +264,53 @@ class _Model:
         self.out.deactivated -= leaving
         self.out.protected.update(dict.fromkeys(leaving, "last-administrator"))
 
-    def _hold(self, errored: list[_Line]) -> None:
-        active, limit = sum(person.active for person in self.known.values()), self.case.limit
-        allowed = min(max(limit.users, int(active * limit.percent / 100)), limit.most)
-        gone, confirmed = len(self.out.deactivated), self.case.confirmed
-        lost = [
-            line for line in errored
-            if not line.person and ("EXTERNAL_ID" not in line.values or line.number in self.case.file.short)
-            and not any(self._bears(line, person) for person in self.known.values())
-        ]  # fmt: skip
-        if gone == confirmed:
-            return
-        if gone > allowed or confirmed is not None:
-            self.out.held = "deactivation-limit"
-        elif lost:
-            self.out.held = "unreadable-rows"
+    # Limits
+
+    def _harm(self, sound: list[_Line]) -> None:
+        """S4: the users of each kind."""
+        known = [(line, line.person) for line in sound if line.person]
+        self.out.harms = {
+            "deactivations": self.out.deactivated
+            | {line.external_id for line, person in known if person.active and line.after("STATUS") == "Inactive"},
+            "privileges": {line.external_id for line in sound if self._gains(line)},
+            "handovers": {line.external_id for line in sound if self._takes_over(line)},
+            "cleared": {line.external_id for line, person in known if self._loses(line, person)},
+            "updates": {line.external_id for line, _ in known if self.out.outcomes[line.number] == "updated"},
+            "additions": {line.external_id for line in sound if not line.person},
+        }
+
+    def _gains(self, line: _Line) -> bool:
+        active = line.person is not None and line.person.active
+        had = _role(line.person.values["ROLE"]).permissions if line.person and active else frozenset[str]()
+        return line.after("STATUS") == "Active" and not _role(line.after("ROLE")).permissions <= had
+
+    def _takes_over(self, line: _Line) -> bool:
+        others = [person for person in self.known.values() if person is not line.person]
+        names = {key(person.values[heading]) for person in others for heading in ("EMAIL", "USERNAME")}
+        return any(line.asks(heading) in names for heading in ("EMAIL", "USERNAME"))
+
+    def _loses(self, line: _Line, person: Person) -> bool:
+        rows = self.case.file.rows.values()
+        blank = [h for h in OPTIONAL if h in self.case.file.headings and not any(meant(row[h]) for row in rows)]
+        values = person.values | {"SUPERVISOR_EMAIL": person.boss}
+        after = {h: line.after(h) for h in blank if h != "SUPERVISOR_EMAIL"} | {
+            "SUPERVISOR_EMAIL": self.bosses.get(line.external_id, "")
+        }
+        return any(values[h] and not after[h] for h in blank)
+
+    def _hold(self) -> None:
+        active, confirmed = sum(person.active for person in self.known.values()), self.case.confirmed
+        limits = sorted(self.case.limits, key=lambda limit: list(LimitKind).index(limit.kind))
+        for limit in limits if self.known and not self.out.refused else ():
+            number = len(self.out.harms.get(limit.kind, ()))
+            allowed = max(limit.users, int(active * limit.percent / 100))
+            allowed = allowed if limit.most is None else min(allowed, limit.most)
+            allowed = min(allowed, max(1, active // 3)) if limit.cautious else allowed
+            asked = limit.kind in confirmed and limit.kind in self.out.harms
+            if not limit.off and (number > allowed or asked) and confirmed.get(limit.kind) != number:
+                self.out.holds.append(limit.kind.value)
+        if self.out.unreadable and not self.out.refused:
+            self.out.holds.append("unreadable-rows")
 
     # Supervisors
 

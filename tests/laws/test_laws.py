@@ -32,11 +32,11 @@ _NEVER_SAID = ("inactive-group-kept", "inactive-supervisor")
 
 @st.composite
 def _applied(draw: st.DrawFn) -> Case:
-    """A case that goes through: not strict, the deactivations confirmed, by the system or by one who may import."""
+    """A case that goes through: not strict, what holds it confirmed, by the system or by one who may import."""
     case = replace(draw(world.cases()), strict=False)
     may = case.operator is not None and case.people[case.operator].values["ROLE"] in ("Admin", "Chief")
     case = case if may else replace(case, operator=None)
-    return replace(case, confirmed=_leaving(case))
+    return replace(case, confirmed=_confirmed(case))
 
 
 @given(_applied())
@@ -44,9 +44,9 @@ def _applied(draw: st.DrawFn) -> Case:
 def test_law_1_the_same_file_again_writes_and_mails_nothing(case: Case) -> None:
     agency = directory.agency(case.people)
     case = replace(case, operator=None)  # The first import may demote who runs the second.
-    first = directory.run(agency, case.file, replace(case, confirmed=_leaving(case)))
+    first = directory.run(agency, case.file, replace(case, confirmed=_confirmed(case)))
     held, traces = directory.users(agency), directory.traces(agency)
-    again = directory.run(agency, case.file, replace(case, confirmed=0))
+    again = directory.run(agency, case.file, replace(case, confirmed={}))
     assert first.plan
     assert again.plan
     assume(first.record.state != "refused")
@@ -57,8 +57,9 @@ def test_law_1_the_same_file_again_writes_and_mails_nothing(case: Case) -> None:
         assert (directory.users(agency), directory.traces(agency)) == (held, traces)
 
 
-def _leaving(case: Case) -> int:
-    return len(model.expected(case).deactivated)
+def _confirmed(case: Case) -> dict[str, int | None]:
+    expected = model.expected(case)
+    return {kind: len(users) for kind, users in expected.harms.items()} | {"unreadable-rows": expected.unreadable}
 
 
 @given(world.people())

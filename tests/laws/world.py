@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from musterbook.core.domain import columns, problems
-from musterbook.core.domain.policy import DeactivationLimit, Mode, Operator, Policy
+from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind, Mode, Operator, Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.snapshot import SCHEMA, Snapshot
 from musterbook.core.domain.table import Table
@@ -83,13 +83,13 @@ class Case:
     mode: Mode
     strict: bool = False
     operator: int | None = None
-    confirmed: int | None = None
-    limit: DeactivationLimit = field(default=DeactivationLimit())
+    confirmed: dict[str, int | None] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = DEFAULT_LIMITS
 
     @property
     def policy(self) -> Policy:
         """The rules that the case sets."""
-        return Policy(self.mode, self.strict, self._operator(), self.limit, self.confirmed)
+        return Policy(self.mode, self.strict, self._operator(), self.limits, self.confirmed)
 
     def _operator(self) -> Operator | None:
         if self.operator is None:
@@ -343,6 +343,14 @@ def files(draw: st.DrawFn, known: tuple[Person, ...], *, sound: bool = False) ->
     return File(rows, headings, short)
 
 
+_LIMITS = (
+    tuple(Limit(kind) for kind in LimitKind),
+    tuple(Limit(kind, 1, 50.0, 3) for kind in LimitKind),
+    tuple(Limit(kind, off=kind is not LimitKind.CLEARED) for kind in LimitKind),
+)
+"""Limits of which all allow no user, all allow some, and all but one are switched off."""
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A directory, a file about it, and how it is to be imported."""
@@ -354,8 +362,8 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from((Mode.UPDATE, Mode.SYNC))),
         strict=draw(st.integers(0, 5)) == 5,
         operator=draw(st.sampled_from([None, *active])),
-        confirmed=draw(st.sampled_from((None, None, None, None, 0, 1))),
-        limit=DeactivationLimit(*draw(st.sampled_from(((5, 10.0, 500), (5, 10.0, 500), (0, 0.0, 500), (1, 50.0, 3))))),
+        confirmed=draw(st.sampled_from(({}, {}, {"deactivations": 0}, {"deactivations": 1}, {"privileges": 1}))),
+        limits=draw(st.sampled_from((DEFAULT_LIMITS, DEFAULT_LIMITS, *_LIMITS))),
     )
 
 

@@ -17,7 +17,7 @@ from tests.accounts.test_factors import set_up
 from tests.built_once import built_once
 from tests.certificates import CERTIFICATE
 from tests.directory import cast
-from tests.directory.cast import person
+from tests.directory.cast import allow, person
 from tests.web.conftest import enter
 from tests.web.looks import barriers
 
@@ -108,7 +108,8 @@ def test_each_section_is_shown_with_what_is_set_and_saved_as_it_is_changes_nothi
     [
         ("", {"name": "Springfield Police"}, "name", "Springfield Police"),
         ("", {"default_country": "ca"}, "default_country", "CA"),
-        ("imports", {"limit_percent": "2.5"}, "limit_percent", 2.5),
+        ("imports", {"handovers_percent": "2.5"}, "limits", [allow(5, 10, 500), allow(0, 2.5, kind="handovers")]),
+        ("imports", {"second_approver": ["on"]}, "second_approver", True),
         ("accounts", {"password_length": "8"}, "password_length", 8),
         ("mails", {"kinds": ["invitation"]}, "mails_off", ["welcome", "reactivated", "deactivated"]),
         ("mails", {"sends_mail": []}, "sends_mail", False),
@@ -129,8 +130,8 @@ def test_a_setting_is_saved_with_one_event(
         ("accounts", {"password_length": "7"}, "Write a whole number from 8 to 64."),
         ("accounts", {"lock_failures": "five"}, "Write a whole number from 2 to 5."),
         ("accounts", {"idle_minutes": ""}, "Write a whole number from 1 to 720."),
-        ("imports", {"limit_percent": "nan"}, "Write a number from 0 to 100."),
-        ("imports", {"limit_most": "1.5"}, "Write a whole number from 0 to 2,147,483,647."),
+        ("imports", {"privileges_percent": "nan"}, "Write a number from 0 to 100."),
+        ("imports", {"deactivations_most": "1.5"}, "Write a whole number from 0 to 2,147,483,647."),
         ("", {"default_country": "USA"}, "Write the two letters"), ("", {"name": "a\u2028b"}, "another control character"),
         ("mails", {"kinds": ["reset"]}, "reset is not one of the available choices"),
         ("second-factors", {"roles": ["0"]}, "0 is not one of the available choices"),

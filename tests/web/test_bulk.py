@@ -234,11 +234,11 @@ def test_what_has_changed_since_is_shown_before_it_is_done(agency: Springfield, 
 
 
 def test_many_deactivations_want_their_number(agency: Springfield, boss: Client) -> None:
-    models.Agency.objects.update(limit_users=1, limit_percent=1)
+    models.Agency.objects.update(limits=[cast.allow(1, 1)])
     address = plan(boss, act="deactivate", user=ids(agency, 3, 4))
-    wrong = boss.post(address, {"number": "3"})
+    wrong = boss.post(address, {"deactivations": "3"})
     assert wrong.status_code == 422 and "Type that number" in text(wrong) and agency.user(3).active
-    boss.post(address, {"number": "2"})
+    boss.post(address, {"deactivations": "2"})
     assert not agency.user(3).active and not agency.user(4).active
 
 
@@ -347,7 +347,7 @@ def test_without_scripts_ticks_are_kept_by_a_button(
 
 
 def test_a_plan_that_nobody_chose_says_why_it_was_made(agency: Springfield, boss: Client) -> None:
-    models.Agency.objects.update(unused_days=90, limit_users=0, limit_percent=0, limit_most=0)
+    models.Agency.objects.update(unused_days=90, limits=[cast.allow(0)])
     at = datetime.now(UTC)
     models.User.objects.filter(external_id="E-2").update(registered_at=at - timedelta(days=100), last_sign_in_at=None)
     expiry.submit_due(at)

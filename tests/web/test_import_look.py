@@ -95,7 +95,7 @@ def test_a_refused_file_has_no_barriers_and_its_headings_are_mapped(chief: Page)
 
 
 def test_a_held_import_has_no_barriers_and_takes_the_number(chief: Page, springfield: Springfield) -> None:
-    models.Agency.objects.update(limit_users=0, limit_percent=0)
+    models.Agency.objects.update(limits=[cast.allow(0)])
     send(chief, cast.file([person(1, ROLE="Admin")]), "Upload", mode="Synchronize")
     expect(chief.get_by_role("heading", name="Held: nothing was changed")).to_be_visible()
     assert barriers(chief) == []

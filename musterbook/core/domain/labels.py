@@ -23,12 +23,6 @@ def describe_protection(code: str, row: int | None = None, leaving_on: str = "")
     return f"{reason} (row {row:,})" if row else reason
 
 
-HOLD_REASONS = {
-    "deactivation-limit": "The import would deactivate more users than the agency allows without confirmation.",
-    "unreadable-rows": "Some rows cannot be read well enough to identify their users.",
-}
-"""The reason why an import is held, as text."""
-
 _STATES = {
     "waiting": "Waiting for its turn",
     "running": "Running",

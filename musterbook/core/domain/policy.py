@@ -1,8 +1,10 @@
-"""The rules of a plan: mode, strictness, operator, and the limit on deactivations without confirmation."""
+"""The rules of a plan: mode, strictness, operator, the limits of what needs no confirmation, and what is confirmed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import TypeAlias
 
 from musterbook.core.domain.decisions import Decisions
 from musterbook.core.domain.file_values import FileValues
@@ -28,33 +30,91 @@ class Operator:
     permissions: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class DeactivationLimit:
-    """The number of users that a sync import may deactivate without confirmation (rule S4)."""
+class LimitKind(StrEnum):
+    """What a limit counts (rule S4)."""
 
-    users: int = 5
-    percent: float = 10
-    most: int = 500
+    DEACTIVATIONS = "deactivations"
+    """Everyone who loses access."""
+    PRIVILEGES = "privileges"
+    """Everyone who gains a permission."""
+    HANDOVERS = "handovers"
+    """Everyone who takes an email address or username that another user has now."""
+    CLEARED = "cleared"
+    """Everyone who loses a value to a column that is blank in every row."""
+    REKEYS = "rekeys"
+    """Everyone who gets another external id."""
+    UPDATES = "updates"
+    """Every existing user who changes."""
+    ADDITIONS = "additions"
+    """Every user who is added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The number of users of one kind that an import may concern without confirmation (rule S4).
+
+    It is the larger of `users` and `percent` of the active users, but at most `most` (None: no maximum).
+
+    - `off`: the limit is switched off.
+    - `role`, `group`: the name of a role or the external id of a group. The limit holds for its users only, in addition
+      to the agency's own. "" for both: the limit of the whole agency.
+    - `cautious`: it is also at most a third of the active users, but at least one. So a default never allows most of
+      a small agency.
+    """
+
+    kind: LimitKind
+    users: int = 0
+    percent: float = 0
+    most: int | None = None
+    off: bool = False
+    role: str = ""
+    group: str = ""
+    cautious: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Return whether it is the limit of the whole agency."""
+        return not (self.role or self.group)
 
     def allowed(self, active: int) -> int:
-        """Return the number of deactivations allowed in an agency with `active` active users."""
-        return min(max(self.users, int(active * self.percent / 100)), self.most)
+        """Return the number of users allowed where there are `active` active users."""
+        number = max(self.users, int(active * self.percent / 100))
+        number = number if self.most is None else min(number, self.most)
+        return min(number, max(active // 3, 1)) if self.cautious else number
+
+
+DEFAULT_LIMITS = (
+    Limit(LimitKind.DEACTIVATIONS, 5, 10, 500, cautious=True),
+    Limit(LimitKind.PRIVILEGES, 3, 1, 20),
+    Limit(LimitKind.HANDOVERS, 3, 1),
+    Limit(LimitKind.CLEARED, 5, 10),
+    Limit(LimitKind.REKEYS, 3, 1),
+    Limit(LimitKind.UPDATES, off=True),
+    Limit(LimitKind.ADDITIONS, off=True),
+)
+"""The limits of an agency that sets none."""
+
+Confirmed: TypeAlias = Mapping[str, int | None]
+"""What the operator has confirmed: the kind of a limit, or the code of another hold → its number.
+
+None is the number of a hold that has none.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The rules of one plan.
 
-    `operator` None is the system, which no role restricts. `confirmed` is the number of deactivations that the operator
-    has confirmed, or None. `file_values`: the mapped values (F13) and the defaults (F14).
-    `decisions`: what the operator has decided about rows that are errors otherwise.
+    `operator` None is the system, which no role restricts. `limits`: one for each kind, and those of roles and groups.
+    `file_values`: the mapped values (F13) and the defaults (F14). `decisions`: what the operator has decided about rows
+    that are errors otherwise.
     """
 
     mode: Mode = Mode.UPDATE
     strict: bool = False
     operator: Operator | None = None
-    limit: DeactivationLimit = DeactivationLimit()
-    confirmed: int | None = None
+    limits: tuple[Limit, ...] = DEFAULT_LIMITS
+    confirmed: Confirmed = field(default_factory=dict)
     file_values: FileValues = field(default_factory=FileValues)
     source: str = ""
     """The source of the file (rule S9), "" for none. A synchronize import looks for missing users among its users only."""

@@ -337,6 +337,10 @@ _KINDS = (
     Kind("example-rows", Level.NOTE, "The example rows of the example file were skipped (row {in_rows}).", "",
          params=("in_rows",)),
     Kind("changes-left", Level.NOTE, "{column} was changed later, to “{value}”, and stays as it is.", ""),
+    Kind("blank-column", Level.NOTE, "{column} is blank in every row, which clears it for {users}.",
+         "To keep these values, leave the column out of the file.", params=("users",)),
+    Kind("most-users-change", Level.NOTE, "{column} changes for {users} of {total} users.",
+         "Check that this is intended, and that the column has the right values.", params=("users", "total")),
     Kind("other-sheets", Level.NOTE, "The sheet “{value}” was read. Other sheets were not read: {others}.", "",
          params=("others",)),
 )  # fmt: skip

@@ -33,6 +33,8 @@ SCHEMA = {
 RESTING = {"key": pl.String, "user_id": pl.Int64}
 """The columns of a snapshot's resting names: the key, and the user who had it."""
 
+HEADCOUNT = {"role_id": pl.Int64, "group_id": pl.Int64, "active": pl.Int64}
+"""The columns of a snapshot's headcount: the number of active users of each role and group."""
 FORMER = {"user_id": pl.Int64, "external_id": pl.String}
 """The columns of a snapshot's former external ids: a user, and the external id that they had before the current one."""
 
@@ -78,3 +80,5 @@ class Snapshot:
     """
     padded: Mapping[str, int] = field(default_factory=dict)
     """Field → the most digits of a value, for the ids and badges of the agency if all of them begin with a zero."""
+    headcount: pl.DataFrame | None = None
+    """The number of active users (HEADCOUNT) where `users` are not all users of the agency. None: they are."""

@@ -59,6 +59,21 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A reason to doubt that the file is complete. It holds a synchronize import (rules F6, F11).
+
+    - `code`: `cut-off`, `row-count` or `shrunk`.
+    - `rows`: the number of data rows of the file.
+    - `detail`: the row in which the file ends, the number of rows that the file says it has, or the number that the
+      last file had.
+    """
+
+    code: str
+    rows: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A file as read.
 
@@ -82,6 +97,8 @@ class Table:
     surplus: Mapping[int, Sequence[str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    """The reasons to doubt that the file is complete."""
     guarded: bool = True
     """Whether a cell may be guarded, as spreadsheets and our own files do it: `'=x` for `=x`, `="00123"` for `00123`."""
 

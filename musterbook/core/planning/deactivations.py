@@ -1,4 +1,4 @@
-"""Sync: the users that the file mentions, deactivations, protected users, and held imports (S1–S6)."""
+"""Sync: the users that the file mentions, deactivations, protected users, and rows that may mean any user (S1–S6)."""
 
 from dataclasses import dataclass, field
 
@@ -18,19 +18,6 @@ LEAVING = {"id": pl.Int64, "missing_since": pl.Date, "missing_imports": pl.Int64
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """The reason why an import waits for the operator.
-
-    There are too many deactivations, or rows that cannot be matched to any user (S3, S4).
-    """
-
-    code: str
-    deactivations: int
-    active: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
 class Leavers:
     """The users that the file does not mention.
 
@@ -39,12 +26,12 @@ class Leavers:
       the user (`named-by-faulty-row`), and `leaving_on`, the first day on which the user can become Inactive (`leaving`).
     - `leaving` (LEAVING): those who are kept for the grace period, with their new mark.
 
-    The first two are sorted by external id.
+    The first two are sorted by external id. `unreadable`: the number of rows that may mean any user (S3).
     """
 
     deactivated: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DEACTIVATED))
     protected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROTECTED))
-    held: Hold | None = None
+    unreadable: int = 0
     leaving: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEAVING))
 
 
@@ -82,8 +69,7 @@ def find_leavers(
     protected = kept.filter(pl.col("code").is_not_null()).with_columns(
         named_by=pl.when(pl.col("code") == "named-by-faulty-row").then("named_by")
     )
-    hold = _find_hold(users, rows, deactivated.height, policy)
-    return Leavers(deactivated, protected.select(PROTECTED.keys()), hold, leaving)
+    return Leavers(deactivated, protected.select(PROTECTED.keys()), _count_unreadable(users, rows), leaving)
 
 
 def _find_protections(
@@ -148,27 +134,11 @@ def _find_last_admins(
     return others.join(leaving, on="id", how="semi") if remaining.is_empty() else leaving.clear()
 
 
-def _find_hold(users: pl.DataFrame, rows: pl.DataFrame, deactivations: int, policy: Policy) -> Hold | None:
-    """Return why the import waits, or None.
-
-    A confirmed number that differs from the actual number does not count as confirmation (S4).
-    """
-    active = int(users["active"].sum())
-    allowed = policy.limit.allowed(active)
-    if policy.confirmed == deactivations:
-        return None
-    if deactivations > allowed or policy.confirmed is not None:
-        return Hold("deactivation-limit", deactivations, active, allowed)
-    if _has_unreadable(users, rows):
-        return Hold("unreadable-rows", deactivations, active, allowed)
-    return None
-
-
-def _has_unreadable(users: pl.DataFrame, rows: pl.DataFrame) -> bool:
-    """Return whether some errored row belongs neither to an existing user nor clearly to a new user (S3)."""
+def _count_unreadable(users: pl.DataFrame, rows: pl.DataFrame) -> int:
+    """Return the number of errored rows that belong neither to an existing user nor clearly to a new user (S3)."""
     unread = pl.col("external_id").is_null() | (pl.col("external_id") == "") | pl.col("shifted")
     lost = rows.filter(~pl.col("ok"), pl.col("id").is_null(), unread)
     for column in KEYED:
         matches = users.select(column.key).join(lost, on=column.key, how="semi")
         lost = lost.join(matches, on=column.key, how="anti")
-    return not lost.is_empty()
+    return lost.height

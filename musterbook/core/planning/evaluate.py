@@ -40,7 +40,7 @@ SCHEMA = {
     **_FINAL,
     "supervisor_row": pl.UInt32,
     **{f"was_{name}": kind for name, kind in _FINAL.items()},
-    **dict.fromkeys(("ok", "vacates", "linked", "replaced"), pl.Boolean),
+    **dict.fromkeys(("ok", "vacates", "takes_over", "linked", "replaced"), pl.Boolean),
 }
 """The columns of `Judgement.rows`."""
 
@@ -55,7 +55,8 @@ class Judgement:
     - the supervisor: `supervisor_id`, or `supervisor_row` if this file adds the supervisor, `supervisor_external_id`,
       `supervisor_email`, and the same as stored.
     - `ok`: the row has no problem. `differs`: a value changes. `linked`: the supervisor changes. `vacates`: another user
-      takes a unique value that this user gives up. `replaced`: the user becomes another person, who is not registered.
+      takes a unique value that this user gives up. `takes_over`: the row takes a sign-in name that another user has.
+      `replaced`: the user becomes another person, who is not registered.
     """
 
     rows: pl.DataFrame
@@ -123,7 +124,7 @@ class _Evaluation:
     def _judge_final_state(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Evaluate the rows in the final state (M5–M8, M11) up to the fixed point.
 
-        Return the rows with `ok` and `vacates`, and the problems found.
+        Return the rows with `ok`, `vacates` and `takes_over`, and the problems found.
         """
         users = self.matched.users
         claims = uniqueness.collect_claims(rows, users)
@@ -136,7 +137,12 @@ class _Evaluation:
         parts = [uniqueness.find_conflicts(claims, failed, users, rows), authority.flag_last_admins(rows, last)]
         fails = pl.col("row").is_in(failed.implode())
         given_up = claims.filter("ok", ~fails)["released_by"].drop_nulls()
-        result = rows.with_columns(ok=pl.col("ok") & ~fails, vacates=pl.col("row").is_in(given_up.implode()))
+        taking = uniqueness.find_handovers(claims, failed)
+        result = rows.with_columns(
+            ok=pl.col("ok") & ~fails,
+            vacates=pl.col("row").is_in(given_up.implode()),
+            takes_over=pl.col("row").is_in(taking.implode()),
+        )
         return result, pl.concat(parts)
 
     def _find_leavers(self, rows: pl.DataFrame) -> Leavers:

@@ -10,15 +10,17 @@ import polars as pl
 
 from musterbook.core.checking import check, defaults, meanings
 from musterbook.core.domain import columns
-from musterbook.core.domain.policy import Mode, Policy
+from musterbook.core.domain.policy import LimitKind, Mode, Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.problems import build_frame as none_found
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import changes, evaluate, identity, mails, marks, matching
-from musterbook.core.planning.deactivations import Hold, Leavers
+from musterbook.core.planning import changes, evaluate, harms, holds, identity, mails, marks, matching
+from musterbook.core.planning.deactivations import Leavers
 from musterbook.core.planning.evaluate import Judgement
+from musterbook.core.planning.harms import Harms
+from musterbook.core.planning.holds import Hold
 from musterbook.core.planning.matching import MatchedTable
 
 OUTCOMES = ("added", "updated", "unchanged", "errored", "skipped")
@@ -87,6 +89,9 @@ class Plan:
     updated: pl.DataFrame = field(default_factory=pl.DataFrame)
     rekeyed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REKEYED))
     leavers: Leavers = field(default_factory=Leavers)
+    harms: Harms = field(default_factory=Harms)
+    holds: tuple[Hold, ...] = ()
+    """Why the import waits for confirmation by the operator. A plan that is refused has none."""
     problems: pl.DataFrame = field(default_factory=none_found)
     notes: pl.DataFrame = field(default_factory=none_found)
     refusals: tuple[Problem, ...] = ()
@@ -97,9 +102,9 @@ class Plan:
     """The marks of other users that the plan changes (marks.CHANGED). The mark alone is no change of a user."""
 
     @property
-    def held(self) -> Hold | None:
-        """Return why the import waits for confirmation by the operator, or None."""
-        return self.leavers.held
+    def held(self) -> Mapping[str, object] | None:
+        """Return the first reason why the import waits, in the format that has a single one, or None."""
+        return self.holds[0].as_first(self.harms.losing_access.height) if self.holds else None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -117,11 +122,24 @@ class Plan:
             "deactivated": self.leavers.deactivated.height,
             "protected": self.leavers.protected.height,
             "marked": self.marks.height,
+            **self.harmed,
+            "released": 0,
         } | ({"identity_changes": changed} if (changed := self._count_identity_changes()) else {})
 
     def _count_identity_changes(self) -> int:
         decided = self.notes.filter(pl.col("code").is_in(identity.DECIDED.values()))
         return decided.join(self.updated, on="row", how="semi").height if decided.height else 0
+
+    @property
+    def harmed(self) -> Mapping[str, int]:
+        """Return the number of users of each kind of harm."""
+        found = self.harms
+        return {
+            "losing_access": found.losing_access.height,
+            "privileges": found.privileges.height,
+            "handovers": found.handovers.height,
+            "cleared": found.cleared.height,
+        }
 
     @property
     def mails(self) -> Mapping[str, int]:
@@ -137,8 +155,9 @@ class Plan:
     def digest(self) -> str:
         """Return the SHA-256 of what the plan would do and find.
 
-        Two plans of one file with the same digest do the same (D2). The digest does not include whether the plan is
-        held: that depends only on the operator's confirmation.
+        Two plans of one file with the same digest do the same (D2). The digest includes the number of users of each
+        kind of harm, which is what the operator confirms. It does not include whether the plan is held: that depends
+        only on the confirmation.
         """
         parts: list[tuple[pl.DataFrame, tuple[str, ...]]] = [
             (self.added, ("row", "external_id", *_VALUES)),
@@ -149,7 +168,7 @@ class Plan:
         if not self.rekeyed.is_empty():
             # The same external ids may belong to other users by now.
             parts.append((self.rekeyed, ("row", "id", "external_id", "new_external_id")))
-        digest = hashlib.sha256(repr((self.mode.value, self.refusals)).encode())
+        digest = hashlib.sha256(repr((self.mode.value, self.refusals, *self.harmed.values())).encode())
         for users, fields in parts:
             if users.width:
                 # No cell of these contains a control character (rule C1), so none needs quotes.
@@ -199,11 +218,13 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
         return Plan(policy.mode, table, refusals=(error.problem,))
     plan = replace(_assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=words)
     plan = _add_marks(plan, matched, judgement, policy)
-    noted = replace(table, notes=(*table.notes, *notes, *new.describe(plan.counts["added"])))
-    plan = replace(plan, table=noted, refusals=find_refusals(plan, policy))
+    found = harms.find_harms(translated, judgement.rows, judgement.leavers.deactivated, snapshot)
+    noted = replace(table, notes=(*table.notes, *notes, *new.describe(plan.counts["added"]), *found.notes))
+    plan = replace(plan, table=noted, harms=found, refusals=find_refusals(plan, policy))
     if plan.refusals:
         return plan
-    return replace(plan, mailings=mails.list_mails(plan.added, plan.updated, plan.leavers.deactivated))
+    mailings = mails.list_mails(plan.added, plan.updated, plan.leavers.deactivated)
+    return replace(plan, mailings=mailings, holds=_find_holds(plan, snapshot, policy))
 
 
 def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode: Mode) -> Plan:
@@ -244,6 +265,12 @@ def _decide_outcome() -> pl.Expr:
 
 def _select_updated(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(reactivated=pl.col("active") & ~pl.col("was_active")).select(UPDATED.keys())
+
+
+def _find_holds(plan: Plan, snapshot: Snapshot, policy: Policy) -> tuple[Hold, ...]:
+    added = plan.added.with_columns(was_role_id=pl.lit(None, pl.Int64), was_group_id=pl.lit(None, pl.Int64))
+    changed = {LimitKind.UPDATES: plan.updated, LimitKind.ADDITIONS: added}
+    return holds.find_holds(plan.table, plan.harms, changed, plan.leavers.unreadable, snapshot, policy)
 
 
 def find_refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:

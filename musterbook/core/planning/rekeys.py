@@ -7,11 +7,13 @@ import polars as pl
 from musterbook.core.checking import check
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import EXTERNAL_ID, NEW_EXTERNAL_ID
-from musterbook.core.domain.policy import Operator, Policy
+from musterbook.core.domain.policy import LimitKind, Operator, Policy
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority, plan, uniqueness
+from musterbook.core.planning import authority, holds, plan, uniqueness
+from musterbook.core.planning.harms import Harms
+from musterbook.core.planning.holds import Hold
 from musterbook.core.planning.plan import Plan
 from musterbook.core.values import keys
 
@@ -53,7 +55,14 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy, found: pl.DataFr
         problems=judgement.problems,
         notes=judgement.notes,
     )
-    return replace(made, refusals=plan.find_refusals(made, policy))
+    refusals = plan.find_refusals(made, policy)
+    return replace(made, refusals=refusals, holds=() if refusals else _find_holds(made, snapshot, policy))
+
+
+def _find_holds(made: Plan, snapshot: Snapshot, policy: Policy) -> tuple[Hold, ...]:
+    users = snapshot.users.select("id", "role_id", "group_id", was_role_id="role_id", was_group_id="group_id")
+    rekeyed = made.rekeyed.join(users, on="id", how="left", maintain_order="left")
+    return holds.find_holds(made.table, Harms(), {LimitKind.REKEYS: rekeyed}, 0, snapshot, policy)
 
 
 def _match_users(rows: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:

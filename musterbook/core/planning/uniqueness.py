@@ -190,6 +190,12 @@ def cascade_failures(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
     return pl.Series(sorted(failed), dtype=pl.UInt32)
 
 
+def find_handovers(claims: pl.DataFrame, failed: pl.Series) -> pl.Series:
+    """Return the rows that take a sign-in name which another user has now, and do not fail (M12)."""
+    taken = claims.filter("ok", pl.col("space") == _SPACE, pl.col("holder").is_not_null())
+    return taken.filter(~pl.col("row").is_in(failed.implode()))["row"].unique()
+
+
 def find_conflicts(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
     unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(failed.implode())

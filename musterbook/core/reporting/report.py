@@ -12,6 +12,7 @@ import polars as pl
 from musterbook.core.domain import problems
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes, identity
+from musterbook.core.planning.holds import Hold
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting.groups import ProblemGroup
 
@@ -79,6 +80,8 @@ class Report:
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     held: Mapping[str, object] | None = None
+    holds: Sequence[Hold] = ()
+    """Why it waits for confirmation, or would if it were applied."""
     rows: Sequence[ReportRow] = ()
     deactivated: Sequence[str] = ()
     protected: Sequence[Mapping[str, object]] = ()
@@ -103,6 +106,7 @@ class Report:
             "problems": [problem.as_json() for problem in self.problems],
             "notes": [note.as_json() for note in self.notes],
             "held": dict(self.held) if self.held else None,
+            "holds": [hold.as_json() for hold in self.holds],
             "groups": [group.as_json() for group in self.groups],
             "rows": [row.as_json() for row in self.rows],
             "deactivated": list(self.deactivated),

@@ -8,11 +8,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from musterbook.core.domain.policy import DeactivationLimit
+from musterbook.core.domain.policy import LimitKind
 from musterbook.core.domain.vocabulary import Role
 from musterbook.core.values.keys import fold
 from musterbook.directory import models, permissions
-from musterbook.directory.agency import sign_on_file, values_in_file
+from musterbook.directory.agency import limits, sign_on_file, values_in_file
 from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
@@ -95,6 +95,7 @@ def apply_file(file: AgencyFile, context: AuditContext) -> ApplyResult:
         kept_entries = [*_drop_roles(agency, file), *_write_ranks(agency, file), *_write_groups(agency, file)]
         _require_factors(agency, file)
         _check_values(agency, file)
+        _write_limits(agency, file)
         changes = _compare_settings(before, _read_settings(agency))
         if changes:
             trail.record_event(
@@ -130,12 +131,11 @@ def _write_settings(agency: models.Agency, file: AgencyFile) -> None:
         "second_factor": file.second_factor,
         "values": file.values,
         "defaults": file.defaults,
+        "second_approver": file.second_approver,
         "sign_on": None if file.sign_on is None else list(file.sign_on),
         **file.accounts,
         **file.imports,
     }
-    if file.limit is not None:
-        values |= {"limit_users": file.limit.users, "limit_percent": file.limit.percent, "limit_most": file.limit.most}
     for name, value in values.items():
         if value is not None:
             setattr(agency, name, value)
@@ -156,6 +156,23 @@ def _write_roles(agency: models.Agency, roles: tuple[Role, ...]) -> None:
                 agency=agency, name_key=fold(role.name),
                 defaults={"name": role.name, "permissions": sorted(role.permissions)},
             )  # fmt: skip
+
+
+def _write_limits(agency: models.Agency, file: AgencyFile) -> None:
+    """Write the limits that the file names. Raise InvalidAgencyFile for one of a role or group that does not exist.
+
+    The limit of deactivations stays if the file does not name it.
+    """
+    listed = file.limits or ()
+    whole = [limit for limit in (file.limit, *listed) if limit and limit.whole]
+    named = None if file.limits is None else [limit for limit in listed if not limit.whole]
+    if file.limits is not None:
+        agency.limits = [one for one in agency.limits if one["kind"] == LimitKind.DEACTIVATIONS]
+    try:
+        agency.limits = limits.replace_limits(agency, whole, named)
+    except limits.UnknownName as unknown:
+        raise InvalidAgencyFile([f"[[limits]]: there is no role or group “{unknown}”."]) from None
+    agency.save(update_fields=["limits"])
 
 
 def _require_factors(agency: models.Agency, file: AgencyFile) -> None:
@@ -229,16 +246,16 @@ def _drop_entries(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, na
 
 def _read_settings(agency: models.Agency) -> dict[str, str]:
     """Return the agency file settings of an agency, and those that imports remember, each by a name of its own."""
-    limit = DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
     settings = {
         "name": agency.name,
         "default_country": agency.default_country,
-        "deactivation_limit": f"users {limit.users}, percent {limit.percent:g}, most {limit.most}",
+        **limits.describe_limits(agency),
         "mail": "true" if agency.sends_mail else "false",
         "mails_off": ", ".join(agency.mails_off),
         "sign_in_notice": " / ".join(agency.sign_in_notice.splitlines()),
         **{name: str(getattr(agency, name)) for name in (*IMPORTS, *ACCOUNTS, *ACCOUNT_FLAGS)},
         "second_factor": "true" if agency.second_factor else "false",
+        "second_approver": "true" if agency.second_approver else "false",
     }
     for heading, column in agency.mapping.items():
         settings[f"heading {heading}"] = column or "(not read)"

@@ -5,10 +5,10 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from musterbook.core.domain.policy import DeactivationLimit
+from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
 from musterbook.core.domain.vocabulary import Group, Rank, Role
 from musterbook.core.values import text as text_rules
 from musterbook.core.values.keys import fold
@@ -25,6 +25,8 @@ SETTINGS = (
     "default_country",
     "deactivation_limit",
     "grace_days",
+    "limits",
+    "second_approver",
     "mail",
     "mails_off",
     "accounts",
@@ -58,6 +60,8 @@ ACCOUNT_FLAGS = ("lock_all_places",)
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
 """The kinds of mails that an agency can switch off. Mails about the security of an account are always sent."""
 MOST = 2**31 - 1
+NUMBERS = ("users", "percent", "most")
+"""The numbers of a limit."""
 _LONGEST_SLUG, _LONGEST = 63, 255
 ILLEGAL = re.compile(text_rules.ILLEGAL)
 """The characters that no name may contain."""
@@ -109,13 +113,16 @@ class AgencyFile:
 
     Roles, ranks and groups are None if the file does not mention them; their ids are 0.
 
-    The same holds for `limit`, `mail` and `mails_off`.
+    The same holds for the other settings.
     """
 
     slug: str
     name: str
     country: str | None = None
-    limit: DeactivationLimit | None = None
+    limit: Limit | None = None
+    """The limit of deactivations. In `limits`, it has no maximum unless it names one."""
+    limits: tuple[Limit, ...] | None = None
+    second_approver: bool | None = None
     imports: Mapping[str, int] = field(default_factory=dict)
     """The settings in IMPORTS that the file names."""
     mail: bool | None = None
@@ -170,6 +177,10 @@ class _FileReader:
             country=self._parse_country(document) if "default_country" in document else None,
             limit=self._parse_limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
             imports=self._parse_numbers(document, IMPORTS, "the file"),
+            limits=self._parse_limits(document),
+            second_approver=(
+                self._parse_flag(document, "second_approver", "the file") if "second_approver" in document else None
+            ),
             mail=self._parse_flag(document, "mail", "the file") if "mail" in document else None,
             notice=self._parse_notice(document["sign_in_notice"]) if "sign_in_notice" in document else None,
             mails_off=self._parse_mails_off(document["mails_off"]) if "mails_off" in document else None,
@@ -241,22 +252,56 @@ class _FileReader:
             )
         return country or ""
 
-    def _parse_limit(self, table: object) -> DeactivationLimit:
+    def _parse_limit(self, table: object) -> Limit:
         location = "deactivation_limit"
+        default = DEFAULT_LIMITS[0]
         if not isinstance(table, dict):
             self.problems.append(
                 f"{location} is not a table: write {location} = {{ users = 5, percent = 10, most = 500 }}."
             )
-            return DeactivationLimit()
-        self._check_keys(table, location, ("users", "percent", "most"))
-        for name, value in table.items():
+            return default
+        self._check_keys(table, location, NUMBERS)
+        return replace(default, cautious=False, **self._parse_limit_numbers(table, f"{location}."))
+
+    def _parse_limit_numbers(self, table: Mapping[str, Any], location: str) -> dict[str, Any]:
+        """Return the numbers of a limit that the table has."""
+        numbers = {name: table[name] for name in NUMBERS if name in table}
+        for name, value in numbers.items():
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value <= MOST:
-                self.problems.append(f"{location}.{name} is {value!r}: write 0 or a larger number.")
+                self.problems.append(f"{location}{name} is {value!r}: write 0 or a larger number.")
             elif name == "percent" and value > 100:
-                self.problems.append(f"{location}.percent is {value}: write a number from 0 to 100.")
-        numbers = {name: value for name, value in table.items() if name in ("users", "percent", "most")}
-        return DeactivationLimit(**numbers)
+                self.problems.append(f"{location}percent is {value}: write a number from 0 to 100.")
+        return numbers
+
+    def _parse_limits(self, document: Mapping[str, Any]) -> tuple[Limit, ...] | None:
+        """Return the limits that the file lists. A number that an entry leaves out is not part of the limit."""
+        found = self._parse_each(document, "limits", self._parse_own_limit)
+        if (
+            found
+            and "deactivation_limit" in document
+            and any(one.kind == "deactivations" and one.whole for one in found)
+        ):
+            self.problems.append(
+                "The limit of deactivations is in deactivation_limit and in [[limits]]: keep one of them."
+            )
+        return found
+
+    def _parse_own_limit(self, entry: Mapping[str, Any], location: str) -> tuple[str, Limit]:
+        self._check_keys(entry, location, ("kind", *NUMBERS, "off", "role", "group"))
+        kind = self._parse_text(entry, "kind", location)
+        role, group = (self._parse_text(entry, name, location, required=False) for name in ("role", "group"))
+        off = self._parse_flag(entry, "off", location) if "off" in entry else False
+        if kind and kind not in list(LimitKind):
+            self.problems.append(f"{location}: there is no limit of {kind}. {_suggest_name(kind, list(LimitKind))}")
+            kind = ""
+        if role and group:
+            self.problems.append(f"{location} has a role and a group: keep one of them.")
+        numbers = self._parse_limit_numbers(entry, f"{location}: ")
+        if not off and not {"users", "percent"} & numbers.keys():
+            self.problems.append(f"{location} has no number: write users, percent or both, or off = true.")
+        limit = Limit(LimitKind(kind or LimitKind.UPDATES), **numbers, off=off, role=role, group=group)
+        return " ".join(filter(None, (kind, fold(role), group))), limit
 
     def _parse_each(
         self, document: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], tuple[str, Meant]]

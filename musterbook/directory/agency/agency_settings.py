@@ -10,7 +10,7 @@ from django.db import transaction
 
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
-from musterbook.directory.agency import agencies, roles, vocabularies
+from musterbook.directory.agency import agencies, limits, roles, vocabularies
 from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
@@ -27,10 +27,11 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks
 
 DETAILS = ("name", "default_country")
-LIMITS = {"limit_users": (0, MOST), "limit_percent": (0, 100), "limit_most": (0, MOST)}
-"""The limits of deactivations without confirmation in a synchronize import, each with its minimum and maximum."""
-NUMBERS = {**ACCOUNTS, **LIMITS, **IMPORTS}
-"""The numeric settings, each with its minimum and maximum."""
+LIMITS = ("limits", "second_approver")
+LIMIT_NUMBERS = {"users": (0, MOST), "percent": (0, 100), "most": (0, MOST)}
+"""The numbers of a limit, each with its minimum and maximum."""
+NUMBERS = {**ACCOUNTS, **LIMIT_NUMBERS, **IMPORTS}
+"""The numeric settings, and the numbers of a limit, each with its minimum and maximum."""
 MAIL = ("sends_mail", "mails_off")
 
 
@@ -73,17 +74,31 @@ def _check_country(name: str, value: object) -> str:
 
 
 def _check_number(name: str, value: object) -> float:
+    if not _is_number(name, value):
+        raise InvalidValue(name, describe_bounds(name))
+    return value  # type: ignore[return-value]  # a number
+
+
+def _is_number(name: str, value: object) -> bool:
     least, most = NUMBERS[name]
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not (whole or (name == "limit_percent" and isinstance(value, float))) or not least <= value <= most:  # type: ignore[operator]  # a number
-        raise InvalidValue(name, describe_bounds(name))
-    return value  # type: ignore[return-value]  # the same
+    return (whole or (name == "percent" and isinstance(value, float))) and least <= value <= most  # type: ignore[operator]  # a number
+
+
+def _check_limits(_: str, value: object) -> list[limits.Stored]:
+    """Return the limits as they are stored. A wrong number names its field: `privileges_users`."""
+    checked: list[limits.Stored] = list(value)  # type: ignore[call-overload]  # what a form or this module builds
+    for one in checked:
+        for name in LIMIT_NUMBERS:
+            if not (name == "most" and one[name] is None) and not _is_number(name, one[name]):
+                raise InvalidValue(f"{one['kind']}_{name}", describe_bounds(name))
+    return checked
 
 
 def describe_bounds(name: str) -> str:
     """Return the sentence that states the valid numbers of this setting."""
     least, most = NUMBERS[name]
-    return f"Write a {'' if name == 'limit_percent' else 'whole '}number from {least} to {most:,}."
+    return f"Write a {'' if name == 'percent' else 'whole '}number from {least} to {most:,}."
 
 
 def _check_notice(name: str, value: object) -> str:
@@ -107,9 +122,10 @@ def _check_kinds(name: str, value: object) -> list[str]:
 _CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "name": _check_name,
     "default_country": _check_country,
-    **dict.fromkeys(NUMBERS, _check_number),
+    **dict.fromkeys((*ACCOUNTS, *IMPORTS), _check_number),
+    "limits": _check_limits,
     "sign_in_notice": _check_notice,
-    **dict.fromkeys(("sends_mail", "second_factor", *ACCOUNT_FLAGS), _check_flag),
+    **dict.fromkeys(("sends_mail", "second_factor", "second_approver", *ACCOUNT_FLAGS), _check_flag),
     "mails_off": _check_kinds,
 }
 
@@ -128,6 +144,29 @@ def set_second_factors(
             required = role.pk in role_ids
             if role.second_factor != required:
                 roles.change(role, RoleInput(role.name, permissions.get_permissions(role), required), context, by)
+
+
+def add_limit(agency: models.Agency, limit: limits.Stored, context: AuditContext) -> None:
+    """Add the limit of a role or group, or replace that of its kind (rule S4). Raise InvalidValue."""
+    [checked] = _check_limits("limits", [limit])
+    with agencies.changing(agency, context):
+        agency.limits = [*(one for one in agency.limits if not _is_same_limit(one, checked)), checked]
+        agency.save(update_fields=["limits"])
+
+
+def remove_limit(agency: models.Agency, name: str, context: AuditContext) -> bool:
+    """Remove the limit of a role or group, by its name (`limits.name_limit`). Return whether there was one."""
+    with agencies.changing(agency, context):
+        kept = [limit for limit in limits.read_own_limits(agency) if limit.whole or limits.name_limit(limit) != name]
+        removed = len(kept) < len(limits.read_own_limits(agency))
+        whole, named = [one for one in kept if one.whole], [one for one in kept if not one.whole]
+        agency.limits = limits.replace_limits(agency, whole, named)
+        agency.save(update_fields=["limits"])
+        return removed
+
+
+def _is_same_limit(one: limits.Stored, other: limits.Stored) -> bool:
+    return all(one[name] == other[name] for name in ("kind", "role", "group"))
 
 
 def forget_heading(agency: models.Agency, heading: str, context: AuditContext) -> bool:

@@ -7,8 +7,8 @@ from django.db.models import Count, Max
 from django.db.models.functions import Length
 
 from musterbook.core.domain import columns
-from musterbook.core.domain.policy import DeactivationLimit, Mode, Operator
-from musterbook.core.domain.snapshot import RESTING, SCHEMA, Snapshot
+from musterbook.core.domain.policy import Mode, Operator
+from musterbook.core.domain.snapshot import HEADCOUNT, RESTING, SCHEMA, Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
 from musterbook.core.planning import damage
@@ -43,11 +43,6 @@ def read_vocabulary(agency: models.Agency) -> Vocabulary:
     )
 
 
-def read_limit(agency: models.Agency) -> DeactivationLimit:
-    """Return how many users a synchronize import of the agency may deactivate without confirmation."""
-    return DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
-
-
 def read_operator(agency: models.Agency, external_id: str) -> Operator:
     """Return the user who acts. Raise UnknownOperator unless they are an active user of the agency."""
     user = (
@@ -60,12 +55,19 @@ def read_operator(agency: models.Agency, external_id: str) -> Operator:
 
 
 def read_snapshot(
-    agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None, *, supervisor: str = ""
+    agency: models.Agency,
+    table: Table,
+    mode: Mode,
+    users: pl.DataFrame | None = None,
+    *,
+    supervisor: str = "",
+    limited: bool = True,
 ) -> Snapshot:
     """Return what the plan of this table must know of the agency.
 
     If the file has few rows, the snapshot holds no more than the rows name. `users`: all users, if they have been read
-    already. `supervisor`: the address of the supervisor that new users have by default.
+    already. `supervisor`: the address of the supervisor that new users have by default. `limited`: whether the plan is
+    subject to limits, which need the number of active users.
     """
     words, resting = read_vocabulary(agency), _read_resting(agency)
     if users is None and table.cells.is_empty():
@@ -73,12 +75,10 @@ def read_snapshot(
     padded = _find_padded(agency, table, users)
     if users is not None:
         return Snapshot(users, words, resting, padded=padded)
-    known = (
-        read_all_users(agency)
-        if needs_all_users(agency, table.cells.height, mode)
-        else _read_named_users(agency, table, supervisor)
-    )
-    return Snapshot(known, words, resting, padded=padded)
+    if needs_all_users(agency, table.cells.height, mode):
+        return Snapshot(read_all_users(agency), words, resting, padded=padded)
+    headcount = _count_active(agency) if limited else None
+    return Snapshot(_read_named_users(agency, table, supervisor), words, resting, padded=padded, headcount=headcount)
 
 
 _FEWEST_PADDED = 3
@@ -114,6 +114,14 @@ def _measure_padded(agency: models.Agency, name: str) -> int:
         return 0
     found = stored.aggregate(users=Count("pk"), longest=Max(Length(name)))
     return int(found["longest"]) if found["users"] >= _FEWEST_PADDED else 0
+
+
+def _count_active(agency: models.Agency) -> pl.DataFrame:
+    """Return the number of active users (HEADCOUNT), by role and group if a limit needs them."""
+    by_name = any(limit.get("role") or limit.get("group") for limit in agency.limits)
+    names, users = "role_id, group_id", frames.table(models.User)
+    sql = f"SELECT {names if by_name else 'NULL, NULL'}, COUNT(*) FROM {users} WHERE agency_id = %s AND active"
+    return frames.read_frame(f"{sql} GROUP BY {names}" if by_name else sql, [agency.pk], HEADCOUNT)
 
 
 def _read_resting(agency: models.Agency) -> pl.DataFrame | None:

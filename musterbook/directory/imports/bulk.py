@@ -21,20 +21,17 @@ from musterbook.core.planning.authority import find_roles_above, flag_above_role
 from musterbook.core.planning.plan import Plan
 from musterbook.core.planning.unchanged import name_ids
 from musterbook.directory import models
+from musterbook.directory.agency import limits
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import runner, selection
+from musterbook.directory.imports import approval, runner, selection
+from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
-
-
-class NotConfirmed(Exception):
-    """More users would be deactivated than the limit allows; the message is the number that must be confirmed."""
-
 
 OPTION = "bulk"
 """The key of the action in the options of an import."""
@@ -137,19 +134,6 @@ def authorize_change(agency: models.Agency, by: str, change: BulkChange) -> Oper
     return operator
 
 
-def count_to_confirm(record: models.Import) -> int | None:
-    """Return the number of deactivations that must be confirmed to apply this plan.
-
-    Return None if that number needs no confirmation (S4).
-    """
-    change, number = get_change(record), record.counts.get("updated", 0)
-    if change is None or change.act != "deactivate" or record.state == "applied":
-        return None
-    agency = record.agency
-    active = models.User.objects.filter(agency=agency, active=True).count()
-    return number if number > snapshot_queries.read_limit(agency).allowed(active) else None
-
-
 def make_attempt(record: models.Import, context: AuditContext, expected: str | None, progress: Progress) -> Attempt:
     """Return the attempt for the record of a bulk action. Raise ImportFailed if its selection of users is no longer kept."""
     change = BulkChange(**record.options[OPTION])
@@ -157,9 +141,11 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
         ids = selection.read_ids(record.number)
 
     def plan(agency: models.Agency) -> Plan:
+        confirmed = approval.list_valid(agency, record, Options.of_json(record.options).confirmed)
         policy = Policy(
             operator=authorize_change(agency, context.actor, change),
-            limit=snapshot_queries.read_limit(agency),
+            limits=limits.read_limits(agency),
+            confirmed=confirmed,
             decisions=AS_GIVEN,
         )
         users = selection.read_users(agency, ids, _READ).with_row_index("row", offset=2).cast({"row": pl.UInt32})

@@ -1,7 +1,7 @@
 """Access that expires: users whose last day is over, and users who have not signed in for a long time.
 
 Sources: CJIS Security Policy AC-2(2) (temporary accounts end automatically) and AC-2(3) (accounts without use are
-disabled). Both are bulk deactivations by the system. They are recorded in the audit trail, subject to the limit of
+disabled). Both are bulk deactivations by the system. They are recorded in the audit trail, subject to the limits of
 deactivations, and can be undone.
 """
 
@@ -12,8 +12,9 @@ import polars as pl
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
+from musterbook.core.domain.policy import Confirmed, LimitKind
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.agency import limits
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue
 from musterbook.directory.imports.bulk import BulkChange
@@ -40,22 +41,30 @@ def submit_due(at: datetime) -> int:
 def _submit(agency: models.Agency, day: date, at: datetime) -> int:
     ended = _find_ended(agency, day)
     unused = sorted(set(find_unused(agency, agency.unused_days, at)) - set(ended))
-    # A person set the last day, so it needs no further confirmation. The limit of deactivations applies to the others.
-    _deactivate(agency, ended, f"Last day was before {day}", f"ended {day}", at, preview=False)
-    active = models.User.objects.filter(agency=agency, active=True).count()
-    over_limit = len(unused) > snapshot_queries.read_limit(agency).allowed(active)
-    reason = f"No sign-in for {agency.unused_days} days"
-    _deactivate(agency, unused, reason, f"unused {day}", at, preview=over_limit)
+    # Whoever set these last days has confirmed them. The limits of deactivations hold the others, if they are too many.
+    confirmed = _confirm_if_many(agency, len(ended))
+    _deactivate(agency, ended, f"Last day was before {day}", f"ended {day}", at, confirmed)
+    _deactivate(agency, unused, f"No sign-in for {agency.unused_days} days", f"unused {day}", at, {})
     models.Agency.objects.filter(pk=agency.pk).update(looked_on=day)
     return len(ended) + len(unused)
 
 
-def _deactivate(agency: models.Agency, users: list[int], reason: str, key: str, at: datetime, *, preview: bool) -> None:
+def _confirm_if_many(agency: models.Agency, number: int) -> Confirmed:
+    """Return the confirmation of that number of deactivations, or nothing if no limit can hold them."""
+    active = models.User.objects.filter(agency=agency, active=True).count()
+    own = [one for one in limits.read_limits(agency) if one.kind is LimitKind.DEACTIVATIONS and not one.off]
+    allowed = min((one.allowed(active) if one.whole else one.users for one in own), default=number)
+    return {LimitKind.DEACTIVATIONS.value: number} if number > allowed else {}
+
+
+def _deactivate(
+    agency: models.Agency, users: list[int], reason: str, key: str, at: datetime, confirmed: Confirmed
+) -> None:
     if users:
-        context = AuditContext(at, "", "system")
         queue.submit_bulk(
-            agency, users, BulkChange("deactivate"), context=context, preview=preview, key=key, name=reason
-        )
+            agency, users, BulkChange("deactivate"), context=AuditContext(at, "", "system"), preview=False,
+            confirmed=confirmed, key=key, name=reason,
+        )  # fmt: skip
 
 
 def _find_ended(agency: models.Agency, day: date) -> list[int]:

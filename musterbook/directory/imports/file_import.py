@@ -14,7 +14,7 @@ from django.conf import settings
 from musterbook.core.domain.columns import REKEYS, REQUIRED, SUPERVISOR_EMAIL, USERS, Layout
 from musterbook.core.domain.decisions import Decisions
 from musterbook.core.domain.file_values import Defaults, FileValues, Meanings
-from musterbook.core.domain.policy import Mode, Operator, Policy
+from musterbook.core.domain.policy import Confirmed, LimitKind, Mode, Operator, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning import rekeys
@@ -24,10 +24,11 @@ from musterbook.core.reading.corrections import Corrections
 from musterbook.core.reading.file_type import detect_type
 from musterbook.core.reading.grid import Refusal
 from musterbook.directory import models
+from musterbook.directory.agency import limits
 from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import cancellation, quotas, records, runner, sandbox, virus_scan
+from musterbook.directory.imports import approval, cancellation, quotas, records, runner, sandbox, virus_scan
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.records import DuplicateKey
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
@@ -64,7 +65,7 @@ _ONLY_IF_GIVEN = ("values", "defaults", "source", "accepted", "decided")
 class Options:
     """The options of an import.
 
-    `mails`: None for the agency's setting. `confirmed`: the number of deactivations that the operator confirmed
+    `mails`: None for the agency's setting. `confirmed`: what the operator confirmed, by kind, each with its number
     (S4). `corrections`: cells that replace cells of the file (A3). `values`: the file's own values (F13). `defaults`:
     the values of new users in columns that the file does not have (F14).
     `accepted`, `decided`: the decisions on rows that are errors otherwise, for all rows, and by row (`Decisions`; the row
@@ -74,7 +75,7 @@ class Options:
     mode: Mode = Mode.UPDATE
     preview: bool = False
     strict: bool = False
-    confirmed: int | None = None
+    confirmed: Confirmed = field(default_factory=dict)
     mails: bool | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
@@ -96,6 +97,7 @@ class Options:
     def as_json(self) -> dict[str, object]:
         """Return the options as they are stored with the import."""
         values: dict[str, object] = {**asdict(self), "mode": self.mode.value, "mapping": dict(self.mapping)}
+        values["confirmed"] = dict(self.confirmed)
         corrections = values.pop("corrections")
         if corrections:
             values[_CORRECTIONS_KEY] = corrections
@@ -111,6 +113,9 @@ class Options:
         """Return the options from the JSON of `as_json`. Keys that are not options of a file import are ignored."""
         named = {"corrections" if key == _CORRECTIONS_KEY else key: value for key, value in data.items()}
         known = {name: value for name, value in named.items() if name in cls.__dataclass_fields__}
+        if not isinstance(known.get("confirmed"), dict):  # an earlier version: a number of deactivations, or None
+            number = known.pop("confirmed", None)
+            known["confirmed"] = {} if number is None else {LimitKind.DEACTIVATIONS.value: number}
         return cls(**{**known, "mode": Mode(str(data["mode"]))})  # type: ignore[arg-type]  # JSON that as_json wrote
 
 
@@ -160,26 +165,27 @@ def run_import(
     *,
     context: AuditContext,
     key: str | None = None,
-    expected: str | None = None,
+    shown: models.Import | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
     """Import a file, or preview it.
 
-    `key`: the idempotency key (D6). `expected`: the digest of the plan as it was shown; nothing is written if the
-    plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, ImportFailed.
+    `key`: the idempotency key (D6). `shown`: the preview or held import that showed the plan; nothing is written if the
+    plan is another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, ImportFailed.
     """
     authorize_import(agency, context.actor, options.mode)
     record = records.make_record(
-        agency, get_kind(options.mode), options.as_json(), context, state="running", key=key, **describe_file(upload)
-    )
+        agency, get_kind(options.mode), options.as_json(), context, state="running", key=key, shown=shown,
+        **describe_file(upload),
+    )  # fmt: skip
     while True:
         earlier = _find_ended(record)
         if earlier:
             return ImportResult(earlier, None)
-        if not expected:
+        if not shown:
             _check_quota(agency, context, upload)
         try:
-            return run_attempt(make_attempt(record, upload, context, expected, progress))
+            return run_attempt(make_attempt(record, upload, context, record.expected or None, progress))
         except DuplicateKey:
             # The other import arrived while this one waited for the lock. It is done, it
             # is queued, or it has failed and released the key.
@@ -251,8 +257,8 @@ def make_attempt(
             options.mode,
             options.strict,
             operator,
-            snapshot_queries.read_limit(agency),
-            options.confirmed,
+            limits.read_limits(agency),
+            approval.list_valid(agency, record, options.confirmed),
             file_values=file_values,
             source=options.source,
             grace_days=agency.grace_days,
@@ -388,29 +394,33 @@ def apply_previewed(
     number: str,
     *,
     context: AuditContext,
-    confirmed: int | None = None,
+    confirmed: Confirmed | None = None,
     mails: bool | None = None,
     key: str | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
     """Apply the plan of a preview, or of a held import. If the plan has changed since, apply nothing (D2).
 
-    `confirmed`: the number of deactivations that the operator confirms, if the import is held (S4). `mails`: as in
-    `make_apply_options`. Raise UnknownImport, NothingToApply, FileGone if the file is no longer kept, and the errors of
-    `run_import`.
+    `confirmed`: what the operator confirms, if the import is held (S4). `mails`: as in `make_apply_options`. Raise
+    UnknownImport, NothingToApply, FileGone if the file is no longer kept, NeedsApprover, and the errors of `run_import`.
     """
     record = find_applicable(agency, number)
+    approval.check_approver(record, context.actor)
     upload = Upload(import_files.read_content(number), record.file_name)
     options = make_apply_options(record, confirmed, mails)
-    return run_import(agency, upload, options, context=context, key=key, expected=record.digest, progress=progress)
+    return run_import(agency, upload, options, context=context, key=key, shown=record, progress=progress)
 
 
-def make_apply_options(shown: models.Import, confirmed: int | None, mails: bool | None) -> Options:
+def make_apply_options(shown: models.Import, confirmed: Confirmed | None, mails: bool | None) -> Options:
     """Return the options that apply the plan which this import showed.
 
-    `mails`: whether emails are sent, or None to decide as the import that showed the plan did (D8).
+    `confirmed`: what the operator confirms now. What was confirmed when the import was held stays confirmed, unless
+    another user must confirm (S8). `mails`: whether emails are sent, or None to decide as the import that showed the
+    plan did (D8).
     """
-    options = replace(Options.of_json(shown.options), preview=False, confirmed=confirmed)
+    stored = Options.of_json(shown.options)
+    earlier = {} if shown.agency.second_approver else stored.confirmed
+    options = replace(stored, preview=False, confirmed={**earlier, **(confirmed or {})})
     return options if mails is None else replace(options, mails=mails)
 
 

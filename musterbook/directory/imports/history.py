@@ -9,7 +9,9 @@ from typing import IO
 from django.db import DatabaseError
 
 from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.domain.policy import Confirmed
 from musterbook.core.domain.problems import Problem
+from musterbook.core.planning.holds import Hold, is_confirmed
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import OUTCOMES_LISTED, Report, ReportRow, RowFilter
@@ -214,17 +216,23 @@ def summarize_import(record: models.Import) -> Report:
         agency=record.agency.slug,
         mode=record.mode,
         state=record.state,
-        counts=record.counts or dict.fromkeys(COUNTS, 0),
+        counts=dict.fromkeys(COUNTS, 0) | record.counts,
         file={name: record.file_facts.get(name) for name in ("format", "encoding", "delimiter", "columns", "ignored")},
         problems=[problem for problem, note in problems if not note],
         notes=[problem for problem, note in problems if note],
         mails=record.mails,
         held=record.held,
+        holds=[Hold.of_json(hold) for hold in record.holds],
         deactivated=record.leavers.get("deactivated", []),
         protected=record.leavers.get("protected", []),
         message=record.message,
         source=str(record.options.get("source", "")),
     )
+
+
+def list_unconfirmed(record: models.Import, confirmed: Confirmed) -> list[Hold]:
+    """Return the reasons why the import is held, or would be, that are not confirmed by their exact number."""
+    return [hold for hold in map(Hold.of_json, record.holds) if not is_confirmed(hold, confirmed)]
 
 
 def _read_problems(record: models.Import, *, row: int) -> list[tuple[Problem, bool]]:
@@ -291,13 +299,14 @@ def list_notes(record: models.Import, plan: Plan | None) -> list[tuple[str, Prob
 
 
 def map_names(record: models.Import, most: int) -> dict[str, str]:
-    """Return a map from external id to name for the first `most` users that the import deactivates or protects.
+    """Return a map from external id to name for the first `most` users whom the import deactivates or protects.
 
-    `most` applies to the deactivated and to the protected users separately.
+    It also has the first `most` users of each hold.
     """
     deactivated = record.leavers.get("deactivated", [])[:most]
     protected = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
-    return former_ids.read_current_names(record.agency, [*deactivated, *protected], record.started_at)
+    holding = [external_id for hold in record.holds for external_id in hold.get("external_ids", ())[:most]]
+    return former_ids.read_current_names(record.agency, [*deactivated, *protected, *holding], record.started_at)
 
 
 def report_failure(error: ImportFailed) -> Report:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from musterbook.core.domain.policy import Confirmed
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import (
+    approval,
     bulk,
     cancellation,
     file_import,
@@ -80,22 +82,24 @@ def submit_again(
 
 def submit_apply(
     agency: models.Agency, number: str, *,
-    context: AuditContext, confirmed: int | None = None, mails: bool | None = None, key: str | None = None,
+    context: AuditContext, confirmed: Confirmed | None = None, mails: bool | None = None, key: str | None = None,
 ) -> models.Import:  # fmt: skip
     """Submit the plan that a preview (also of an undo) or a held import showed.
 
-    A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator confirms
-    (S4). `mails`: as in `file_import.make_apply_options`. Raise UnknownImport, NothingToApply, FileGone, and the errors
-    of `submit`.
+    A plan that has changed is not applied (D2). `confirmed`, `mails`: as in `file_import.make_apply_options`. Raise
+    UnknownImport, NothingToApply, FileGone, NeedsApprover, and the errors of `submit`.
     """
     preview = file_import.find_applicable(agency, number)
+    approval.check_approver(preview, context.actor)
     options = file_import.make_apply_options(preview, confirmed, mails)
     if preview.kind == ImportKind.UNDO:
         undo.authorize_undo(undo.get_undone(preview), context.actor)
     else:
         file_import.authorize_import(agency, context.actor, options.mode)
-    facts = {"expected": preview.digest, "undoes": preview.undoes, **_copy_file_fields(preview)}
-    record = records.make_record(agency, ImportKind(preview.kind), options.as_json(), context, key=key, **facts)
+    facts = {"undoes": preview.undoes, **_copy_file_fields(preview)}
+    record = records.make_record(
+        agency, ImportKind(preview.kind), options.as_json(), context, key=key, shown=preview, **facts
+    )
     if preview.kind == ImportKind.UNDO:
         return _enqueue(record, lambda: None)
     return _enqueue(record, partial(import_files.store_copy, record.number, number))
@@ -111,33 +115,32 @@ def submit_undo(
     return _enqueue(new_record, lambda: None)
 
 
-def submit_bulk(
+def submit_bulk(  # noqa: PLR0913  (what a bulk action needs)
     agency: models.Agency, users: list[int], change: bulk.BulkChange, *,
-    context: AuditContext, preview: bool, key: str | None = None, name: str = "",
+    context: AuditContext, preview: bool, confirmed: Confirmed | None = None, key: str | None = None, name: str = "",
 ) -> models.Import:  # fmt: skip
     """Submit a bulk action on these users of the agency (their ids), or a preview of it.
 
-    `name`: its name in the history, by default the label of the action. Raise UnknownOperator, NotPermitted,
+    `confirmed`: what is confirmed beforehand (S4). `name`: its name in the history, by default the label of the action.
+    Raise UnknownOperator, NotPermitted,
     KeyTaken, and OSError if the selection of users cannot be kept.
     """
     bulk.authorize_change(agency, context.actor, change)
     digest = hashlib.sha256(repr(users).encode()).hexdigest()
-    facts = {"file_name": (name or change.label)[:255], "file_sha256": digest}
-    record = records.make_record(
-        agency, ImportKind.BULK, _make_options(change, preview=preview), context, key=key, **facts
-    )
+    facts: dict[str, Any] = {"file_name": (name or change.label)[:255], "file_sha256": digest}
+    options = _make_options(change, Options(preview=preview, confirmed=confirmed or {}))
+    record = records.make_record(agency, ImportKind.BULK, options, context, key=key, **facts)
     return _enqueue(record, lambda: selection.keep_ids(record.number, users))
 
 
 def submit_bulk_apply(
     agency: models.Agency, number: str, *,
-    context: AuditContext, confirmed: int | None = None, mails: bool | None = None, key: str | None = None,
+    context: AuditContext, confirmed: Confirmed | None = None, mails: bool | None = None, key: str | None = None,
 ) -> models.Import:  # fmt: skip
-    """Submit the bulk action that a preview showed, for the same users.
+    """Submit the bulk action that a preview showed or that is held, for the same users.
 
-    A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator confirms, if
-    they are many. `mails`: as in `submit_apply`. Raise UnknownImport, NothingToApply, NotConfirmed, FileGone, and the
-    errors of `submit_bulk`.
+    A plan that has changed is not applied (D2). `confirmed`, `mails`: as in `submit_apply`. Raise UnknownImport,
+    NothingToApply, NeedsApprover, FileGone, and the errors of `submit_bulk`.
     """
     record, users = _make_bulk_apply(agency, number, context, confirmed, mails, key=key)
     return _enqueue(record, lambda: selection.keep_ids(record.number, users))
@@ -148,7 +151,7 @@ def apply_bulk(
     number: str,
     *,
     context: AuditContext,
-    confirmed: int | None = None,
+    confirmed: Confirmed | None = None,
     mails: bool | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
@@ -159,7 +162,7 @@ def apply_bulk(
 
 
 def _make_bulk_apply(
-    agency: models.Agency, number: str, context: AuditContext, confirmed: int | None, mails: bool | None, *,
+    agency: models.Agency, number: str, context: AuditContext, confirmed: Confirmed | None, mails: bool | None, *,
     key: str | None = None, state: str = "waiting",
 ) -> tuple[models.Import, list[int]]:  # fmt: skip
     """Give the record of what is to be done as it was previewed, and the users who were chosen."""
@@ -167,18 +170,18 @@ def _make_bulk_apply(
     change = bulk.get_change(preview)
     if change is None:
         raise file_import.NothingToApply(number)
-    to_confirm = bulk.count_to_confirm(preview)
-    if to_confirm not in (None, confirmed):
-        raise bulk.NotConfirmed(to_confirm)
+    approval.check_approver(preview, context.actor)
     bulk.authorize_change(agency, context.actor, change)
-    facts = {"expected": preview.digest, **_copy_file_fields(preview)}
-    options = _make_options(change, preview=False, mails=preview.options["mails"] if mails is None else mails)
-    record = records.make_record(agency, ImportKind.BULK, options, context, state=state, key=key, **facts)
+    options = _make_options(change, file_import.make_apply_options(preview, confirmed, mails))
+    facts = _copy_file_fields(preview)
+    record = records.make_record(
+        agency, ImportKind.BULK, options, context, state=state, key=key, shown=preview, **facts
+    )
     return record, selection.read_ids(number)
 
 
-def _make_options(change: bulk.BulkChange, *, preview: bool, mails: bool | None = None) -> dict[str, object]:
-    return {**Options(preview=preview, mails=mails).as_json(), bulk.OPTION: change.as_json()}
+def _make_options(change: bulk.BulkChange, options: Options) -> dict[str, object]:
+    return {**options.as_json(), bulk.OPTION: change.as_json()}
 
 
 def _copy_file_fields(record: models.Import) -> dict[str, Any]:

@@ -17,17 +17,9 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import database_errors, frames, locks
 
 COUNTS = (
-    "rows",
-    "added",
-    "updated",
-    "reactivated",
-    "unchanged",
-    "errored",
-    "skipped",
-    "deactivated",
-    "protected",
-    "marked",
-)
+    "rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected", "marked",
+    "losing_access", "privileges", "handovers", "cleared", "released",
+)  # fmt: skip
 """The counts of rule A1, in their order."""
 
 ATTEMPTS = 3
@@ -58,14 +50,20 @@ def make_record(
     *,
     state: str = "waiting",
     key: str | None = None,
+    shown: models.Import | None = None,
     **more: Any,
 ) -> models.Import:
-    """Return a new record, not yet written. `more`: fields that not every kind of import has, such as its file."""
+    """Return a new record, not yet written.
+
+    `shown`: the preview or held import whose plan this one applies. `more`: fields that not every kind of import has,
+    such as its file.
+    """
+    shown_fields = {"requester": shown.actor, "expected": shown.digest} if shown else {"requester": context.actor}
     return models.Import(
         number=new_number(context.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state,
         actor=context.actor, through=context.through, address=context.address[:64],
         agent=context.agent[:255].replace("\0", " "), options=dict(options), started_at=context.at,
-        idempotency_key=key or None, **more,
+        idempotency_key=key or None, **shown_fields, **more,
     )  # fmt: skip
 
 
@@ -100,7 +98,8 @@ def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
     record.digest = plan.digest
     record.counts = dict(plan.counts)
     record.mails = dict(plan.mails)
-    record.held = asdict(plan.held) if plan.held else None
+    record.held = dict(plan.held) if plan.held else None
+    record.holds = [hold.as_json() for hold in plan.holds]
     record.leavers = {
         "deactivated": plan.leavers.deactivated["external_id"].to_list(),
         "protected": _list_protected(plan.leavers.protected),
@@ -135,7 +134,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
         raise Superseded(record.number)
 
 
-_RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "leavers", "file_facts", "finished_at")
+_RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "holds", "leavers", "file_facts", "finished_at")
 
 
 def _select_own(record: models.Import) -> "QuerySet[models.Import]":
@@ -178,7 +177,8 @@ def record_failure(record: models.Import, message: str) -> bool:
 
 
 def _write_failure(record: models.Import, message: str) -> bool:
-    fields = _failure_fields(message) | {"counts": {}, "mails": {}, "held": None, "leavers": {}, "digest": ""}
+    nothing: dict[str, object] = {"counts": {}, "mails": {}, "held": None, "holds": [], "leavers": {}, "digest": ""}
+    fields = _failure_fields(message) | nothing
     exists = models.Import.objects.filter(pk=record.pk).exists()
     if exists and not _select_own(record).update(**fields, file_facts=record.file_facts):
         return False

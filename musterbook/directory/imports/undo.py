@@ -6,7 +6,7 @@ import polars as pl
 
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.decisions import AS_GIVEN, IDENTITY, OTHER, Decisions
-from musterbook.core.domain.policy import Mode, Operator, Policy
+from musterbook.core.domain.policy import Confirmed, Mode, Operator, Policy
 from musterbook.core.domain.snapshot import FORMER, SCHEMA
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
@@ -15,12 +15,13 @@ from musterbook.core.planning import plan as planning
 from musterbook.core.planning.marks import CHANGED
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
+from musterbook.directory.agency import limits
 from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import bulk, file_import, plan_files, records
+from musterbook.directory.imports import approval, bulk, file_import, plan_files, records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
@@ -41,6 +42,7 @@ def run_undo(
     *,
     context: AuditContext,
     preview: bool = False,
+    confirmed: Confirmed | None = None,
     mails: bool | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
@@ -48,10 +50,11 @@ def run_undo(
 
     Values that were changed since stay. They get a problem if no value of the user can be restored, else a note.
     The same holds for a unique value that an added user has taken, because added users stay, Inactive, with all
-    their data. `mails` False sends no emails. Raise the errors of `authorize_undo` and of `file_import.run_import`.
+    their data. `confirmed`: what the operator confirms, if the undo is over a limit (S4). `mails` False sends no
+    emails. Raise the errors of `authorize_undo` and of `file_import.run_import`.
     """
     authorize_undo(record, context.actor)
-    options = make_options(record, preview=preview, mails=mails).as_json()
+    options = replace(make_options(record, preview=preview, mails=mails), confirmed=confirmed or {}).as_json()
     undoing = records.make_record(record.agency, ImportKind.UNDO, options, context, state="running", undoes=record)
     return run_attempt(make_attempt(undoing, context, None, progress))
 
@@ -60,6 +63,27 @@ def make_options(record: models.Import, *, preview: bool, mails: bool | None = N
     """Return the options of an undo of the import. New external ids are undone in their own mode."""
     mode = Mode.REKEY if _get_mode(record) is Mode.REKEY else Mode.UPDATE
     return Options(mode=mode, preview=preview, mails=mails)
+
+
+def apply_shown(
+    agency: models.Agency, number: str, *,
+    context: AuditContext, confirmed: Confirmed | None = None, mails: bool | None = None,
+    progress: Progress = ignore_progress,
+) -> ImportResult:  # fmt: skip
+    """Run the undo that a preview or a held import of that number showed. If the plan has changed, apply nothing (D2).
+
+    `confirmed`, `mails`: as in `file_import.make_apply_options`. Raise UnknownImport, NothingToApply, NeedsApprover,
+    and the errors of `run_undo`.
+    """
+    shown = file_import.find_applicable(agency, number)
+    approval.check_approver(shown, context.actor)
+    record = get_undone(shown)
+    authorize_undo(record, context.actor)
+    options = file_import.make_apply_options(shown, confirmed, mails).as_json()
+    undoing = records.make_record(
+        agency, ImportKind.UNDO, options, context, state="running", shown=shown, undoes=record
+    )
+    return run_attempt(make_attempt(undoing, context, undoing.expected, progress))
 
 
 def authorize_undo(record: models.Import, by: str) -> Operator | None:
@@ -103,9 +127,10 @@ def make_attempt(undoing: models.Import, context: AuditContext, expected: str | 
 
     def plan(agency: models.Agency) -> Plan:
         operator = authorize_undo(record, context.actor)
-        limit = snapshot_queries.read_limit(agency)
+        confirmed = approval.list_valid(agency, undoing, Options.of_json(undoing.options).confirmed)
+        policy = Policy(Mode(undoing.mode), operator=operator, limits=limits.read_limits(agency), confirmed=confirmed)
         make = _make_rekey_plan if undoing.mode == Mode.REKEY else _make_plan
-        return make(record, agency, Policy(Mode(undoing.mode), operator=operator, limit=limit))
+        return make(record, agency, policy)
 
     return Attempt(undoing, context, plan, expected=expected, progress=progress)
 

@@ -247,8 +247,8 @@ def _plan_row(agency: models.Agency, row: Row, operator: Operator | None) -> tup
     """
     cells = pl.DataFrame({column.field: [row[column.heading]] for column in columns.COLUMNS})
     table = Table.of_values(cells.with_row_index("row", offset=2))
-    policy = Policy(Mode.UPDATE, operator=operator, limit=snapshot_queries.read_limit(agency), decisions=AS_GIVEN)
-    snapshot = snapshot_queries.read_snapshot(agency, table, policy.mode)
+    policy = Policy(Mode.UPDATE, operator=operator, decisions=AS_GIVEN)
+    snapshot = snapshot_queries.read_snapshot(agency, table, policy.mode, limited=False)
     plan = planning.make_plan(table, snapshot, policy)
     entry = report.list_rows(plan, RowFilter.ALL)[0]
     errors = [note for note in entry.notes if note.code in STRICT_NOTES]

@@ -7,7 +7,9 @@ from typing import Any
 from django import forms
 
 from musterbook.core.domain import labels
+from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
 from musterbook.directory import models
+from musterbook.directory.agency import limits
 from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, IMPORTS, MAILS
 from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, NUMBERS, StaleSettings, describe_bounds
 from musterbook.web import parsers
@@ -71,7 +73,7 @@ def _make_number_field(name: str, label: str, hint: str = "") -> forms.Field:
     All errors have the same message, which states the bounds.
     """
     least, most = NUMBERS[name]
-    kind = forms.FloatField if name == "limit_percent" else forms.IntegerField
+    kind = forms.FloatField if name == "percent" else forms.IntegerField
     wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), describe_bounds(name))
     widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off"})
     return kind(
@@ -90,24 +92,100 @@ class DetailsForm(SectionForm):
     )  # fmt: skip
 
 
+_LIMITED = {
+    LimitKind.DEACTIVATIONS: "Users who lose access",
+    LimitKind.PRIVILEGES: "Users who gain a permission",
+    LimitKind.HANDOVERS: "Users who take another user's address or username",
+    LimitKind.CLEARED: "Users who lose a value to a column that is blank in every row",
+    LimitKind.REKEYS: "Users who get another external id",
+    LimitKind.UPDATES: "Users who change",
+    LimitKind.ADDITIONS: "Users who are added",
+}
+"""What each kind of limit counts."""
+_NUMBERS = {"users": "Users", "percent": "Or percent of the active users, if that is more", "most": "At most"}
+
+
 class LimitsForm(SectionForm):
-    """The number of users that a synchronize import deactivates without confirmation, and their grace period."""
+    """The number of users of each kind that an import may concern without confirmation. Blank: the default."""
 
     settings = (*LIMITS, *IMPORTS)
-    limit_users = _make_number_field("limit_users", "Users who may always be deactivated")
-    limit_percent = _make_number_field(
-        "limit_percent", "Or percent of the Active users", "Whichever of the two is more."
-    )
-    limit_most = _make_number_field("limit_most", "But never more users than")
     grace_days = _make_number_field(
         "grace_days", "Days for which a user keeps access who is missing in synchronize files",
         "0: none. A missing user is marked as leaving, and becomes Inactive after this many days and imports without a"
         " mention.",
     )  # fmt: skip
+    second_approver = forms.BooleanField(
+        label="Another user must confirm what is held", required=False,
+        help_text="Whoever requested an import cannot confirm it themselves.",
+    )  # fmt: skip
+
+    def __init__(self, agency: models.Agency, sent: Any = None) -> None:
+        self._named = [one for one in agency.limits if one["role"] is not None or one["group"] is not None]
+        super().__init__(agency, sent)
+        for default in DEFAULT_LIMITS:
+            for name, label in _NUMBERS.items():
+                hint = f"Default: {limits.describe_limit(default)}." if name == "users" else ""
+                named = f"{_LIMITED[default.kind]}: {label[0].lower()}{label[1:]}"
+                self.fields[f"{default.kind}_{name}"] = _make_limit_field(name, named, hint)
+            self.fields[f"{default.kind}_off"] = forms.BooleanField(
+                label=f"{_LIMITED[default.kind]}: no limit", required=False
+            )
 
     def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings with a whole percentage shown without a decimal point."""
-        return {**settings, "limit_percent": f"{settings['limit_percent']:g}"}
+        """Return the limits of the whole agency as the fields show them."""
+        whole = [one for one in settings["limits"] if one["role"] is None and one["group"] is None]
+        shown = {f"{one['kind']}_{name}": one[name] for one in whole for name in ("off", *_NUMBERS)}
+        numbers = {name: f"{value:g}" for name, value in shown.items() if name.endswith("_percent")}
+        return shown | numbers | {name: settings[name] for name in ("second_approver", *IMPORTS)}
+
+    def read_values(self) -> dict[str, Any]:
+        """Return the limits as they are stored, those of roles and groups included."""
+        whole = [one for one in (self._read_limit(default) for default in DEFAULT_LIMITS) if one]
+        others = {name: self.cleaned_data[name] for name in ("second_approver", *IMPORTS)}
+        return {"limits": [*self._named, *whole], **others}
+
+    def _read_limit(self, default: Limit) -> dict[str, Any] | None:
+        """Return one limit, or None if its fields are blank."""
+        numbers = {name: self.cleaned_data.get(f"{default.kind}_{name}") for name in _NUMBERS}
+        off = self.cleaned_data[f"{default.kind}_off"]
+        if not off and all(number is None for number in numbers.values()):
+            return None
+        filled = {"users": numbers["users"] or 0, "percent": numbers["percent"] or 0, "most": numbers["most"]}
+        return {"kind": default.kind.value, **filled, "off": off, "role": None, "group": None}
+
+    def add_stale_errors(self, by: StaleSettings) -> None:
+        """Add an error if another user has changed the limits meanwhile. If the form is sent again, it is saved."""
+        self.add_error(None, "Somebody has changed these settings meanwhile. Save again to set them as they are here.")
+        shown = json.dumps(self.read_original() | dict(by.now))
+        self.data = {**{name: self[name].value() for name in self.fields}, "shown": shown}
+
+
+def _make_limit_field(name: str, label: str, hint: str = "") -> forms.Field:
+    """Return a field for one number of a limit, which may be blank."""
+    field = _make_number_field(name, label, hint)
+    field.required = False
+    return field
+
+
+class NamedLimitForm(forms.Form):
+    """A limit for the users of one role or group, in addition to the agency's."""
+
+    kind = forms.ChoiceField(label="What it counts", choices=[(kind.value, label) for kind, label in _LIMITED.items()])
+    of = forms.ChoiceField(label="Role or group")
+
+    def __init__(self, agency: models.Agency, sent: Any = None) -> None:
+        super().__init__(sent)
+        self.fields["of"].choices = [("", "Choose one"), *limits.list_names(agency)]  # type: ignore[attr-defined]  # a choice field
+        for name, label in _NUMBERS.items():
+            self.fields[name] = _make_limit_field(name, label)
+
+    def read_limit(self) -> dict[str, Any]:
+        """Return the limit as it is stored."""
+        data = self.cleaned_data
+        noun, _, number = data["of"].partition("-")
+        named = {"role": None, "group": None, noun: int(number)}
+        numbers = {"users": data["users"] or 0, "percent": data["percent"] or 0, "most": data["most"]}
+        return {"kind": data["kind"], **numbers, "off": False, **named}
 
 
 class AccountsForm(SectionForm):

@@ -12,13 +12,21 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import factors
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
-from musterbook.directory.agency import agency_settings, roles
+from musterbook.directory.agency import agency_settings, limits, roles
 from musterbook.directory.agency.agency_settings import StaleSettings
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.apply import snapshot_queries
 from musterbook.http import request_context
 from musterbook.web import menu
-from musterbook.web.agency.forms import AccountsForm, DetailsForm, LimitsForm, MailsForm, SecondFactorsForm, SectionForm
+from musterbook.web.agency.forms import (
+    AccountsForm,
+    DetailsForm,
+    LimitsForm,
+    MailsForm,
+    NamedLimitForm,
+    SecondFactorsForm,
+    SectionForm,
+)
 from musterbook.web.permission import get_account, needs
 
 PERMISSION = "agency.configure"
@@ -32,15 +40,50 @@ def details(request: HttpRequest) -> HttpResponseBase:
 
 @needs(PERMISSION)
 def imports(request: HttpRequest) -> HttpResponseBase:
-    """Edit the limit of deactivations without confirmation, and show the remembered mapping of headings."""
-    mapping = sorted(request_context.agency(request).mapping.items())
+    """Edit the limits of what needs no confirmation, and show the remembered mapping of headings."""
+    agency = request_context.agency(request)
     intro = (
-        "A synchronize import that would deactivate more users than this waits until somebody types their number. "
-        "So a file that was cut off takes nobody's access away."
+        "An import that would concern more users than this is held until somebody types their number. "
+        "So a file that was cut off takes nobody's access away. Leave a limit blank for its default."
     )
     return _show_section(
-        request, LimitsForm, "agency_imports", "The limit is saved.", title="Imports", intro=intro, mapping=mapping
-    )
+        request, LimitsForm, "agency_imports", "The limits are saved.", title="Imports", intro=intro,
+        **_describe_imports(agency),
+    )  # fmt: skip
+
+
+def _describe_imports(agency: models.Agency) -> dict[str, Any]:
+    """Return the remembered mapping of headings, and the limits of roles and groups."""
+    named = [one for one in limits.read_own_limits(agency) if not one.whole]
+    return {
+        "mapping": sorted(agency.mapping.items()),
+        "named_limits": [(limits.name_limit(one), limits.describe_limit(one)) for one in named],
+        "limit_form": NamedLimitForm(agency),
+    }
+
+
+@require_POST
+@needs(PERMISSION)
+def add_limit(request: HttpRequest) -> HttpResponseBase:
+    """Add a limit for the users of one role or group."""
+    agency = request_context.agency(request)
+    form = NamedLimitForm(agency, request.POST)
+    if not form.is_valid():
+        context = {"title": "Imports", "form": LimitsForm(agency), **_describe_imports(agency), "limit_form": form}
+        return render_page(request, "agency_section.html", **context)
+    agency_settings.add_limit(agency, form.read_limit(), request_context.audit_context(request))
+    messages.success(request, "The limit is added.")
+    return redirect("agency_imports")
+
+
+@require_POST
+@needs(PERMISSION)
+def remove_limit(request: HttpRequest) -> HttpResponseBase:
+    """Remove a limit for the users of one role or group."""
+    name, context = request.POST.get("limit", ""), request_context.audit_context(request)
+    if agency_settings.remove_limit(request_context.agency(request), name, context):
+        messages.success(request, "The limit is removed.")
+    return redirect("agency_imports")
 
 
 @require_POST
@@ -103,8 +146,8 @@ def _save(request: HttpRequest, agency: models.Agency, form: SectionForm) -> boo
 def render_page(request: HttpRequest, template: str, **context: Any) -> HttpResponseBase:
     """Render a page of the settings, with their menu."""
     side = menu.list_entries(menu.SETTINGS, request, get_account(request).user)
-    form = context.get("form")
-    status = 422 if form is not None and form.is_bound and form.errors else 200
+    forms = [context.get("form"), context.get("limit_form")]
+    status = 422 if any(form is not None and form.is_bound and form.errors for form in forms) else 200
     return render(request, template, context | {"side": side}, status=status)
 
 

@@ -19,7 +19,7 @@ from musterbook.core.reading import corrections
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
-from musterbook.directory.imports import bulk, file_import, history, plan_files, queue, quotas, undo
+from musterbook.directory.imports import approval, bulk, file_import, history, plan_files, queue, quotas, undo
 from musterbook.directory.imports.file_import import FileOnDisk, Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
@@ -111,7 +111,7 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     form = page.make_confirm_form(record, request.POST)
     if form and not form.is_valid():
         return page.render_import(request, record, form)
-    confirmed = form.cleaned_data["number"] if form else None
+    confirmed = form.confirmed if form else None
     key = make_key(request, "apply", record.number)
 
     def work() -> models.Import:
@@ -124,6 +124,8 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
         return _run_and_redirect(request, work)
     except file_import.NothingToApply:
         messages.error(request, "This import is no plan that waits to be applied. Nothing was changed.")
+    except approval.NeedsApprover:
+        messages.error(request, APPROVER)
     except import_files.FileGone:
         messages.error(request, _FILE_GONE)
     return redirect("import", record.number)
@@ -134,6 +136,7 @@ def read_mails(request: HttpRequest) -> bool | None:
     return False if request.POST.get("quiet") else None
 
 
+APPROVER = "You requested this, so another user must confirm it. Nothing was changed."
 _FILE_GONE = "The file of this import is kept no longer. Import it once more. Nothing was changed."
 
 
@@ -218,7 +221,7 @@ def preview_again(request: HttpRequest, record: models.Import, show: str, **chan
 
     The same changes sent twice create one preview. `show`: the tile that the page shows ("": its choice).
     """
-    options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
+    options = replace(Options.of_json(record.options), preview=True, confirmed={}, **changes)
     if record.kind not in FROM_FILE:
         raise Http404
     key = make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))

@@ -1,6 +1,6 @@
-"""The forms of an import: the file, how to read it, and the confirmed number of deactivations."""
+"""The forms of an import: the file, how to read it, and what is confirmed of a plan that is held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -8,7 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from musterbook.core.domain.columns import Layout
-from musterbook.core.domain.policy import Mode
+from musterbook.core.domain.policy import Confirmed, Mode
+from musterbook.core.planning.holds import Hold
 from musterbook.core.reading import headings
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.plan_files import FileHeader
@@ -67,23 +68,55 @@ class UploadForm(forms.Form):
 
 
 class ConfirmForm(forms.Form):
-    """The number of deactivations, typed by the user who confirms them."""
+    """The number of each kind that holds a plan, typed by the user who confirms it."""
 
-    number = forms.CharField(label="Number of users to deactivate", widget=forms.TextInput({"inputmode": "numeric"}))
-
-    def __init__(self, deactivations: int, *args: Any) -> None:
+    def __init__(self, holds: Iterable[Hold], *args: Any) -> None:
         super().__init__(*args)
-        self._deactivations = deactivations
-        self._instruction = f"The plan deactivates {deactivations:,}. Type that number if it is right."
-        self.fields["number"].error_messages["required"] = self._instruction
-        self.fields["number"].widget.attrs["autocomplete"] = "off"
+        self._numbers = {hold.key: hold.number for hold in holds}
+        for key, number in self._numbers.items():
+            self.fields[key] = _make_confirm_field(key, number)
 
-    def clean_number(self) -> int:
-        """Return the number if it is the number of deactivations in the plan."""
-        typed = "".join(self.cleaned_data["number"].replace(",", "").split())
-        if typed != str(self._deactivations):
-            raise forms.ValidationError(self._instruction)
-        return self._deactivations
+    def clean(self) -> dict[str, Any]:
+        """Return what was confirmed. A number that is not the one in the plan is an error."""
+        for key, number in self._numbers.items():
+            typed = "".join(str(self.cleaned_data.get(key, "")).replace(",", "").split())
+            if key in self.cleaned_data and number is not None and typed != str(number):
+                self.add_error(key, _instruct(number))
+        return self.cleaned_data
+
+    @property
+    def confirmed(self) -> Confirmed:
+        """Return what a valid form confirms, by kind."""
+        return dict(self._numbers)
+
+
+def _instruct(number: int) -> str:
+    return f"In the plan it is {number:,}. Type that number if it is right."
+
+
+def _make_confirm_field(key: str, number: int | None) -> forms.Field:
+    """Return the field for the number of one kind, or a box to tick if it has none."""
+    label = _CONFIRMED[key]
+    if number is None:
+        return forms.BooleanField(label=label, error_messages={"required": "Tick this if it is right."})
+    widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off"})
+    return forms.CharField(label=label, widget=widget, error_messages={"required": _instruct(number)})
+
+
+_CONFIRMED = {
+    "deactivations": "Number of users who lose access",
+    "privileges": "Number of users who gain a permission",
+    "handovers": "Number of users who take another user's address or username",
+    "cleared": "Number of users who lose a value to a blank column",
+    "rekeys": "Number of users who get another external id",
+    "updates": "Number of users who change",
+    "additions": "Number of users who are added",
+    "unreadable-rows": "Number of rows that cannot be read",
+    "row-count": "Number of rows of the file",
+    "shrunk": "Number of rows of the file",
+    "cut-off": "The file is complete, although it ends in the middle of a row",
+}
+"""The label of the field that confirms each kind of hold."""
 
 
 _ENCODINGS = [

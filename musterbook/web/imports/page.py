@@ -1,13 +1,15 @@
 """The page of one import: its progress, or its plan row by row, with the acts that are possible."""
 
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import CHANNELS, HOLD_REASONS, count_emails, format_state_title
+from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_title
+from musterbook.core.reporting import summary as summary_of
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
@@ -28,6 +30,8 @@ _TILES = (
 """The counts of rows. Each is also a filter."""
 _MOST_NAMES = 200
 """The most names that are offered for a cell."""
+_MOST_USERS = 20
+"""The most users that are named for each reason why an import is held."""
 _MOST_PAGES = 10**8
 _TILE_SENTENCES = {
     "errored": "These rows have problems. They change nothing until they are mended; the other rows do not wait for them.",
@@ -42,8 +46,34 @@ _TILE_SENTENCES = {
 
 
 def make_confirm_form(record: models.Import, *args: Any) -> ConfirmForm | None:
-    """Return the form that confirms the number of deactivations, or None if the import is not held."""
-    return ConfirmForm(record.held["deactivations"], *args) if record.held else None
+    """Return the form that confirms each number that holds the import, or None if nothing holds it."""
+    holds = history.list_unconfirmed(record, {})
+    return ConfirmForm(holds, *args) if holds else None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHold:
+    """A reason why an import is held: its sentence, its first users with their names, and how many more there are."""
+
+    sentence: str
+    users: list[tuple[str, str]]
+    more: int
+    show: str
+    """The tile that has all of these users, "" for none."""
+
+
+def describe_holds(record: models.Import) -> list[ShownHold]:
+    """Return the reasons why the import is held, with their users."""
+    names = history.map_names(record, _MOST_USERS)
+    return [
+        ShownHold(
+            summary_of.describe_hold(hold),
+            [(external_id, names.get(external_id, "")) for external_id in hold.external_ids[:_MOST_USERS]],
+            max(0, len(hold.external_ids) - _MOST_USERS),
+            hold.kind if hold.external_ids else "",
+        )
+        for hold in history.list_unconfirmed(record, {})
+    ]
 
 
 def render_import(
@@ -159,7 +189,9 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
         "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),
         "would_change": any(summary.counts.get(name) for name in ("added", "updated", "deactivated", "marked")),
         "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
-        "held": HOLD_REASONS.get(str(summary.held["code"]), "") if summary.held else "",
+        "holds": describe_holds(record),
+        "needs_approver": record.agency.second_approver,
+        "summary": summary_of.summarize(summary.counts, summary.mails, done=record.state == "applied"),
         "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
             str(summary.file.get("delimiter")), ""
         ),

@@ -15,11 +15,12 @@ from django.views.decorators.http import require_POST
 
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import bulk, file_import, queue
+from musterbook.directory.imports import approval, bulk, file_import, queue
 from musterbook.directory.imports.bulk import ACTIONS, BulkChange
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
-from musterbook.web.imports.actions import PATIENCE, make_key, read_mails
+from musterbook.web.imports import page
+from musterbook.web.imports.actions import APPROVER, PATIENCE, make_key, read_mails
 from musterbook.web.permission import get_account, may, needs, refuse
 from musterbook.web.users import bulk_page, chosen_users
 
@@ -159,10 +160,10 @@ def one(request: HttpRequest, number: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> HttpResponseBase:
-    form = bulk_page.make_confirm_form(record, request.POST)
+    form = page.make_confirm_form(record, request.POST)
     if form and not form.is_valid():
         return bulk_page.render_change(request, record, change, form)
-    confirmed = form.cleaned_data["number"] if form else None
+    confirmed = form.confirmed if form else None
 
     def work() -> models.Import:
         context, key = request_context.audit_context(request), make_key(request, "apply", record.number)
@@ -172,8 +173,10 @@ def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> H
 
     try:
         return _run_and_redirect(request, work)
-    except (file_import.NothingToApply, bulk.NotConfirmed):
+    except file_import.NothingToApply:
         messages.error(request, "This is no plan that waits to be done. Nothing was changed.")
+    except approval.NeedsApprover:
+        messages.error(request, APPROVER)
     except import_files.FileGone:
         messages.error(request, "It is kept no longer who was chosen. Choose them once more. Nothing was changed.")
     return redirect("bulk_plan", record.number)

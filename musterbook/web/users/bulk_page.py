@@ -34,12 +34,6 @@ _WILL = {
 }  # fmt: skip
 
 
-def make_confirm_form(record: models.Import, *args: Any) -> ConfirmForm | None:
-    """Return the form that confirms the number of deactivations, if they are many."""
-    number = bulk.count_to_confirm(record)
-    return ConfirmForm(number, *args) if number else None
-
-
 def render_change(
     request: HttpRequest, record: models.Import, change: BulkChange, form: ConfirmForm | None = None
 ) -> HttpResponseBase:
@@ -79,7 +73,7 @@ def _describe_change(
     summary = history.summarize_import(record)
     changed = any(problem.code == "plan-changed" for problem in summary.problems)
     undone = history.find_undo(record)
-    waits = (record.state == "previewed" or changed) and bool(record.digest)
+    waits = (record.state in {"previewed", "held"} or changed) and bool(record.digest)
     return {
         "told": summary,
         "emails": count_emails(summary.mails),
@@ -87,7 +81,9 @@ def _describe_change(
         "undone_by": undone,
         "will": _WILL.get(change.act, "This changes"),
         "once": secrets.token_urlsafe(12),
-        "form": form or make_confirm_form(record),
+        "form": form or page.make_confirm_form(record),
+        "holds": page.describe_holds(record),
+        "needs_approver": record.agency.second_approver,
         "can_apply": waits and record.counts.get("updated") and may(request, change.kind.permission),
         "is_done": record.state == "applied",
         "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),

@@ -20,7 +20,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from tests.accounts.conftest import GOOD
-from tests.directory.cast import NOW, agency, apply_rows, assert_whole, person, user
+from tests.directory.cast import NOW, agency, allow, apply_rows, assert_whole, person, user
 
 pytestmark = pytest.mark.django_db
 CONTEXT = AuditContext(NOW, "E-1", "page")
@@ -57,7 +57,7 @@ def change(made: models.Agency, **settings: object) -> None:
 
 def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
     change(made, name=" Springfield Police ", default_country="us")
-    change(made, limit_users=1, limit_percent=2.5, limit_most=9)
+    change(made, limits=[allow(1, 2.5, 9)])
     change(made, password_length=8, idle_minutes=720)
     change(made, sends_mail=False, mails_off=["deactivated", "welcome"])
     file = f"""
@@ -81,11 +81,11 @@ def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
 
 
 def test_what_is_saved_as_it_was_is_no_event(made: models.Agency) -> None:
-    change(made, name=made.name, default_country="", limit_users=5)
+    change(made, name=made.name, default_country="", limits=made.limits)
     assert list_changes(made) == []
 
 
-BOUNDS = {**agency_file.ACCOUNTS, **agency_settings.LIMITS}
+BOUNDS = agency_file.ACCOUNTS
 
 
 @pytest.mark.parametrize(("name", "bounds"), BOUNDS.items(), ids=BOUNDS)
@@ -276,8 +276,7 @@ def test_the_reference_names_each_setting_with_its_bounds_and_what_it_is_at_firs
     page = (Path(__file__).parents[3] / "docs/reference/agency-settings.md").read_text(encoding="utf-8")
     for name, (least, most) in BOUNDS.items():
         first = getattr(models.Agency(), name)
-        shown = f"deactivation_limit.{name[6:]}" if name in agency_settings.LIMITS else f"accounts.{name}"
-        assert f"| `{shown}` | {first} | {least} to {most} |" in page
+        assert f"| `accounts.{name}` | {first} | {least} to {most} |" in page
     assert all(f"`{name}" in page for name in agency_file.SETTINGS if name != "accounts")
 
 

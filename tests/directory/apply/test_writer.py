@@ -32,6 +32,7 @@ from tests.directory.cast import (
     read_everything,
     register,
     run,
+    unlimited,
     user,
 )
 from tests.examples import examples
@@ -124,7 +125,7 @@ def rosters(draw: Any) -> list[Row]:
 @SOME
 @given(first=rosters(), second=rosters(), mode=st.sampled_from([Mode.UPDATE, Mode.SYNC]))
 def test_the_written_rows_equal_the_plan_and_the_events(first: list[Row], second: list[Row], mode: Mode) -> None:
-    made = agency(f"springfield-{models.Agency.objects.count()}", limit_users=99)
+    made = agency(f"springfield-{models.Agency.objects.count()}", limits=unlimited())
     run(made, first)
     before = render_users(made)
     done = run(made, second, Options(mode=mode))
@@ -151,7 +152,7 @@ def test_the_written_rows_equal_the_plan_and_the_events(first: list[Row], second
 @SOME
 @given(first=rosters(), second=rosters(), mode=st.sampled_from([Mode.UPDATE, Mode.SYNC]))
 def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], second: list[Row], mode: Mode) -> None:
-    made = agency(f"shelbyville-{models.Agency.objects.count()}", limit_users=99)
+    made = agency(f"shelbyville-{models.Agency.objects.count()}", limits=unlimited())
     run(made, first)
     before = {row["id"]: row for row in snapshot_queries.read_all_users(made).to_dicts()}
     done = run(made, second, Options(mode=mode))
@@ -167,7 +168,7 @@ def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], 
 
 
 def test_values_rotate_among_many_users() -> None:
-    made = agency()
+    made = agency(limits=unlimited())
     apply_rows(made, people(*range(50)))
     turned = [
         person(

@@ -209,7 +209,7 @@ def passages(made: models.Agency) -> list[tuple[str, str, int]]:
 def test_events_that_are_alike_are_one_passage_though_they_come_in_parts() -> None:
     made = agency()
     apply_rows(made, people(1, 2, 3, 4))
-    apply_rows(made, [person(1, ROLE="Admin"), *people(5, 6)], Options(mode=Mode.SYNC, confirmed=3))
+    apply_rows(made, [person(1, ROLE="Admin"), *people(5, 6)], Options(mode=Mode.SYNC, confirmed={"deactivations": 3}))
     assert passages(made) == [
         ("user.added", "", 4), ("user.added", "", 2), ("user.updated", "", 1), ("user.deactivated", "", 3),
     ]  # fmt: skip

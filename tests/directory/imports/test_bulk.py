@@ -8,7 +8,7 @@ import pytest
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import bulk, file_import, plan_pages, queue, selection, undo
+from musterbook.directory.imports import bulk, file_import, history, plan_pages, queue, selection, undo
 from musterbook.directory.imports.bulk import BulkChange
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.runner import ImportResult
@@ -19,6 +19,7 @@ from musterbook.directory.users.filters import UserFilters
 from tests.directory.cast import (
     NOW,
     agency,
+    allow,
     apply_rows,
     assert_whole,
     mails,
@@ -181,7 +182,7 @@ def test_a_user_who_may_edit_changes_no_user_and_gives_no_role_above_their_own(m
 def test_the_last_administrator_stays(made: models.Agency) -> None:
     apply_rows(made, [person(2, ROLE="Admin")])
     boss = AuditContext(BOSS.at, "", "page")
-    assert wrong(apply_change(made, BulkChange("deactivate"), 1, 2, context=boss, confirmed=2)) == [
+    assert wrong(apply_change(made, BulkChange("deactivate"), 1, 2, context=boss, confirmed={"deactivations": 2})) == [
         ("E-1", "last-administrator"), ("E-2", "last-administrator"),
     ]  # fmt: skip
     assert user(made, 1).active and user(made, 2).active
@@ -240,32 +241,36 @@ def test_sent_twice_it_is_done_once(made: models.Agency) -> None:
 
 
 def test_many_deactivations_want_their_number(made: models.Agency) -> None:
-    made.limit_users = made.limit_percent = 1
+    made.limits = [allow(1)]
     made.save()
     preview = make_preview(made, BulkChange("deactivate"), 3, 4)
-    assert bulk.count_to_confirm(preview) == 2
-    with pytest.raises(bulk.NotConfirmed):
-        queue.submit_bulk_apply(made, preview.number, context=BOSS, confirmed=1)
-    queue.submit_bulk_apply(made, preview.number, context=BOSS, confirmed=2)
+    assert list_holds(preview) == [("deactivations", 2)]
+    held = queue.submit_bulk_apply(made, preview.number, context=BOSS, confirmed={"deactivations": 1})
+    work()
+    held.refresh_from_db()
+    assert (held.state, list_holds(held), user(made, 3).active) == ("held", [("deactivations", 2)], True)
+    queue.submit_bulk_apply(made, held.number, context=BOSS, confirmed={"deactivations": 2})
     work()
     assert not user(made, 3).active
-    assert bulk.count_to_confirm(make_preview(made, BulkChange("deactivate"), 5)) is None
-    assert bulk.count_to_confirm(make_preview(made, BulkChange("reactivate"), 3, 4)) is None
+    assert list_holds(make_preview(made, BulkChange("deactivate"), 5)) == []
+    assert list_holds(make_preview(made, BulkChange("reactivate"), 3, 4)) == []
+
+
+def list_holds(record: models.Import) -> list[tuple[str, int | None]]:
+    return [(hold.key, hold.number) for hold in history.list_unconfirmed(record, {})]
 
 
 def test_a_plan_that_was_refused_wants_the_number_as_well(made: models.Agency) -> None:
-    made.limit_users = made.limit_percent = 1
+    made.limits = [allow(1)]
     made.save()
     apply_rows(made, [person(4, STATUS="Inactive")])
     preview = make_preview(made, BulkChange("deactivate"), 3, 4)
-    assert bulk.count_to_confirm(preview) is None
+    assert list_holds(preview) == []
     apply_rows(made, [person(4)])
     queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     refused = models.Import.objects.latest("pk")
-    assert (refused.state, bulk.count_to_confirm(refused)) == ("refused", 2)
-    with pytest.raises(bulk.NotConfirmed):
-        queue.submit_bulk_apply(made, refused.number, context=BOSS)
+    assert (refused.state, list_holds(refused)) == ("refused", [("deactivations", 2)])
 
 
 def test_only_users_that_the_preview_showed_are_invited(made: models.Agency) -> None:
@@ -288,7 +293,7 @@ def test_it_is_taken_back_as_an_import_is(made: models.Agency) -> None:
 
 def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agency) -> None:
     file = run(made, [person(9)], Options(preview=True)).record
-    assert bulk.get_change(file) is None and bulk.count_to_confirm(file) is None
+    assert bulk.get_change(file) is None
     with pytest.raises(file_import.NothingToApply):
         queue.submit_bulk_apply(made, file.number, context=BOSS)
     preview = make_preview(made, BulkChange("invite"), 3)

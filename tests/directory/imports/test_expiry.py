@@ -27,7 +27,7 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 @pytest.fixture
 def agency() -> models.Agency:
     """An administrator (1) and ten officers (2 to 11), all registered; nobody has signed in since March."""
-    made = cast.agency(limit_users=2, limit_percent=0, limit_most=2)
+    made = cast.agency(limits=[cast.allow(2)])
     cast.apply_rows(made, [person(1, ROLE="Admin"), *cast.people(*range(2, 12))])
     cast.register(made, *range(1, 12))
     return made
@@ -91,7 +91,7 @@ def test_more_unused_users_than_the_limit_of_deactivations_wait_for_an_administr
     run_due(NOON)
     assert inactive(agency) == []
     record = models.Import.objects.get(through="system")
-    assert (record.state, record.counts["updated"], record.file_name) == ("previewed", 10, "No sign-in for 60 days")
+    assert (record.state, record.counts["updated"], record.file_name) == ("held", 10, "No sign-in for 60 days")
 
 
 def test_who_was_reactivated_not_long_ago_is_not_unused(agency: models.Agency) -> None:

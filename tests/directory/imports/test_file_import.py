@@ -23,6 +23,7 @@ from musterbook.directory.storage import import_files
 from tests.directory.cast import (
     NOW,
     agency,
+    allow,
     apply_rows,
     assert_whole,
     file,
@@ -94,28 +95,32 @@ def test_a_preview_of_another_plan_by_now_writes_nothing_and_shows_the_new_one()
 
 
 def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
-    made = agency(limit_users=0, limit_percent=0)
+    made = agency(limits=[allow(0)])
     apply_rows(made, people(1, 2, 3))
     held = run(made, people(1), SYNC).record
     assert (held.state, (held.held or {})["deactivations"]) == ("held", 2)
     for wrong in (None, 1, 3):
         assert (
             file_import.apply_previewed(
-                made, held.number, context=AuditContext(NOW, "", "page"), confirmed=wrong
+                made, held.number, context=AuditContext(NOW, "", "page"), confirmed={"deactivations": wrong}
             ).record.state
             == "held"
         )
-    done = file_import.apply_previewed(made, held.number, context=AuditContext(NOW, "", "page"), confirmed=2)
+    done = file_import.apply_previewed(
+        made, held.number, context=AuditContext(NOW, "", "page"), confirmed={"deactivations": 2}
+    )
     assert (done.record.state, done.record.leavers["deactivated"]) == ("applied", ["E-2", "E-3"])
     assert not user(made, 3).active
 
 
 def test_what_is_held_is_held_again_when_the_number_has_changed() -> None:
-    made = agency(limit_users=0, limit_percent=0)
+    made = agency(limits=[allow(0)])
     apply_rows(made, people(1, 2))
     held = run(made, people(1), SYNC).record
     apply_rows(made, people(3))
-    again = file_import.apply_previewed(made, held.number, context=AuditContext(NOW, "", "page"), confirmed=1).record
+    again = file_import.apply_previewed(
+        made, held.number, context=AuditContext(NOW, "", "page"), confirmed={"deactivations": 1}
+    ).record
     assert again.state in ("held", "refused")
     assert user(made, 2).active
 
@@ -169,7 +174,7 @@ def test_a_key_that_is_used_while_this_one_waited_is_that_import() -> None:
 
 def test_a_key_is_free_again_after_a_preview_a_refusal_and_a_hold() -> None:
     """Rule D6."""
-    made = agency(limit_users=0, limit_percent=0)
+    made = agency(limits=[allow(0)])
     apply_rows(made, people(1, 2, 3))
     states = [
         run(made, rows, options, key="k").record.state
@@ -179,7 +184,7 @@ def test_a_key_is_free_again_after_a_preview_a_refusal_and_a_hold() -> None:
             (b"no file of users", None),
             (people(1), SYNC),
             (people(1, 2), SYNC),
-            (people(1, 2), replace(SYNC, confirmed=1)),
+            (people(1, 2), replace(SYNC, confirmed={"deactivations": 1})),
         )
     ]
     assert states == ["previewed", "previewed", "refused", "held", "held", "applied"]
@@ -189,10 +194,10 @@ def test_a_key_is_free_again_after_a_preview_a_refusal_and_a_hold() -> None:
 
 def test_a_request_that_was_held_is_the_import_that_was_confirmed_since() -> None:
     """Rule D6: a nightly command that is repeated after its confirmation runs nothing again."""
-    made = agency(limit_users=0, limit_percent=0)
+    made = agency(limits=[allow(0)])
     apply_rows(made, people(1, 2))
     run(made, people(1), SYNC, key="k")
-    done = run(made, people(1), replace(SYNC, confirmed=1), key="k")
+    done = run(made, people(1), replace(SYNC, confirmed={"deactivations": 1}), key="k")
     assert run(made, people(1), SYNC, key="k").record.pk == done.record.pk
 
 

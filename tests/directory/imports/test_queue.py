@@ -22,7 +22,7 @@ from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
-from tests.directory.cast import NOW, Row, agency, apply_rows, assert_whole, file, people, read_everything, user
+from tests.directory.cast import NOW, Row, agency, allow, apply_rows, assert_whole, file, people, read_everything, user
 from tests.directory.storage.test_locks import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -98,12 +98,12 @@ def test_a_plan_that_is_another_by_now_is_not_done() -> None:
 
 
 def test_a_held_import_is_done_when_its_number_is_confirmed() -> None:
-    made = agency(limit_users=0, limit_percent=0)
+    made = agency(limits=[allow(0)])
     apply_rows(made, people(1, 2))
     held = submit(made, people(1), Options(mode=Mode.SYNC))
     work()
     assert reload(held).state == "held"
-    record = queue.submit_apply(made, held.number, context=CONTEXT, confirmed=1)
+    record = queue.submit_apply(made, held.number, context=CONTEXT, confirmed={"deactivations": 1})
     work()
     assert reload(record).state == "applied" and not user(made, 2).active
 
