@@ -93,6 +93,8 @@ class Agency(models.Model):
     """The number of days without a sign-in after which a registered user is deactivated (CJIS AC-2(3)); 0: never."""
     reuse_days = models.PositiveSmallIntegerField(default=0)
     """For this many days no other user gets a released username or address (CJIS IA-4); 0: it is free at once."""
+    replaced_addresses_days = models.PositiveSmallIntegerField(default=90, db_default=90)
+    """For this many days a replaced address in SUPERVISOR_EMAIL means the same person (rule M9); 0: not at all."""
     looked_on = models.DateField(null=True)
     """The last day on which `imports.expiry` looked for users whose access ends."""
     sign_on = models.JSONField(default=list)
@@ -239,10 +241,16 @@ class User(models.Model):
 
 
 class ReleasedName(models.Model):
-    """A username or address that a user had, and when they released it: no other user gets it for `reuse_days`."""
+    """A username or address that a user had, and when they released it.
+
+    No other user gets it for `reuse_days`. As the address of a supervisor in a file, it means the same person for
+    `replaced_addresses_days` (rule M9).
+    """
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=1020)
+    address = models.BooleanField(default=False, db_default=False)
+    """Whether it was the user's address. Older rows, which do not say so, are not remembered as addresses."""
     user = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
     released_at = models.DateTimeField()
 

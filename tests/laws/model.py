@@ -56,6 +56,13 @@ def _space(heading: str) -> tuple[str, ...]:
     return ("EMAIL", "USERNAME") if heading in ("EMAIL", "USERNAME") else (heading,)
 
 
+def _find_note(line: "_Line", target: str, former: str) -> str:
+    """M9: the note that leaves the link as it was, "" for none. `former`: who gives up the address in this file."""
+    if former != target != (line.person.boss if line.person else ""):
+        return "address-changed-hands"
+    return "own-supervisor" if target == line.external_id else "" if target else "unknown-supervisor"
+
+
 @dataclass(eq=False)
 class _Line:
     """A row as it is read. `values`: heading → final text, where the cell could be read; present columns alone."""
@@ -325,10 +332,9 @@ class _Model:
         for line in sound:
             me, text = line.external_id, line.values["SUPERVISOR_EMAIL"]
             target = emails.get(key(text)) or old.get(key(text)) or ""
-            if text and not target:
-                self._note(line, "unknown-supervisor")
-            elif text and target == me:
-                self._note(line, "own-supervisor")
+            kept = _find_note(line, target, old.get(key(text), target)) if text else ""
+            if kept:
+                self._note(line, kept)
             elif line.person and target != line.person.boss and self._barred(line.person):
                 over.append(line)
             else:

@@ -38,6 +38,9 @@ HEADCOUNT = {"role_id": pl.Int64, "group_id": pl.Int64, "active": pl.Int64}
 FORMER = {"user_id": pl.Int64, "external_id": pl.String}
 """The columns of a snapshot's former external ids: a user, and the external id that they had before the current one."""
 
+REPLACED = {"key": pl.String, "user_id": pl.Int64}
+"""The columns of a snapshot's replaced addresses: the key of the address, and the user who had it."""
+
 
 MARKS = {
     "id": pl.Int64,
@@ -82,3 +85,8 @@ class Snapshot:
     """Field → the most digits of a value, for the ids and badges of the agency if all of them begin with a zero."""
     headcount: pl.DataFrame | None = None
     """The number of active users (HEADCOUNT) where `users` are not all users of the agency. None: they are."""
+    replaced: pl.DataFrame | None = field(default_factory=lambda: pl.DataFrame(schema=REPLACED))
+    """The addresses of supervisors in the rows that users gave up in the last days (REPLACED), the latest first.
+
+    None: the rows do not come from a file, and each address means the user who has it in the final state.
+    """

@@ -40,9 +40,20 @@ def render_texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
     ]
 
 
+def render_shown(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
+    """Return the same as changes show them: a supervisor by address and external id.
+
+    The address alone can be the same before and after, if it moves to another person (M9).
+    """
+    supervisor = pl.format("{} ({})", f"{prefix}supervisor_email", f"{prefix}supervisor_external_id").fill_null("")
+    name = f"{prefix}supervisor_email"
+    others = [text for text in render_texts(vocabulary, prefix) if text.meta.output_name() != name]
+    return [*others, supervisor.alias(name)]
+
+
 def describe_added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     """Return the changes of added users, as JSON text: every column that is not blank, from ""."""
-    after = _escape_texts(rows.select(render_texts(vocabulary)))
+    after = _escape_texts(rows.select(render_shown(vocabulary)))
     return _render_json(after, {heading: (pl.lit(""), pl.col(name)) for heading, name in NAMES.items()})
 
 
@@ -51,7 +62,7 @@ def describe_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
 
     It holds the columns that differ; "{}" for none.
     """
-    both = _escape_texts(rows.select(*render_texts(vocabulary), *render_texts(vocabulary, "was_")))
+    both = _escape_texts(rows.select(*render_shown(vocabulary), *render_shown(vocabulary, "was_")))
     return _render_json(both, {heading: (pl.col(f"was_{name}"), pl.col(name)) for heading, name in NAMES.items()})
 
 

@@ -22,7 +22,7 @@ from musterbook.core.planning.matching import MatchedTable
 from musterbook.core.planning.notes import check_groups, note_addresses
 from musterbook.core.planning.supervisors import FinalState, SupervisorLinks
 
-STRICT_NOTES = ("unknown-supervisor", "own-supervisor", "supervisor-circle")
+STRICT_NOTES = ("unknown-supervisor", "own-supervisor", "supervisor-circle", "address-changed-hands")
 """The notes of rule M9 that are errors in strict mode (D4)."""
 
 
@@ -156,7 +156,7 @@ class _Evaluation:
         self, rows: pl.DataFrame, leavers: Leavers
     ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the rows with their supervisors in the final state (M9), the problems of M10, and the notes."""
-        state = FinalState(self.matched.users, rows.filter("ok"), leavers.deactivated)
+        state = FinalState(self.matched.users, rows.filter("ok"), leavers.deactivated, self.matched.replaced)
         if columns.SUPERVISOR_EMAIL.field in rows.columns:
             repeats = self.matched.unchanged_rows.filter(pl.col("supervisor_id").is_not_null())
             links = supervisors.link_supervisors(

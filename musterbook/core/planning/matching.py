@@ -57,7 +57,8 @@ class MatchedTable:
       that each row means (`id` and the stored values, `was_…`; null for a new user), and `differs`: whether any value
       other than the supervisor changes.
     - `problems`: the problems that checking found.
-    - `resting`, `marks`, `padded`: the resting names, the marks, and the fields of padded numbers of the snapshot.
+    - `resting`, `marks`, `padded`, `replaced`: the resting names, the marks, the fields of padded numbers and the replaced
+      addresses of the snapshot.
     """
 
     users: pl.DataFrame
@@ -67,6 +68,7 @@ class MatchedTable:
     resting: pl.DataFrame | None = None
     marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MARKS))
     padded: Mapping[str, int] = field(default_factory=dict)
+    replaced: pl.DataFrame | None = None
 
 
 def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None = None) -> MatchedTable:
@@ -94,7 +96,9 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
     rows, same, checked = _leave_unchanged(rows, same, checked, table, snapshot.marks)
     users = _add_keys(snapshot.users, [column for column in columns.KEYED if _needs_keys(rows, column)])
     final = _add_final_values(rows, checked)
-    return MatchedTable(users, same, final, checked.problems, snapshot.resting, snapshot.marks, snapshot.padded)
+    return MatchedTable(
+        users, same, final, checked.problems, snapshot.resting, snapshot.marks, snapshot.padded, snapshot.replaced
+    )
 
 
 def _leave_unchanged(

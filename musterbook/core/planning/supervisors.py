@@ -1,4 +1,4 @@
-"""Supervisors in the final state: the user that each address means, and cycles (M9).
+"""Supervisors in the final state: the user that each address means, replaced addresses, and cycles (M9).
 
 A link that cannot be made stays as it was, with a note. A person is a number: the id of a user, or, for a user that
 this file adds, the negated row number.
@@ -27,20 +27,21 @@ class FinalState:
     - `valid`: the rows without problems, with `id` (null: an added user), `external_id`, `email`, `email_key`,
       `active`, `was_email_key` and `was_supervisor_id`.
     - `deactivated`: `id` of the users who are deactivated.
+    - `replaced`: the replaced addresses of the snapshot.
     """
 
     users: pl.DataFrame
     valid: pl.DataFrame
     deactivated: pl.DataFrame
+    replaced: pl.DataFrame | None
 
     def list_people(self, persons: pl.Series) -> pl.DataFrame:
-        """Return `person`, `external_id`, `email` of the given people."""
+        """Return `person`, `external_id`, `email`, `first_name`, `last_name` of the given people."""
         targets = pl.DataFrame({"person": persons.drop_nulls().unique()})
-        from_rows = self.valid.select("external_id", "email", person=PERSON).join(targets, on="person", how="semi")
-        from_users = self.users.select("external_id", "email", person="id").join(targets, on="person", how="semi")
-        return pl.concat([from_rows, from_users.join(from_rows, on="person", how="anti")]).select(
-            "person", "external_id", "email"
-        )
+        shown = ("external_id", "email", "first_name", "last_name")
+        from_rows = self.valid.select(*shown, person=PERSON).join(targets, on="person", how="semi")
+        from_users = self.users.select(*shown, person="id").join(targets, on="person", how="semi")
+        return pl.concat([from_rows, from_users.join(from_rows, on="person", how="anti")]).select("person", *shown)
 
     def list_inactive(self) -> pl.DataFrame:
         """Return everyone who is Inactive in the final state, as `person`."""
@@ -49,10 +50,10 @@ class FinalState:
         return pl.concat([off, self.deactivated.select(person="id"), rows.filter(~pl.col("active")).select("person")])
 
     def resolve_emails(self, keys: pl.Series) -> pl.DataFrame:
-        """Return the person that each email key means.
+        """Return the people that each email key means.
 
-        The columns are `key`, `by_final` (the person who has the key in the final state) and `by_old` (the person whose
-        address this file replaces).
+        The columns are `key`, `by_final` (the person who has the key in the final state), `by_old` (the other person
+        who had it last: in this file, or in the remembered days) and `by_older` (one more who had it).
         """
         lookup = pl.DataFrame({"key": keys.unique()})
         rows = self.valid.select("was_email_key", key="email_key", person=PERSON)
@@ -62,8 +63,21 @@ class FinalState:
         final = pl.concat([others, rows.select("key", by_final="person")]).unique(
             "key", keep="first", maintain_order=True
         )
-        old = rows.filter(pl.col("was_email_key") != pl.col("key")).select(key="was_email_key", by_old="person")
-        return lookup.join(final, on="key", how="left").join(old, on="key", how="left")
+        found = lookup.join(final, on="key", how="left")
+        former = self._list_former(found).group_by("key").agg(
+            by_old=pl.col("former").first(), by_older=pl.col("former").get(1, null_on_oob=True)
+        )  # fmt: skip
+        return found.join(former, on="key", how="left")
+
+    def _list_former(self, found: pl.DataFrame) -> pl.DataFrame:
+        """Return `key`, `former`: who gave up each key and does not have it in the final state, the latest first."""
+        given_up = self.valid.filter(pl.col("was_email_key") != pl.col("email_key"))
+        here = given_up.select(key="was_email_key", former=PERSON)
+        before = [] if self.replaced is None else [self.replaced.select("key", former="user_id")]
+        joined = pl.concat([here, *before]).join(found, on="key", how="inner", maintain_order="left")
+        return joined.filter(pl.col("former").ne_missing(pl.col("by_final"))).unique(
+            ["key", "former"], keep="first", maintain_order=True
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +125,22 @@ _LINK_COLUMNS = ("row", "person", "was", "target", "supervisor_email")
 """A row that asks for a link: its person, their current supervisor, the requested supervisor, and the cell."""
 
 
+_KEEP_LINK = ("unknown-supervisor", "own-supervisor", "address-changed-hands")
+"""The notes on a cell that leave the link as it was."""
+
+
 def _resolve_rows(state: FinalState) -> pl.DataFrame:
     """Return the valid rows with `person`, `target`, `was`, `stays` and `code`.
 
-    `target` is a person. `code` is the code of the note, null for none.
+    `target` is a person. `code` is the code of the note, null for none. If an address changed hands, `former` is the
+    person who had it, and `target` the person who got it.
     """
     target = pl.coalesce("by_final", "by_old")
     # Where the file has no such column, only new users have a supervisor: the default (F14).
     asking = state.valid.filter(pl.col("supervisor_email_key").is_not_null())
+    former = pl.when(pl.col("by_final").is_null()).then("by_older").otherwise("by_old")
+    # A row that repeats the link is clear.
+    changed_hands = former.is_not_null() & target.ne_missing(pl.col("was")) & pl.lit(state.replaced is not None)
     return (
         asking.select(
             "row", "was_role_id", "supervisor_email", person=PERSON, was="was_supervisor_id", key="supervisor_email_key"
@@ -126,12 +148,14 @@ def _resolve_rows(state: FinalState) -> pl.DataFrame:
         .join(state.resolve_emails(asking["supervisor_email_key"]), on="key", how="left", maintain_order="left")
         .with_columns(
             target=target,
+            former=former,
             code=pl.when(pl.col("key") == "").then(None)
+            .when(changed_hands).then(pl.lit("address-changed-hands"))
             .when(target.is_null()).then(pl.lit("unknown-supervisor"))
             .when(target == pl.col("person")).then(pl.lit("own-supervisor"))
             .when(pl.col("by_final").is_null()).then(pl.lit("replaced-supervisor-address")),
         )
-        .with_columns(stays=pl.col("code").is_in(["unknown-supervisor", "own-supervisor"]).fill_null(False))
+        .with_columns(stays=pl.col("code").is_in(_KEEP_LINK).fill_null(False))
     )  # fmt: skip
 
 
@@ -161,21 +185,28 @@ def _find_repeated(state: FinalState, repeats: pl.DataFrame, broken: BrokenCycle
     return rows.join(state.users.select("email", was="id"), on="was", how="left").rename({"email": "supervisor_email"})
 
 
-def _find_emails(state: FinalState, persons: pl.Series, name: str) -> pl.DataFrame:
-    """Return `name`, `name_email`: the addresses of people in the final state."""
-    return state.list_people(persons).select(pl.col("person").alias(name), pl.col("email").alias(f"{name}_email"))
+def _find_people(state: FinalState, persons: pl.Series, name: str) -> pl.DataFrame:
+    """Return `name`, `name_email`, `name_person`: the addresses, and names with ids, of people in the final state."""
+    return state.list_people(persons).select(
+        pl.col("person").alias(name),
+        pl.col("email").alias(f"{name}_email"),
+        pl.format("{} {} ({})", "first_name", "last_name", "external_id").alias(f"{name}_person"),
+    )
 
 
 def _note_addresses(state: FinalState, rows: pl.DataFrame) -> pl.DataFrame:
     noted = rows.filter(pl.col("code").is_not_null())
-    noted = noted.join(_find_emails(state, noted["was"], "was"), on="was", how="left", maintain_order="left")
-    noted = noted.join(_find_emails(state, noted["target"], "target"), on="target", how="left", maintain_order="left")
-    unknown, own, replaced = "unknown-supervisor", "own-supervisor", "replaced-supervisor-address"
+    for name in ("was", "target", "former"):
+        noted = noted.join(_find_people(state, noted[name], name), on=name, how="left", maintain_order="left")
+    unknown, own, replaced, changed = (*_KEEP_LINK[:2], "replaced-supervisor-address", _KEEP_LINK[2])
+    by_code = {code: noted.filter(pl.col("code") == code) for code in (unknown, own, replaced, changed)}
+    people = pl.format("{} to {}", "former_person", "target_person")
     return pl.concat(
         [
-            _note_rows(noted.filter(pl.col("code") == unknown), unknown, kept=_KEPT_SUPERVISOR),
-            _note_rows(noted.filter(pl.col("code") == own), own, kept=_KEPT_SUPERVISOR),
-            _note_rows(noted.filter(pl.col("code") == replaced), replaced, person=pl.col("target_email")),
+            _note_rows(by_code[unknown], unknown, kept=_KEPT_SUPERVISOR),
+            _note_rows(by_code[own], own, kept=_KEPT_SUPERVISOR),
+            _note_rows(by_code[replaced], replaced, person=pl.col("target_email")),
+            _note_rows(by_code[changed], changed, people=people, kept=_KEPT_SUPERVISOR),
         ]
     )
 
@@ -198,7 +229,7 @@ def _note_cycles(state: FinalState, broken: BrokenCycles, numbers: pl.Series, li
     if not broken.paths:
         return problems.build_frame()
     path = _describe_cycles(state, broken, numbers)
-    rows = link_rows.join(path, on="person").join(_find_emails(state, link_rows["was"], "was"), on="was", how="left")
+    rows = link_rows.join(path, on="person").join(_find_people(state, link_rows["was"], "was"), on="was", how="left")
     return _note_rows(rows, "supervisor-circle", kept=_KEPT_SUPERVISOR, path=pl.col("path"))
 
 

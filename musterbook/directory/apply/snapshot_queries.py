@@ -8,7 +8,7 @@ from django.db.models.functions import Length
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Mode, Operator
-from musterbook.core.domain.snapshot import HEADCOUNT, RESTING, SCHEMA, Snapshot
+from musterbook.core.domain.snapshot import HEADCOUNT, REPLACED, RESTING, SCHEMA, Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
 from musterbook.core.planning import damage
@@ -72,13 +72,14 @@ def read_snapshot(
     words, resting = read_vocabulary(agency), _read_resting(agency)
     if users is None and table.cells.is_empty():
         return Snapshot(vocabulary=words, resting=resting)
-    padded = _find_padded(agency, table, users)
+    padded, replaced = _find_padded(agency, table, users), _read_replaced(agency, table, supervisor)
     if users is not None:
-        return Snapshot(users, words, resting, padded=padded)
+        return Snapshot(users, words, resting, padded=padded, replaced=replaced)
     if needs_all_users(agency, table.cells.height, mode):
-        return Snapshot(read_all_users(agency), words, resting, padded=padded)
+        return Snapshot(read_all_users(agency), words, resting, padded=padded, replaced=replaced)
     headcount = _count_active(agency) if limited else None
-    return Snapshot(_read_named_users(agency, table, supervisor), words, resting, padded=padded, headcount=headcount)
+    named = _read_named_users(agency, table, supervisor, replaced)
+    return Snapshot(named, words, resting, padded=padded, headcount=headcount, replaced=replaced)
 
 
 _FEWEST_PADDED = 3
@@ -136,6 +137,28 @@ def _read_resting(agency: models.Agency) -> pl.DataFrame | None:
     return frames.read_frame(sql, [agency.pk, frames.stamp(since)], RESTING)
 
 
+def _read_replaced(agency: models.Agency, table: Table, supervisor: str) -> pl.DataFrame | None:
+    """Return the supervisors' addresses in the table that users gave up within the days that the agency remembers (M9).
+
+    Return None for a table that is not a file: in a form or an undo, an address means its present user.
+    """
+    if not table.guarded:
+        return None
+    since = datetime.now(UTC) - timedelta(days=agency.replaced_addresses_days)
+    known = models.ReleasedName.objects.filter(agency=agency, address=True, released_at__gt=since)
+    given = columns.SUPERVISOR_EMAIL in table.present
+    if not (given or supervisor) or not agency.replaced_addresses_days or not known.exists():
+        return pl.DataFrame(schema=REPLACED)
+    cells = table.cells["supervisor_email"].unique() if given else pl.Series([supervisor])
+    addresses = keys.make_keys(text.clean(cells, guarded=given))
+    condition, parameter = frames.match_any("key", addresses.to_list())
+    sql = (
+        f"SELECT key, user_id FROM {frames.table(models.ReleasedName)} WHERE agency_id = %s AND address"
+        f" AND released_at > %s AND {condition} ORDER BY released_at DESC, id DESC"
+    )
+    return frames.read_frame(sql, [agency.pk, frames.stamp(since), parameter], REPLACED)
+
+
 def needs_all_users(agency: models.Agency, rows: int, mode: Mode) -> bool:
     """Return whether the plan of this number of rows takes the whole agency."""
     return mode is Mode.SYNC or not _is_far_larger(agency, rows * _WHOLE_FROM)
@@ -189,8 +212,13 @@ def _is_far_larger(agency: models.Agency, number: int) -> bool:
     return models.User.objects.filter(agency=agency)[number : number + 1].exists()
 
 
-def _read_named_users(agency: models.Agency, table: Table, supervisor: str) -> pl.DataFrame:
-    """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them."""
+def _read_named_users(
+    agency: models.Agency, table: Table, supervisor: str, replaced: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them.
+
+    A row also names the users whose replaced address it has.
+    """
     users = frames.table(models.User)
     cells = table.cells
     ids = text.clean(cells["external_id"], guarded=table.guarded)
@@ -206,13 +234,17 @@ def _read_named_users(agency: models.Agency, table: Table, supervisor: str) -> p
         lookups[columns.EMAIL.key].append(keys.make_keys(text.clean(cells["supervisor_email"], guarded=table.guarded)))
     elif supervisor:
         lookups[columns.EMAIL.key].append(keys.make_keys(text.clean(pl.Series([supervisor]), guarded=False)))
-    seeds, parameters = [], list[int | str | list[str]]()
+    seeds, parameters = [], list[int | str | list[str] | list[int]]()
     for name, values in lookups.items():
         condition, parameter = frames.match_any(name, pl.concat(values).unique().to_list())
         # The index of these keys holds only keys that are not blank.
         filled = f" AND {_ID_KEY} > ''" if name == _ID_KEY else ""
         seeds.append(f"SELECT id FROM {users} WHERE agency_id = %s AND {condition}{filled}")
         parameters += [agency.pk, parameter]
+    if replaced is not None and not replaced.is_empty():
+        condition, parameter = frames.match_any("id", replaced["user_id"].unique().to_list())
+        seeds.append(f"SELECT id FROM {users} WHERE {condition}")
+        parameters.append(parameter)
     roles = frames.table(models.Role)
     seeds.append(
         f"SELECT id FROM (SELECT u.id FROM {users} u JOIN {roles} r ON u.role_id = r.id WHERE u.agency_id = %s AND u.active"

@@ -11,7 +11,7 @@ from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Mode
 from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
-from musterbook.core.values import emails, keys
+from musterbook.core.values import emails
 from musterbook.directory import models
 from musterbook.directory.apply import external_ids, former_persons, import_marks, search_index, stored_keys
 from musterbook.directory.audit import trail
@@ -167,15 +167,18 @@ def _note_new_addresses(updated: pl.DataFrame, at: datetime) -> None:
 
 
 def _keep_released_names(updated: pl.DataFrame, agency: models.Agency, at: datetime) -> None:
-    """Keep the sign-in names that users gave up, and when, if the agency reserves released names (`reuse_days`)."""
-    if not agency.reuse_days:
-        return
-    for field in ("email", "username"):
-        changed = updated.filter(pl.col(field) != pl.col(f"was_{field}"))
-        given_up = changed.select(user_id="id", key=keys.make_keys(changed[f"was_{field}"]), now=f"{field}_key")
-        rows = given_up.filter(pl.col("key") != pl.col("now")).drop("now")
-        stamped = rows.with_columns(agency_id=pl.lit(agency.pk), released_at=pl.lit(frames.stamp(at)))
-        frames.insert(models.ReleasedName, stamped.with_columns(id=frames.new_ids(models.ReleasedName, rows.height)))
+    """Keep the sign-in names that users gave up, and when.
+
+    Addresses are kept if the agency remembers them or reserves released names (`replaced_addresses_days`,
+    `reuse_days`), usernames only in the second case.
+    """
+    kept = {"email": bool(agency.reuse_days or agency.replaced_addresses_days), "username": bool(agency.reuse_days)}
+    for field in (name for name, keep in kept.items() if keep):
+        given_up = updated.filter(_any_changed([f"{field}_key"])).select(user_id="id", key=f"was_{field}_key")
+        rows = given_up.with_columns(
+            agency_id=pl.lit(agency.pk), address=pl.lit(field == "email"), released_at=pl.lit(frames.stamp(at))
+        )
+        frames.insert(models.ReleasedName, rows.with_columns(id=frames.new_ids(models.ReleasedName, rows.height)))
 
 
 def _end_access(plan: Plan, at: datetime) -> None:

@@ -92,7 +92,7 @@ def _write(folder: Path, plan: Plan) -> None:
 
 def _make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
     """Return the plan's rows by outcome, with all columns that a page shows."""
-    now, was = changes.render_texts(plan.vocabulary), changes.render_texts(plan.vocabulary, "was_")
+    now, was = changes.render_shown(plan.vocabulary), changes.render_shown(plan.vocabulary, "was_")
     cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
     return {
         "rows": plan.rows.select("row", "external_id", "outcome"),

@@ -114,6 +114,10 @@ class LimitsForm(SectionForm):
         "0: none. A missing user is marked as leaving, and becomes Inactive after this many days and imports without a"
         " mention.",
     )  # fmt: skip
+    replaced_addresses_days = _make_number_field(
+        "replaced_addresses_days", "Days for which a supervisor's former address means the same person",
+        "0: not at all. Files often name a supervisor by an old address for weeks.",
+    )  # fmt: skip
     second_approver = forms.BooleanField(
         label="Another user must confirm what is held", required=False,
         help_text="Whoever requested an import cannot confirm it themselves.",

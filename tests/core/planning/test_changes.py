@@ -11,7 +11,7 @@ def test_the_event_of_an_added_user_has_every_value_that_is_not_blank() -> None:
     assert json.loads(get_written(made, "E")["changes"]) == {
         "EMAIL": ["", "e@new.example"], "BADGE_NUMBER": ["", "new E"], "FIRST_NAME": ["", "First E"],
         "LAST_NAME": ["", "Last E"], "STATUS": ["", "Active"], "USERNAME": ["", "new E"], "ROLE": ["", "Officer"],
-        "SUPERVISOR_EMAIL": ["", "ben@a.example"], "X_SUPERVISOR_EXTERNAL_ID": ["", "B"], "RANK": ["", "Sergeant"],
+        "SUPERVISOR_EMAIL": ["", "ben@a.example (B)"], "X_SUPERVISOR_EXTERNAL_ID": ["", "B"], "RANK": ["", "Sergeant"],
     }  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 import json
 import random
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from musterbook.core.domain.snapshot import REPLACED, Snapshot
 from musterbook.core.planning import cycles
 from tests.core.cast import (
     ADA,
@@ -39,15 +41,76 @@ def test_the_supervisor_may_be_added_by_this_file_wherever_in_it(first: str) -> 
     after = get_written(made, DEE)
     assert (after["supervisor_id"], after["supervisor_row"]) == (None, 2 if first == "E" else 3)
     assert json.loads(after["changes"]) == {
-        "SUPERVISOR_EMAIL": ["ben@a.example", "e@new.example"], "X_SUPERVISOR_EXTERNAL_ID": ["B", "E"],
+        "SUPERVISOR_EMAIL": ["ben@a.example (B)", "e@new.example (E)"], "X_SUPERVISOR_EXTERNAL_ID": ["B", "E"],
     }  # fmt: skip
 
 
-def test_an_address_that_this_file_gives_to_somebody_means_them_and_not_who_had_it() -> None:
+def test_m9_an_address_that_moves_to_another_person_in_this_file_is_ambiguous_and_the_link_stays() -> None:
     made = plan_rows(
-        row(CY, EMAIL="dee@a.example"), row(DEE, EMAIL="cy@a.example"), row("E", SUPERVISOR_EMAIL="cy@a.example")
+        row(CY, EMAIL="new@a.example"),
+        row("E", EMAIL="cy@a.example", SUPERVISOR_EMAIL="cy@a.example"),
+        row(DEE, SUPERVISOR_EMAIL="CY@a.example"),
+        row("F", SUPERVISOR_EMAIL="cy@a.example"),
+    )
+    assert outcomes(made) == ["updated", "added", "unchanged", "added"]
+    assert codes(made.notes) == ["address-changed-hands"] * 3
+    passed = "passed from Cy Ruiz (C) to First E Last E (E), so it is not clear who is meant. The supervisor stays"
+    advice = "Write the present address of the first. If you mean the second, set the supervisor on the user's page."
+    assert messages(made.notes)[1:] == [
+        f"SUPERVISOR_EMAIL “CY@a.example” {passed} ben@a.example. {advice}",
+        f"SUPERVISOR_EMAIL “cy@a.example” {passed} blank. {advice}",
+    ]
+    assert get_written(made, "F")["supervisor_id"] is None
+
+
+def test_m9_a_link_to_the_person_who_gets_an_address_that_is_stored_already_is_clear() -> None:
+    of = agency(D={"supervisor_id": 2})
+    moved = row(CY, EMAIL="ben@a.example", SUPERVISOR_EMAIL=""), row(BEN, EMAIL="cy@a.example")
+    made = plan_rows(*moved, row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=of)
+    assert outcomes(made)[2] == "unchanged" and made.notes.is_empty()
+
+
+def remembering(*pairs: tuple[str, int], **changed: dict[str, object]) -> Snapshot:
+    """The cast's agency, which remembers the users of these replaced addresses, the latest first."""
+    return replace(agency(**changed), replaced=pl.DataFrame(pairs, schema=REPLACED, orient="row"))
+
+
+def test_m9_a_remembered_address_means_the_same_person_with_a_note() -> None:
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="Old@a.example"), of=remembering(("old@a.example", 2)))
+    assert outcomes(made) == ["unchanged"]
+    assert codes(made.notes) == ["replaced-supervisor-address"]
+    made = plan_rows(row("E", SUPERVISOR_EMAIL="old@a.example"), of=remembering(("old@a.example", 3)))
+    assert get_written(made, "E")["supervisor_id"] == 3
+
+
+def test_m9_a_remembered_address_that_another_user_has_now_is_ambiguous() -> None:
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=remembering(("cy@a.example", 1)))
+    assert outcomes(made) == ["unchanged"]
+    assert "passed from Ada Ruiz (A) to Cy Ruiz (C)" in messages(made.notes)[0]
+
+
+def test_m9_an_address_that_two_users_gave_up_is_ambiguous() -> None:
+    of = remembering(("old@a.example", 3), ("old@a.example", 1), ("old@a.example", 3))
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="old@a.example"), of=of)
+    assert "passed from Ada Ruiz (A) to Cy Ruiz (C)" in messages(made.notes)[0]
+
+
+def test_m9_whoever_has_an_address_again_is_meant_by_it() -> None:
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=remembering(("cy@a.example", 3)))
+    assert get_written(made, DEE)["supervisor_id"] == 3 and made.notes.is_empty()
+
+
+def test_m9_an_address_in_a_form_means_the_user_who_has_it() -> None:
+    of = replace(agency(), replaced=None)
+    made = plan_rows(
+        row(CY, EMAIL="dee@a.example"), row(DEE, EMAIL="cy@a.example"), row("E", SUPERVISOR_EMAIL="cy@a.example"), of=of
     )
     assert get_written(made, "E")["supervisor_id"] == 4 and made.notes.is_empty()
+
+
+def test_m9_in_strict_mode_an_ambiguous_address_is_an_error() -> None:
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=remembering(("cy@a.example", 1)), strict=True)
+    assert codes(made.problems) == ["address-changed-hands"]
 
 
 def test_an_address_that_this_file_replaces_stands_for_the_same_person_with_a_note() -> None:
@@ -55,7 +118,7 @@ def test_an_address_that_this_file_replaces_stands_for_the_same_person_with_a_no
     assert get_written(made, DEE)["supervisor_id"] == 3
     assert messages(made.notes) == [
         (
-            "SUPERVISOR_EMAIL “cy@a.example” is an address that this file replaces. It was read as the same person,"
+            "SUPERVISOR_EMAIL “cy@a.example” is a former address. It was read as the same person,"
             " new@a.example. Write the new address."
         )
     ]
@@ -105,7 +168,7 @@ def test_a_blank_cell_clears_the_supervisor_and_an_absent_column_does_not() -> N
     after = get_written(plan_rows(row(CY, SUPERVISOR_EMAIL="")), CY)
     assert (after["supervisor_id"], after["supervisor_row"]) == (None, None)
     assert json.loads(after["changes"]) == {
-        "SUPERVISOR_EMAIL": ["ben@a.example", ""],
+        "SUPERVISOR_EMAIL": ["ben@a.example (B)", ""],
         "X_SUPERVISOR_EXTERNAL_ID": ["B", ""],
     }
     made = plan_rows(*without("SUPERVISOR_EMAIL", row(CY, FIRST_NAME="Cyrus"), row("E")))

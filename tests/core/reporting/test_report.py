@@ -9,4 +9,4 @@ def test_a_report_shows_changes_without_the_link_that_the_audit_trail_keeps() ->
     made = plan_rows(row(CY, SUPERVISOR_EMAIL="ada@a.example"))
     assert changes.LINK in get_written(made, CY)["changes"]
     [listed] = list_rows(made, RowFilter.CHANGED)
-    assert listed.changes == {"SUPERVISOR_EMAIL": ["ben@a.example", "ada@a.example"]}
+    assert listed.changes == {"SUPERVISOR_EMAIL": ["ben@a.example (B)", "ada@a.example (A)"]}

@@ -83,7 +83,7 @@ def test_an_edit_writes_what_was_typed_and_one_event(agency: models.Agency) -> N
     assert result.done
     assert result.changes == {
         "LAST_NAME": ["Last 3", "Newton"], "RANK": ["", "Captain"], "PHONE": ["", "+12025550143"],
-        "SUPERVISOR_EMAIL": ["", "user2@agency.example"],
+        "SUPERVISOR_EMAIL": ["", "user2@agency.example (E-2)"],
     }  # fmt: skip
     user = cast.user(agency, 3)
     assert (user.last_name, user.rank_id is not None, user.supervisor_id) == ("Newton", True, cast.user(agency, 2).pk)
