@@ -252,6 +252,8 @@ KEPT = mark(D={"no_files": True})
     [
         {}, {"LAST_NAME": "Reed", "STATUS": "Inactive"}, {"ROLE": "Pope", "EMAIL": ""}, {"EXTERNAL_ID": " D\u00a0"},
         {"SUPERVISOR_EMAIL": "nobody@a.example"}, {"EVIDENCE_GROUP_EXT_ID": "G-OLD"}, {"EMAIL": "cy@a.example"},
+        {"LAST_NAME": "NULL", "BADGE_NUMBER": "#REF!"},
+        {"FIRST_NAME": "New", "LAST_NAME": "Other", "EMAIL": "n@a.example", "USERNAME": "new"},
     ],
 )  # fmt: skip
 def test_rows_of_files_leave_the_user_unchanged_with_a_note(cells: dict[str, str]) -> None:
