@@ -39,7 +39,7 @@ REFUSED = {
     "old-excel.xls": {"not-a-table"},
     "cut-off-in-the-middle.xlsx": {"damaged-workbook"},
     "two-sheets-that-could-be-meant.xlsx": {"which-sheet"},
-    "headings-in-the-third-row.xlsx": {"no-header"},
+    "headings-in-the-fortieth-row.xlsx": {"no-header"},
 }
 
 

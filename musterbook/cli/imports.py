@@ -72,7 +72,12 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     act_as: options.As = "",
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="Heading=COLUMN", help="Read this heading as this column. Can be repeated."),
+        typer.Option(
+            "--map",
+            metavar="Heading=COLUMN",
+            help="Read this heading as this column, or as two (Heading=EMAIL,USERNAME), or leave it out (Heading=)."
+            " It is remembered. Can be repeated.",
+        ),
     ] = None,
     value: Annotated[
         list[str] | None,
@@ -103,6 +108,21 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     sheet: Annotated[
         str | None,
         typer.Option("--sheet", help="The sheet to import, if more than one sheet has the required headings."),
+    ] = None,
+    header_row: Annotated[
+        int | None,
+        typer.Option(
+            "--header-row",
+            metavar="N",
+            min=1,
+            help="The row that has the headings. It is remembered. By default, it is found.",
+        ),
+    ] = None,
+    expect_rows: Annotated[
+        int | None,
+        typer.Option(
+            "--expect-rows", metavar="N", min=0, help="Refuse the file if it does not have this number of data rows."
+        ),
     ] = None,
     source: Annotated[
         str,
@@ -156,7 +176,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             mails=False if no_mail else None,
             mapping=parse_mapping(mapping or []), values=file_values.parse_values(value or []),
             defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
-            source=marks.clean_source(source),
+            source=marks.clean_source(source), header_row=header_row, expect_rows=expect_rows,
             accepted=_parse_accepted(accept or []),
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), read_upload(file)
@@ -359,7 +379,7 @@ def run_import(work: "Callable[[datetime, Progress], ImportResult]", output_opti
 
 def _print_result(record: "models.Import", plan: "Plan | None", output_options: OutputOptions) -> None:
     """Print the result of an import, and end the command with its status."""
-    from musterbook.cli import import_output
+    from musterbook.cli import heading_hints, import_output
     from musterbook.core.reporting.report import RowFilter
     from musterbook.directory.imports import bulk, history
 
@@ -379,6 +399,9 @@ def _print_result(record: "models.Import", plan: "Plan | None", output_options: 
             apply=_make_command(record, called=plan is not None),
         )
         import_output.print_report(report, facts)
+    hint = heading_hints.describe_mapping(plan) if plan else ""
+    if hint:
+        say(hint)
     raise typer.Exit(exits.get_import_exit(report.state, report.counts["errored"]))
 
 

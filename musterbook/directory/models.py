@@ -64,6 +64,8 @@ class Agency(models.Model):
     """The kinds of optional mails that the agency does not send."""
     mapping = models.JSONField(default=dict)
     """Heading → column, as the operator mapped it last (rule F5)."""
+    reading = models.JSONField(default=dict)
+    """How the operator read a file last: `encoding` (F2), `header_row` (F12)."""
     values = models.JSONField(default=dict)
     """Column → value in a file → the agency's value, as the operator mapped it last (rule F13)."""
     defaults = models.JSONField(default=dict)

@@ -19,6 +19,8 @@ pytestmark = [
 
 BY_THE_SPECIFICATION = {
     "C008": "F8: a file without rows reports zero rows in update mode",
+    "C012": "F6: a row that repeats the headings is skipped with a note",
+    "C038": "F7: one blank cell too many in one row is an error of the row",
     "C085": "C1: a line break inside a cell is an error of its row",
     "C088": "C1: as C085; U+0085 is a line break",
     "C091": "C1: a control character inside a cell is an error of its row",
@@ -27,6 +29,7 @@ BY_THE_SPECIFICATION = {
     "C147": "C1, F4: zero-width characters are trimmed off headings",
     "C168": "F4: hyphens are underscores in headings",
     "C186": "F1: the kind of a file is told by its content",
+    "C230": "F12: headings below other rows are found",
     "C235": "F1: the visible sheet that bears the headings is read",
     "S036": "S6: a file without a good row is refused",
     "S159": "C7: a group made inactive since, which the user has and keeps, is a note",

@@ -59,7 +59,7 @@ def files() -> dict[str, bytes]:
         "old-excel.xls": bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504),
         "cut-off-in-the-middle.xlsx": book[: len(book) // 2],
         "two-sheets-that-could-be-meant.xlsx": workbook(("Patrol", 0), ("Detectives", 0)),
-        "headings-in-the-third-row.xlsx": workbook(("Users", 2)),
+        "headings-in-the-fortieth-row.xlsx": workbook(("Users", 39)),
     }
 
 

@@ -13,12 +13,12 @@ from musterbook.core.values import emails, keys, names, phones, text
 STATES = {"active": True, "invited": True, "locked": True, "password reset": True, "inactive": False}
 """Status as written in a file → whether the user is Active. The states that the export shows are read as Active (C5)."""
 
-_ERROR_VALUE = (
-    r"^#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|GETTING_DATA|#+)$"
-)
-_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+[Ee]\+?[0-9]+|[Ee]\+[0-9]{2,})$"
+_ERROR_VALUE = r"^(?:#(?:[\p{Lu}0-9_/¡¿]{2,15}[!?]|N/[AD]|NV|GETTING_DATA|#+)|Err:[0-9]{3})$"
+"""The error values of spreadsheets, in any language: `#REF!`, `#BEZUG!`, `#¡REF!`, `#N/A`, `Err:502`, `####`."""
+_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+[Ee][+-]?[0-9]+|[Ee]\+[0-9]{2,})$"
+_REPLACED = "\ufffd"
 _APOSTROPHE = "^'[0-9]"
-_NUMBERED = (columns.EXTERNAL_ID, columns.NEW_EXTERNAL_ID, columns.BADGE_NUMBER, columns.PHONE)
+_NUMBERED = (columns.EXTERNAL_ID, columns.NEW_EXTERNAL_ID, columns.BADGE_NUMBER, columns.USERNAME, columns.PHONE)
 _UNSEEN = (columns.EMAIL, columns.USERNAME)
 
 _FAULTS = {"cell": pl.String, "code": pl.String, "value": pl.String, "detail": pl.String, "hint": pl.String}
@@ -90,9 +90,12 @@ class _Reader:
     def _flag_damaged(self) -> None:
         error = "a spreadsheet replaced the value with an error"
         self._flag(self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", cause=error)
+        replaced = "a program replaced a character that it could not read"
+        self._flag(self.text.str.contains(_REPLACED, literal=True), "spreadsheet-damage", cause=replaced)
         if self.column in _NUMBERED:
             shortened = "a spreadsheet shortened the number and lost digits"
             self._flag(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", cause=shortened)
+        if self.column in _NUMBERED and self.column is not columns.USERNAME:
             apostrophe = "the apostrophe that marks text in a spreadsheet became part of the value"
             self._flag(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", cause=apostrophe)
 

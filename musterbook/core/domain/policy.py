@@ -108,6 +108,7 @@ class Policy:
     `operator` None is the system, which no role restricts. `limits`: one for each kind, and those of roles and groups.
     `file_values`: the mapped values (F13) and the defaults (F14). `decisions`: what the operator has decided about rows
     that are errors otherwise.
+    `expect_rows`: the number of data rows that the file must have (F11).
     """
 
     mode: Mode = Mode.UPDATE
@@ -123,3 +124,4 @@ class Policy:
     today: date = date.min
     """The day of the import, from which the grace period is counted."""
     decisions: Decisions = field(default_factory=Decisions)
+    expect_rows: int | None = None

@@ -11,6 +11,9 @@ from musterbook.core.domain.problems import Problem
 CELLS = {"row": pl.UInt32, **{column.field: pl.String for column in columns.COLUMNS}}
 """The columns of `Table.cells` of a file that has all thirteen columns."""
 
+COLUMN_SEPARATOR = ","
+"""The separator between the columns that one heading serves."""
+
 CHECKED = {
     "row": pl.UInt32,
     "external_id": pl.String,
@@ -51,11 +54,31 @@ class FileFacts:
     headings: tuple[str, ...] = ()
     """The header row exactly as in the file."""
     mapped: Mapping[str, str] = field(default_factory=dict)
-    """Heading exactly as in the file → column (`EXTERNAL_ID`), for every column read."""
+    """Heading exactly as in the file → column (`EXTERNAL_ID`), for every column read.
+
+    If a heading serves several columns, their names are joined by commas.
+    """
     ignored: tuple[str, ...] = ()
     """The headings that were ignored with a note."""
     samples: tuple[tuple[str, ...], ...] = ()
     """A few values from the column under each heading."""
+    suggested: Mapping[str, str] = field(default_factory=dict)
+    """Heading → the column that it probably means, where a required column is missing."""
+    header_row: int = 1
+    final_line_end: bool = True
+    """Whether the last row of a CSV file ends with a line ending."""
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """Return the position of each column in the file, by the column's name. Positions count from 0."""
+        places: dict[str, int] = {}
+        for index, heading in enumerate(self.headings):
+            places.setdefault(heading, index)
+        return {
+            column: places[heading]
+            for heading, joined in self.mapped.items()
+            for column in joined.split(COLUMN_SEPARATOR)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +122,10 @@ class Table:
     notes: tuple[Problem, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     """The reasons to doubt that the file is complete."""
+    trailer: int = 0
+    """The last row, if it may be a trailer and no user (rule F6); 0: none. The plan decides, because it knows the users."""
+    cut_off: int = 0
+    """The last row, if it has too few cells and no line ending (rule F11); 0: none."""
     guarded: bool = True
     """Whether a cell may be guarded, as spreadsheets and our own files do it: `'=x` for `=x`, `="00123"` for `00123`."""
 

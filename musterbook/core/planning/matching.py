@@ -59,6 +59,7 @@ class MatchedTable:
     - `problems`: the problems that checking found.
     - `resting`, `marks`, `padded`, `replaced`: the resting names, the marks, the fields of padded numbers and the replaced
       addresses of the snapshot.
+    - `repeated`: rows that are the same as an earlier one in every cell (M6). They are not among the others.
     """
 
     users: pl.DataFrame
@@ -69,6 +70,7 @@ class MatchedTable:
     marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MARKS))
     padded: Mapping[str, int] = field(default_factory=dict)
     replaced: pl.DataFrame | None = None
+    repeated: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt32))
 
 
 def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None = None) -> MatchedTable:
@@ -79,6 +81,7 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
     `defaults`: one row with the values of new users in columns that the table does not have (F14).
     """
     same, rest = unchanged.split(table, snapshot)
+    rest, repeated = _drop_repeated(rest, table.faults)
     checked = check.check(replace(table, cells=rest), snapshot.vocabulary)
     rows = _join_stored(checked, snapshot.users)
     moving = rows.filter(pl.col("email_key") != pl.col("was_email_key"))["id"]
@@ -97,7 +100,15 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
     users = _add_keys(snapshot.users, [column for column in columns.KEYED if _needs_keys(rows, column)])
     final = _add_final_values(rows, checked)
     return MatchedTable(
-        users, same, final, checked.problems, snapshot.resting, snapshot.marks, snapshot.padded, snapshot.replaced
+        users,
+        same,
+        final,
+        checked.problems,
+        snapshot.resting,
+        snapshot.marks,
+        snapshot.padded,
+        snapshot.replaced,
+        repeated,
     )
 
 
@@ -123,6 +134,16 @@ def _leave_unchanged(
     }
     remaining = rows.join(kept, on="row", how="anti", maintain_order="left")
     return remaining, pl.concat([same, moved]).sort("row"), replace(checked, **rest)
+
+
+def _drop_repeated(cells: pl.DataFrame, faults: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the cells without rows that are the same as an earlier one, and these rows (M6).
+
+    No such row is on the fast path: its external id occurs twice. A row with a fault is none: its cells are not certain.
+    """
+    candidates = cells.filter(cells["external_id"].is_duplicated(), ~pl.col("row").is_in(faults["row"].implode()))
+    again = candidates.filter(~pl.struct(pl.all().exclude("row")).is_first_distinct())["row"]
+    return cells.filter(~pl.col("row").is_in(again.implode())) if again.len() else cells, again
 
 
 def _combine_checks(one: CheckedTable, other: CheckedTable) -> CheckedTable:

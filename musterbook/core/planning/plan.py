@@ -16,7 +16,18 @@ from musterbook.core.domain.problems import build_frame as none_found
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import changes, evaluate, harms, holds, identity, mails, marks, matching
+from musterbook.core.planning import (
+    changes,
+    evaluate,
+    failing_columns,
+    file_end,
+    harms,
+    holds,
+    identity,
+    mails,
+    marks,
+    matching,
+)
 from musterbook.core.planning.deactivations import Leavers
 from musterbook.core.planning.evaluate import Judgement
 from musterbook.core.planning.harms import Harms
@@ -207,8 +218,12 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
     wrong = (*table.problems, *meanings.find_unusable(own.given, words), *new.problems)
     if wrong:
         return Plan(policy.mode, table, refusals=wrong)
+    table = file_end.settle_end(table, snapshot.users)
+    wrong = file_end.find_count_problems(table, policy)
     if policy.mode is Mode.SYNC and table.cells.is_empty():
-        return Plan(policy.mode, table, refusals=(Problem.of("no-rows"),))
+        wrong = (Problem.of("no-rows"), *wrong)
+    if wrong:
+        return Plan(policy.mode, table, refusals=wrong)
     try:
         translated, notes = meanings.translate_cells(table, own, words)
         matched = matching.match_table(translated, snapshot, new.values)
@@ -216,15 +231,24 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
         check.refuse_too_many(judgement.problems, table.file)
     except check.TooManyProblems as error:
         return Plan(policy.mode, table, refusals=(error.problem,))
+    table = file_end.skip_repeated(table, matched.repeated)
     plan = replace(_assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=words)
     plan = _add_marks(plan, matched, judgement, policy)
     found = harms.find_harms(translated, judgement.rows, judgement.leavers.deactivated, snapshot)
-    noted = replace(table, notes=(*table.notes, *notes, *new.describe(plan.counts["added"]), *found.notes))
-    plan = replace(plan, table=noted, harms=found, refusals=find_refusals(plan, policy))
-    if plan.refusals:
-        return plan
+    more = (
+        *notes,
+        *new.describe(plan.counts["added"]),
+        *found.notes,
+        *failing_columns.note_failing(table, judgement.problems),
+    )
+    plan = replace(plan, table=replace(table, notes=(*table.notes, *more)))
+    refusals = find_refusals(plan, policy)
+    if refusals:
+        # A refused file is not compared to the users that it does not mention (F10).
+        return replace(plan, refusals=refusals, leavers=Leavers())
     mailings = mails.list_mails(plan.added, plan.updated, plan.leavers.deactivated)
-    return replace(plan, mailings=mailings, holds=_find_holds(plan, snapshot, policy))
+    plan = replace(plan, harms=found, mailings=mailings)
+    return replace(plan, holds=_find_holds(plan, snapshot, policy))
 
 
 def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode: Mode) -> Plan:

@@ -11,7 +11,7 @@ from musterbook.core.domain.policy import LimitKind, Operator, Policy
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority, holds, plan, uniqueness
+from musterbook.core.planning import authority, file_end, holds, plan, uniqueness
 from musterbook.core.planning.harms import Harms
 from musterbook.core.planning.holds import Hold
 from musterbook.core.planning.plan import Plan
@@ -38,6 +38,10 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy, found: pl.DataFr
     """
     if table.problems:
         return Plan(policy.mode, table, refusals=table.problems)
+    table = file_end.settle_end(table, snapshot.users)
+    wrong = file_end.find_count_problems(table, policy)
+    if wrong:
+        return Plan(policy.mode, table, refusals=wrong)
     try:
         checked = check.check(table, snapshot.vocabulary)
         faults = checked.problems if found is None else pl.concat([checked.problems, found])

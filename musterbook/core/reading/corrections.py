@@ -11,7 +11,7 @@ from typing import TypeAlias
 import polars as pl
 
 from musterbook.core.domain.columns import ALL
-from musterbook.core.domain.table import Table
+from musterbook.core.domain.table import COLUMN_SEPARATOR, Table
 
 Corrections: TypeAlias = Mapping[str, Mapping[str, str]]
 """Row, as a number in text form → heading (`EMAIL`) → the new text of the cell."""
@@ -35,7 +35,7 @@ def correct_table(table: Table, corrections: Corrections) -> Table:
     for row, cells in corrections.items():
         for heading, cell in cells.items():
             by_field[_FIELDS[heading]][int(row)] = cell
-    present = {name: cells for name, cells in by_field.items() if name in table.cells.columns}
+    present = {name: cells for name, cells in _share_cells(table, by_field).items() if name in table.cells.columns}
     if not present:
         return table
     rows = pl.Series([int(row) for row in corrections], dtype=pl.UInt32)
@@ -47,6 +47,16 @@ def correct_table(table: Table, corrections: Corrections) -> Table:
         original=_correct_original(table, present, shifted),
         surplus={row: cells for row, cells in table.surplus.items() if row not in set(shifted)},
     )
+
+
+def _share_cells(table: Table, by_field: Mapping[str, Mapping[int, str]]) -> dict[str, Mapping[int, str]]:
+    """Return the cells with those of other columns that the same heading serves: they are the same cells of the file."""
+    shared: dict[str, Mapping[int, str]] = {**by_field}
+    for joined in table.file.mapped.values():
+        fields = [_FIELDS[column] for column in joined.split(COLUMN_SEPARATOR)]
+        cells = {row: cell for field in fields for row, cell in by_field.get(field, {}).items()}
+        shared |= dict.fromkeys(fields, cells) if len(fields) > 1 and cells else {}
+    return shared
 
 
 def _put_cells(column: str, cells: Mapping[int, str], name: str) -> pl.Expr:
@@ -66,7 +76,7 @@ def _drop_faults(faults: pl.DataFrame, by_field: Mapping[str, Mapping[int, str]]
 
 def _correct_original(table: Table, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
     """Return the uploaded rows with the corrected cells, for the results file and the errors file."""
-    positions = {column: str(table.file.headings.index(heading)) for heading, column in table.file.mapped.items()}
+    positions = {column: str(index) for column, index in table.file.positions.items()}
     padding = pl.when(pl.col("row").is_in(shifted.implode())).then(pl.all().exclude("row").fill_null(""))
     rows = table.original.with_columns(padding.otherwise(pl.all().exclude("row")))
     return rows.with_columns(

@@ -6,7 +6,7 @@ import zipfile
 
 from musterbook.core.domain.problems import Problem
 from musterbook.core.reading.grid import Refusal
-from musterbook.core.reading.workbook.archive import refuse_many_parts
+from musterbook.core.reading.workbook.archive import normalize_part, refuse_many_parts
 
 _BEGINNINGS = (
     (b"\x89PNG", "a PNG image"),
@@ -45,6 +45,7 @@ def detect_type(content: bytes) -> str:
         return _detect_zip_type(content)
     if content.startswith(_OLE):
         raise Refusal(_describe_ole(content))
+    _refuse_lock(content)
     for beginning, name in _BEGINNINGS:
         if content.startswith(beginning):
             raise _not_a_table(name)
@@ -52,6 +53,43 @@ def detect_type(content: bytes) -> str:
         raise _not_a_table("a PDF")
     _refuse_markup(content)
     return "csv"
+
+
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+_LARGEST_LOCK = 1024
+
+
+def _refuse_lock(content: bytes) -> None:
+    """Raise Refusal for a lock file, which an Office application keeps while a workbook is open, and for `._…`.
+
+    A lock file of Excel has the name of its user twice: as bytes, and from byte 54 or 55 on as UTF-16.
+    """
+    if content.startswith(_APPLE_DOUBLE):
+        raise Refusal(_COMPANIONS["._"])
+    if len(content) > _LARGEST_LOCK or not content:
+        return
+    name = content[1 : 1 + content[0]]
+    copies = (content[at : at + 2 + 2 * len(name)] for at in (54, 55))
+    if name and any(copy == bytes((len(name), 0)) + name.decode("latin-1").encode("utf-16-le") for copy in copies):
+        raise Refusal(_COMPANIONS["~$"])
+
+
+def refuse_companion(name: str) -> Problem | None:
+    """Return the problem of a file that accompanies another one, by its name; None for any other name."""
+    return next((problem for start, problem in _COMPANIONS.items() if name.startswith(start)), None)
+
+
+_COMPANIONS = {
+    "._": Problem.of(
+        "not-a-table",
+        type="a file that macOS keeps next to another one (._…)",
+        advice="Upload the file that has this name without “._”.",
+    ),
+    "~$": Problem.of(
+        "not-a-table", type="the lock file of an open workbook (~$…)", advice="Upload the workbook itself."
+    ),
+}
+"""The beginning of the name of such a file → its problem."""
 
 
 def _not_a_table(name: str, advice: str = "") -> Refusal:
@@ -62,10 +100,10 @@ def _detect_zip_type(content: bytes) -> str:
     refuse_many_parts(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.namelist()
+            members = [normalize_part(name) for name in archive.namelist()]
             mimetype = _read_mimetype(archive)
     except Exception as error:  # zipfile raises a dozen types on damaged input, and all mean the same here
-        if b"xl/" in content or b"opendocument.spreadsheet" in content[:200]:
+        if b"xl/" in content or b"xl\\" in content or b"opendocument.spreadsheet" in content[:200]:
             raise Refusal(Problem.of("damaged-workbook", cause="its archive is cut off or broken")) from error
         raise _not_a_table("a damaged zip archive") from error
     if mimetype.strip().startswith(_ODS):

@@ -54,14 +54,37 @@ class CellFault:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderRow:
+    """The header row of a file.
+
+    - `number`: its row.
+    - `above`: the rows above it that are not blank, each with its number.
+    - `sure`: whether it is certain that this row is meant: it has the required headings, or it was named.
+    - `others`: other rows among the first ones that have all required headings.
+    """
+
+    number: int = 1
+    cells: tuple[str, ...] = ()
+    above: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    sure: bool = True
+    others: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """The cells of a file or sheet.
 
-    - `headings`: the cells of row 1.
+    - `headings`: the cells of the header row.
     - `rows`: `row` (UInt32, ascending), then one String column "0", "1", … for each heading, null where a short row
       ends before it.
     - `surplus`: the cells beyond the headings, of rows where one of these is not blank.
-    - `blank_to`: the number of cells in row 1, including blank ones at its end, which are not among the headings.
+    - `blank_to`: the number of cells in the header row, including blank ones at its end, which are not among the
+      headings.
+    - `wider`: the number of cells of rows that end in more blank cells than the header row.
+    - `header`: the header row and the rows above it.
+    - `cut_off`: the last row, if it ends inside a quoted cell and no line ending follows; 0: none.
+    - `merged`: the merged cells of a sheet: the first and last row, and the first and last column.
+    - `elsewhere`: other sheets that have the required headings, as text.
     """
 
     headings: tuple[str, ...]
@@ -71,6 +94,11 @@ class Grid:
     blank_to: int = field(kw_only=True)
     file: FileFacts = field(default_factory=FileFacts)
     notes: tuple[Problem, ...] = ()
+    wider: Mapping[int, int] = field(default_factory=dict)
+    header: HeaderRow = field(default_factory=HeaderRow)
+    cut_off: int = 0
+    merged: Sequence[tuple[int, int, int, int]] = ()
+    elsewhere: str = ""
 
 
 def name_columns(width: int) -> list[str]:
@@ -92,8 +120,10 @@ class GridBuilder:
     CHUNK = 20_000
     CHUNK_OF_CELLS = 1_000_000
 
-    def __init__(self, width: int, most_rows: int, budget: "Budget") -> None:
+    def __init__(self, width: int, most_rows: int, budget: "Budget", *, blank_to: int = 0) -> None:
         self.width = width
+        self._blank_to = max(width, blank_to)
+        self.wider: dict[int, int] = {}
         self._budget = budget
         self._chunk = max(1, min(self.CHUNK, self.CHUNK_OF_CELLS // max(width, 1)))
         self._counted = 0
@@ -130,6 +160,9 @@ class GridBuilder:
         if any(not is_blank(cell) for cell in extra):
             self._budget.keep(f"its rows down to row {number}", "")
             self.surplus[number] = extra
+        elif len(cells) > self._blank_to:
+            self._budget.keep(f"its rows down to row {number}", "")
+            self.wider[number] = len(cells)
         missing: list[str | None] = [None] * (self.width - len(cells))
         return [*cells[: self.width], *missing]
 

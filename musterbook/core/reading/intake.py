@@ -1,6 +1,7 @@
-"""Step 1 of the import, read: bytes → Table, or everything that is wrong with the file (rules F1–F10)."""
+"""Step 1 of the import, read: bytes → Table, or everything that is wrong with the file (rules F1–F15)."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,8 +10,6 @@ import polars as pl
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import (
     BADGE_NUMBER,
-    EMAIL,
-    EXAMPLES,
     EXTERNAL_ID,
     LAYOUTS,
     NEW_EXTERNAL_ID,
@@ -20,13 +19,15 @@ from musterbook.core.domain.columns import (
     Layout,
 )
 from musterbook.core.domain.problems import Problem
-from musterbook.core.domain.table import FileFacts, Table
-from musterbook.core.reading import headings
+from musterbook.core.domain.table import COLUMN_SEPARATOR, FileFacts, Table
+from musterbook.core.reading import headings, merged_cells, special_rows
 from musterbook.core.reading.budget import LONGEST_CELL, FileLimits
 from musterbook.core.reading.csv import reader
-from musterbook.core.reading.file_type import detect_type
+from musterbook.core.reading.file_type import detect_type, refuse_companion
 from musterbook.core.reading.grid import Grid, Refusal, is_blank, name_columns
+from musterbook.core.reading.header_rows import HeaderChoice
 from musterbook.core.reading.headings import Headings
+from musterbook.core.reading.special_rows import are_blank
 from musterbook.core.reading.workbook import workbook
 from musterbook.core.values.text import TRIMMED
 
@@ -43,19 +44,24 @@ _NEVER_DATES = (EXTERNAL_ID, NEW_EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """The options that the operator sets for a file.
+    """The options that the operator sets for a file, and those that are remembered from earlier files.
 
-    Mappings are heading → column ("" to ignore the heading). `mapping` is given for this file, so the file is refused
-    if it does not have one of the headings. `remembered` is from earlier files, and applies where it fits this file and
-    the given mapping. `layout`: the name of the columns that the file has (columns.LAYOUTS). `defaults`: the required
-    columns that it may lack, because new users have a default (F14).
+    Mappings are heading → columns, joined by commas ("" to leave the heading out). `mapping` is given for this file, so
+    the file is refused if it does not have one of the headings. What is remembered applies where it fits this file and
+    what is given. `name` is the name of the file. It only helps to explain why a file cannot be read. `layout`: the name
+    of the columns that the file has (columns.LAYOUTS). `defaults`: the required columns that it may lack, because new
+    users have a default (F14).
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
+    header_row: int | None = None
     remembered: Mapping[str, str] = field(default_factory=dict)
+    remembered_encoding: str | None = None
+    remembered_header_row: int | None = None
+    name: str = ""
     limits: FileLimits = field(default_factory=FileLimits)
     layout: str = USERS.name
     defaults: Sequence[str] = ()
@@ -70,6 +76,11 @@ class ReadOptions:
         """Return the given mapping combined with the remembered one."""
         return headings.merge_mappings(self.remembered, self.mapping)
 
+    @property
+    def header(self) -> HeaderChoice:
+        """Return what is known of the header row."""
+        return HeaderChoice(self.mappings, self.columns, self.header_row, self.remembered_header_row)
+
 
 def read(content: bytes, options: ReadOptions | None = None) -> Table:
     """Return the table of a file. Never raise.
@@ -81,7 +92,13 @@ def read(content: bytes, options: ReadOptions | None = None) -> Table:
         return _build_table(_read_grid(content, options), options, len(content))
     except Refusal as refusal:
         more = _resolve_headings(refusal.headings, options).problems if refusal.headings else ()
-        return Table.refused([*refusal.problems, *more], FileFacts(headings=tuple(refusal.headings)))
+        reasons = [_name_companion(problem, options.name) for problem in refusal.problems]
+        return Table.refused([*reasons, *more], FileFacts(headings=tuple(refusal.headings)))
+
+
+def _name_companion(problem: Problem, name: str) -> Problem:
+    """Return the problem of a file with NUL bytes as that of a lock file, if it has such a name (rule F2)."""
+    return (refuse_companion(name) or problem) if problem.code == "nul-byte" else problem
 
 
 def _read_grid(content: bytes, options: ReadOptions) -> Grid:
@@ -92,51 +109,109 @@ def _read_grid(content: bytes, options: ReadOptions) -> Grid:
         raise Refusal(Problem.of("empty-file"))
     form = detect_type(content)
     if form != "csv":
-        return workbook.read_grid(content, form, limits, options.mappings, options.sheet, options.columns)
-    return reader.read_grid(content, limits, options.mappings, options.encoding, options.delimiter, options.columns)
+        return workbook.read_grid(content, form, limits, options.header, options.sheet)
+    how = reader.CsvOptions(options.encoding, options.delimiter, options.remembered_encoding, options.header)
+    return reader.read_grid(content, limits, how)
 
 
-def _resolve_headings(cells: Sequence[str], options: ReadOptions) -> Headings:
-    return headings.resolve_headings(cells, options.mapping, options.remembered, options.columns)
+def _resolve_headings(cells: Sequence[str], options: ReadOptions, samples: Sequence[Sequence[str]] = ()) -> Headings:
+    return headings.resolve_headings(cells, options.mapping, options.remembered, options.columns, samples)
 
 
 def _build_table(grid: Grid, options: ReadOptions, size: int) -> Table:
-    header = _resolve_headings(grid.headings, options)
+    samples = tuple(_take_samples(grid.rows[str(index)]) for index in range(len(grid.headings)))
+    header = _resolve_headings(grid.headings, options, samples)
     file = replace(
         grid.file,
         size=size,
-        mapped={grid.headings[index]: column.heading for index, column in header.columns.items()},
+        mapped=_describe_mapping(grid, header),
         ignored=tuple(grid.headings[index] for index in header.ignored),
-        samples=tuple(_take_samples(grid.rows[str(index)]) for index in range(len(grid.headings))),
+        samples=samples,
+        suggested=header.suggested,
     )
-    wrong = [*header.problems, *_check_headings(grid, header)]
-    if not header.columns:
-        wrong = [
-            _explain_no_header(grid, options.columns),
-            *(problem for problem in header.problems if problem.code == "unknown-mapping"),
-        ]
+    wrong = [*_explain_header(grid, header), *(_check_headings(grid, header) if header.pairs else ())]
     if wrong:
         return Table.refused(wrong, file, grid.notes)
-    blanks, examples = _find_blank_rows(grid, header), _find_example_rows(grid, header)
-    skipped = pl.concat([blanks, examples]).sort()
+    grid, merge_notes = merged_cells.blank_covered(grid, header)
+    blanks = special_rows.find_blank_rows(grid, header)
+    examples, repeated = special_rows.find_example_rows(grid, header), special_rows.find_repeated_headings(grid, header)
+    skipped = pl.concat([blanks, examples, repeated]).sort()
     data_rows = grid.rows.filter(~pl.col("row").is_in(skipped.implode())) if skipped.len() else grid.rows
-    cells = data_rows.select("row", *(pl.col(str(i)).fill_null("").alias(c.field) for i, c in header.columns.items()))
+    cells = data_rows.select("row", *(pl.col(str(i)).fill_null("").alias(c.field) for c, i in header.columns.items()))
     return Table(
         cells=cells,
         file=file,
         faults=_find_faults(grid, header, data_rows, options.limits),
         skipped=skipped.to_frame("row"),
         original=grid.rows,
-        surplus=grid.surplus,
-        notes=(*grid.notes, *_build_notes(file, examples)),
+        surplus={
+            **grid.surplus,
+            **{row: [""] * (n - len(grid.headings)) for row, n in _find_wider(grid, data_rows).items()},
+        },
+        notes=(*grid.notes, *_build_notes(grid, file, examples, repeated), *merge_notes),
+        trailer=special_rows.find_trailer(grid, header, data_rows),
+        cut_off=_find_cut_off(grid, file),
     )
+
+
+def _describe_mapping(grid: Grid, header: Headings) -> dict[str, str]:
+    """Return the columns of each heading, joined by commas."""
+    mapped: dict[str, str] = {}
+    for index, column in header.pairs:
+        heading = grid.headings[index]
+        mapped[heading] = COLUMN_SEPARATOR.join([*filter(None, [mapped.get(heading)]), column.heading])
+    return mapped
+
+
+def _find_cut_off(grid: Grid, file: FileFacts) -> int:
+    """Return the last row, if it has too few cells or an open quotation mark and no line ending (F11). Return 0 otherwise."""
+    if file.final_line_end or grid.rows.is_empty() or grid.rows.width < 2:
+        return 0
+    is_short = grid.rows[-1, -1] is None and not is_blank("".join(cell or "" for cell in grid.rows.row(-1)[1:]))
+    return int(grid.rows["row"][-1]) if is_short or grid.cut_off else 0
 
 
 def _take_samples(cells: pl.Series) -> tuple[str, ...]:
     """Return a few values of a column, from its first rows, if they have any."""
     head = cells.head(_MAX_ROWS_SAMPLED)
-    values = head.filter(~_are_blank(head)).unique(maintain_order=True)
+    values = head.filter(~are_blank(head)).unique(maintain_order=True)
     return tuple(value[:_SHOWN_LENGTH] for value in values.head(_MAX_SAMPLES))
+
+
+def _explain_header(grid: Grid, header: Headings) -> list[Problem]:
+    """Return everything that is wrong with the header row (rule F4)."""
+    if header.complete or not any(problem.code == "missing-column" for problem in header.problems):
+        return [*header.problems]
+    elsewhere = [*_name_other_places(grid)]
+    if header.pairs or (not elsewhere and _is_header(grid.headings)):
+        return [*elsewhere, *header.problems]
+    if not grid.header.sure:
+        return [*elsewhere, *header.problems]
+    others = [problem for problem in header.problems if problem.code == "unknown-mapping"]
+    return [*(elsewhere or [_explain_no_header(grid, header.layout)]), *others]
+
+
+def _name_other_places(grid: Grid) -> Iterator[Problem]:
+    """Yield a problem for each place that has the headings, if the first row has not."""
+    here = f"sheet {headings.quote_text(grid.file.sheet)}" if grid.file.sheet else f"row {grid.header.number}"
+    if grid.elsewhere:
+        advice = "Choose that sheet. Make it visible first if it is hidden, or copy it to a visible sheet."
+        yield Problem.of("headings-elsewhere", value=here, place=f"Another sheet has: {grid.elsewhere}", advice=advice)
+    rows = grid.header.others or (() if grid.header.sure else (grid.header.number,))
+    if rows:
+        listed = ", ".join(map(str, rows))
+        seems = "has" if grid.header.others else "seems to have"
+        advice = f"Choose the header row by its number: {listed}."
+        yield Problem.of("headings-elsewhere", value="row 1", place=f"Row {listed} {seems}", advice=advice)
+
+
+_DATA = re.compile(r"@|^[\d\s()+./-]+$|^(?:in)?active$", re.IGNORECASE)
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Return whether a row without a known heading is a header row in other words: nothing in it looks like data."""
+    texts = [text for cell in cells if (text := cell.strip(TRIMMED))]
+    return len(texts) > 1 and len(set(texts)) == len(texts) and not any(map(_DATA.search, texts))
 
 
 def _explain_no_header(grid: Grid, layout: Layout) -> Problem:
@@ -154,7 +229,9 @@ def _guess_header_row(grid: Grid, layout: Layout) -> str:
     for row, *cells in grid.rows.head(_MAX_ROWS_SAMPLED).iter_rows():
         names = [*(cell or "" for cell in cells), *grid.surplus.get(row, ())]
         if headings.count_known(names, {}, layout) >= enough:
-            return f"The column names seem to be in row {row}: delete the rows above it."
+            return (
+                f"The column names seem to be in row {row}: choose it as the header row, or delete the rows above it."
+            )
     words = re.findall(r"[A-Za-z]\w+", grid.headings[0]) if len(grid.headings) == 1 else []
     if headings.count_known(words, {}, layout) >= enough:
         return "The file seems to use a delimiter other than comma, semicolon, tab and pipe."
@@ -167,39 +244,13 @@ def _check_headings(grid: Grid, header: Headings) -> Iterator[Problem]:
     This includes columns at the end of the header row.
     """
     for index in header.blank:
-        if not _are_blank(grid.rows[str(index)]).all():
+        if not are_blank(grid.rows[str(index)]).all():
             yield Problem.of("blank-heading", place=headings.format_position(index))
     width = len(grid.headings)
     for index in range(width, grid.blank_to):
         at = index - width
         if any(len(cells) > at and not is_blank(cells[at]) for cells in grid.surplus.values()):
             yield Problem.of("blank-heading", place=headings.format_position(index))
-
-
-def _are_blank(cells: pl.Series) -> pl.Series:
-    return cells.is_null() | (cells.str.strip_chars(TRIMMED) == "")
-
-
-def _find_blank_rows(grid: Grid, header: Headings) -> pl.Series:
-    """Return the rows whose cells are all blank, not counting our own columns."""
-    others = [name for name in name_columns(len(grid.headings)) if int(name) not in header.own_columns]
-    rows = grid.rows
-    # Check column by column: after the first column, only rows that are blank so far are checked.
-    for name in others:
-        rows = rows.filter(_are_blank(rows[name]))
-    faulty = pl.Series([*grid.surplus, *(fault.row for fault in grid.faults)], dtype=pl.UInt32)
-    return rows["row"].filter(~rows["row"].is_in(faulty.implode()))
-
-
-def _find_example_rows(grid: Grid, header: Headings) -> pl.Series:
-    """Return the rows of our own example file (rule F6)."""
-    if header.layout.name != USERS.name:
-        return pl.Series([], dtype=pl.UInt32)
-    positions = {column: str(index) for index, column in header.columns.items()}
-    ids = grid.rows[positions[EXTERNAL_ID]].str.strip_chars(TRIMMED)
-    likely = grid.rows.filter(ids.is_in([row[0] for row in EXAMPLES]))
-    emails = likely[positions[EMAIL]].str.strip_chars(TRIMMED).str.to_lowercase()
-    return likely["row"].filter(emails.str.ends_with("@example.invalid").fill_null(False))
 
 
 def _find_faults(grid: Grid, header: Headings, data_rows: pl.DataFrame, limits: FileLimits) -> pl.DataFrame:
@@ -212,10 +263,15 @@ def _find_faults(grid: Grid, header: Headings, data_rows: pl.DataFrame, limits: 
 def _check_cell_counts(grid: Grid, data_rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with the wrong number of cells (rule F7).
 
-    These are rows with fewer cells than the header row, and rows with more cells where an extra one is not blank.
+    These are rows with fewer cells than the header row, rows with more cells where an extra one is not blank, and rows
+    with more blank cells at their end than the file has elsewhere.
     """
     width = len(grid.headings)
-    more = {"row": list(grid.surplus), "count": [width + len(cells) for cells in grid.surplus.values()]}
+    wider = _find_wider(grid, data_rows)
+    more = {
+        "row": [*grid.surplus, *wider],
+        "count": [*(width + len(cells) for cells in grid.surplus.values()), *wider.values()],
+    }
     short = data_rows.filter(data_rows[str(width - 1)].is_null())
     missing = pl.sum_horizontal(pl.col(name_columns(width)).is_null().cast(pl.Int32))
     counts = pl.concat(
@@ -224,18 +280,32 @@ def _check_cell_counts(grid: Grid, data_rows: pl.DataFrame) -> pl.DataFrame:
     return problems.flag_rows(counts, "cell-count", value=pl.col("count").cast(pl.String), expected=str(width))
 
 
+def _find_wider(grid: Grid, data_rows: pl.DataFrame) -> Mapping[int, int]:
+    """Return the rows with more blank cells at their end than usual, and their numbers of cells.
+
+    What the header row has, or more than half of the data rows, is how the file is written.
+    """
+    if not grid.wider:
+        return {}
+    rows = pl.Series([*grid.wider], dtype=pl.UInt32)
+    present = rows.filter(rows.is_in(data_rows["row"].implode())).to_list()
+    usual = Counter(grid.wider[row] for row in present).most_common(1)
+    most = usual[0][0] if usual and 2 * len(present) > data_rows.height else 0
+    return {row: grid.wider[row] for row in present if grid.wider[row] > most}
+
+
 def _convert_faults(grid: Grid, header: Headings, data_rows: pl.DataFrame) -> Iterator[Problem]:
     """Yield the faults that the reader found in single cells of known columns."""
     rows = set(data_rows["row"].to_list()) if grid.faults else set()
     for fault in grid.faults:
-        column = header.columns.get(fault.index)
-        if column and fault.row in rows and (fault.code != "spreadsheet-damage" or column in _NEVER_DATES):
-            params = {"cause": fault.cause} if fault.cause else {}
-            yield Problem.of(fault.code, fault.row, column.heading, fault.value, **params)
+        for column in (column for index, column in header.pairs if index == fault.index and fault.row in rows):
+            if fault.code != "spreadsheet-damage" or column in _NEVER_DATES:
+                params = {"cause": fault.cause} if fault.cause else {}
+                yield Problem.of(fault.code, fault.row, column.heading, fault.value, **params)
 
 
 def _find_long_cells(header: Headings, data_rows: pl.DataFrame, limits: FileLimits) -> Iterator[Problem]:
-    for index, column in header.columns.items():
+    for column, index in header.columns.items():
         cells = data_rows[str(index)]
         if (cells.str.len_bytes().max() or 0) <= limits.characters_in_cell:  # type: ignore[operator]  # a number or None
             continue
@@ -247,11 +317,19 @@ def _find_long_cells(header: Headings, data_rows: pl.DataFrame, limits: FileLimi
             yield Problem.of("cell-too-long", row, column.heading, cell[:_SHOWN_LENGTH], length=length)
 
 
-def _build_notes(file: FileFacts, examples: pl.Series) -> Iterator[Problem]:
+def _build_notes(grid: Grid, file: FileFacts, examples: pl.Series, repeated: pl.Series) -> Iterator[Problem]:
+    if file.header_row > 1:
+        cells = [[headings.quote_text(cell) for cell in row if not is_blank(cell)] for _, row in grid.header.above]
+        shown = _list_some([", ".join(row[:_MAX_SAMPLES]) for row in cells]) or "blank rows"
+        yield Problem.of("rows-above-header", value=str(file.header_row), cells=shown)
     if file.ignored:
-        more = [f"and {len(file.ignored) - _MAX_LISTED} more"] if len(file.ignored) > _MAX_LISTED else []
-        listed = [headings.quote_text(heading) for heading in file.ignored[:_MAX_LISTED]]
-        yield Problem.of("ignored-columns", headings=", ".join([*listed, *more]))
-    if examples.len():
-        rows = [str(row) for row in examples.head(_MAX_LISTED).to_list()]
-        yield Problem.of("example-rows", in_rows=", ".join(rows))
+        listed = _list_some([headings.quote_text(heading) for heading in file.ignored])
+        yield Problem.of("ignored-columns", headings=listed)
+    for code, rows in (("example-rows", examples), ("repeated-headings", repeated)):
+        if rows.len():
+            yield Problem.of(code, in_rows=", ".join(map(str, rows.sort().head(_MAX_LISTED))))
+
+
+def _list_some(texts: Sequence[str]) -> str:
+    more = [f"and {len(texts) - _MAX_LISTED} more"] if len(texts) > _MAX_LISTED else []
+    return ", ".join([*texts[:_MAX_LISTED], *more])

@@ -16,7 +16,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading import headings
 from musterbook.core.reporting import workbook
 from musterbook.core.reporting.report import describe_rows
-from musterbook.core.values.text import FORMULA, guard_cell
+from musterbook.core.values.text import FORMULA, TRIMMED, guard_cell
 
 ResultsKind: TypeAlias = Literal["results", "errors"]
 ResultsForm: TypeAlias = Literal["csv", "xlsx"]
@@ -70,7 +70,7 @@ def _list_cells(table: Table, rows: pl.DataFrame, names: list[str]) -> Iterator[
     for number, outcome, problem, *values in marked.iter_rows():
         own = [number, outcome or "", problem or ""]
         if outcome != "errored" or None not in values:
-            yield [*own, *(value or "" for value in values), *table.surplus.get(int(number), ())]
+            yield [*own, *(value or "" for value in values), *_get_surplus(table, int(number))]
             continue
         lost = {name for name, value in zip(names, values, strict=True) if value is None}
         # If the row lacks only columns that are not read, a cell beyond the headings keeps it an error.
@@ -132,8 +132,7 @@ def _render_file(table: Table, rows: pl.DataFrame, head: bool) -> bytes:
 
 def _mark_unread(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with _LOST in cells for which a workbook stored no true value."""
-    positions = {column: index for index, column in enumerate(table.file.headings)}
-    columns = {column: str(positions[heading]) for heading, column in table.file.mapped.items()}
+    columns = {column: str(index) for column, index in table.file.positions.items()}
     lost = table.faults.filter(pl.col("code").is_in(_LOST_VALUES))
     for (column,), faults in lost.group_by("column"):
         name = columns[str(column)]
@@ -142,10 +141,17 @@ def _mark_unread(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
 
+def _get_surplus(table: Table, row: int) -> list[str]:
+    """Return the cells of a row beyond the headings. If all are blank, one is lost, so that the row stays an error."""
+    cells = list(table.surplus.get(row, ()))
+    return cells if not cells or any(cell.strip(TRIMMED) for cell in cells) else [*cells[:-1], _LOST]
+
+
 def _render_surplus(table: Table) -> pl.DataFrame:
     """Return the cells beyond the headings, as CSV text, by row."""
     schema = pl.Schema({"row": pl.UInt32(), "cell": pl.List(pl.String())})
-    cells = pl.DataFrame({"row": list(table.surplus), "cell": list(table.surplus.values())}, schema).explode("cell")
+    texts = [_get_surplus(table, row) for row in table.surplus]
+    cells = pl.DataFrame({"row": list(table.surplus), "cell": texts}, schema).explode("cell")
     return cells.group_by("row", maintain_order=True).agg(_render_cell("cell").str.join(",").alias("surplus"))
 
 

@@ -259,6 +259,7 @@ def _read_settings(agency: models.Agency) -> dict[str, str]:
     }
     for heading, column in agency.mapping.items():
         settings[f"heading {heading}"] = column or "(not read)"
+    settings |= {f"file {name}": str(value) for name, value in agency.reading.items()}
     for column, pairs in agency.values.items():
         settings |= {f"value {column} {theirs}": ours or "(blank)" for theirs, ours in pairs.items()}
     for column, text in agency.defaults.items():

@@ -169,6 +169,16 @@ def _is_same_limit(one: limits.Stored, other: limits.Stored) -> bool:
     return all(one[name] == other[name] for name in ("kind", "role", "group"))
 
 
+def forget_reading(agency: models.Agency, name: str, context: AuditContext) -> bool:
+    """Forget the remembered encoding (F2) or header row (F12); return whether it was remembered."""
+    with agencies.changing(agency, context):
+        if name not in agency.reading:
+            return False
+        agency.reading = {other: value for other, value in agency.reading.items() if other != name}
+        agency.save(update_fields=["reading"])
+        return True
+
+
 def forget_heading(agency: models.Agency, heading: str, context: AuditContext) -> bool:
     """Forget which column the heading was mapped to (F5); return whether it was remembered."""
     with agencies.changing(agency, context):

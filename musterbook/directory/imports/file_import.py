@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -18,7 +19,7 @@ from musterbook.core.domain.policy import Confirmed, LimitKind, Mode, Operator, 
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning import rekeys
-from musterbook.core.reading import intake
+from musterbook.core.reading import headings, intake
 from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.corrections import Corrections
 from musterbook.core.reading.file_type import detect_type
@@ -28,7 +29,16 @@ from musterbook.directory.agency import limits
 from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import approval, cancellation, quotas, records, runner, sandbox, virus_scan
+from musterbook.directory.imports import (
+    approval,
+    cancellation,
+    file_ends,
+    quotas,
+    records,
+    runner,
+    sandbox,
+    virus_scan,
+)
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.records import DuplicateKey
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
@@ -57,7 +67,7 @@ _CORRECTIONS_KEY = "mended"
 """The key of the corrections in the stored options of an import."""
 
 
-_ONLY_IF_GIVEN = ("values", "defaults", "source", "accepted", "decided")
+_ONLY_IF_GIVEN = ("values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows")
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
 
@@ -88,6 +98,10 @@ class Options:
     """The source that the file comes from (S9), as `clean_source` returns it; "" for none."""
     accepted: Mapping[str, str] = field(default_factory=dict)
     decided: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    header_row: int | None = None
+    """The row that has the headings (F12); None to find it."""
+    expect_rows: int | None = None
+    """The number of data rows that the file must have (F11); None for any."""
 
     @property
     def layout(self) -> Layout:
@@ -101,7 +115,7 @@ class Options:
         corrections = values.pop("corrections")
         if corrections:
             values[_CORRECTIONS_KEY] = corrections
-        return {name: value for name, value in values.items() if value or name not in _ONLY_IF_GIVEN}
+        return {name: value for name, value in values.items() if value or value == 0 or name not in _ONLY_IF_GIVEN}
 
     @property
     def decisions(self) -> Decisions:
@@ -250,7 +264,7 @@ def make_attempt(
     def plan(agency: models.Agency) -> planning.Plan:
         operator = authorize_import(agency, context.actor, options.mode)
         users = _read_all_users(agency, upload, options.mode)
-        table = reading()
+        table = file_ends.note_line_end(record, reading(), options.source)
         record.file_facts = _describe_table(table)
         file_values = FileValues(options.values, agency.values, options.defaults, agency.defaults)
         policy = Policy(
@@ -264,6 +278,7 @@ def make_attempt(
             grace_days=agency.grace_days,
             today=context.at.date(),
             decisions=options.decisions,
+            expect_rows=options.expect_rows,
         )
         if options.mode is Mode.REKEY:
             return rekeys.make_plan(table, snapshot_queries.read_rekey_snapshot(agency, table), policy)
@@ -335,15 +350,20 @@ def read_upload(
 ) -> Table:
     """Return the table of a file, with the corrections of the options. `check_stop` raises an error to stop the reading."""
     defaults = [column.heading for column in REQUIRED if column.heading in {**agency.defaults, **options.defaults}]
-    return sandbox.read_table(
-        upload.content, make_read_options(options, agency.mapping, defaults), options.corrections, check_stop
-    )
+    how = make_read_options(options, agency.mapping, defaults, {} if options.mode is Mode.REKEY else agency.reading)
+    return sandbox.read_table(upload.content, replace(how, name=upload.name), options.corrections, check_stop)
 
 
 def make_read_options(
-    options: Options, remembered: Mapping[str, str], defaults: Sequence[str] = ()
+    options: Options,
+    remembered: Mapping[str, str],
+    defaults: Sequence[str] = (),
+    reading: Mapping[str, Any] = MappingProxyType({}),
 ) -> intake.ReadOptions:
-    """Return how to read a file, with the remembered mapping. `defaults`: the required columns that it may lack."""
+    """Return how to read a file, with the remembered mapping.
+
+    `defaults`: the required columns that it may lack. `reading`: the remembered encoding and header row.
+    """
     limits = FileLimits(
         settings.MUSTER_MAX_FILE_MB * 1024 * 1024, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
     )
@@ -352,7 +372,10 @@ def make_read_options(
         delimiter=options.delimiter,
         sheet=options.sheet,
         mapping=options.mapping,
+        header_row=options.header_row,
         remembered=_fit_mapping(remembered, options.layout),
+        remembered_encoding=reading.get("encoding"),
+        remembered_header_row=reading.get("header_row"),
         limits=limits,
         defaults=defaults,
         layout=options.layout.name,
@@ -361,7 +384,11 @@ def make_read_options(
 
 def _fit_mapping(remembered: Mapping[str, str], layout: Layout) -> dict[str, str]:
     """Return what a remembered mapping says of the columns that this kind of file has."""
-    return {heading: column for heading, column in remembered.items() if not column or column in layout.by_heading}
+    return {
+        heading: joined
+        for heading, joined in remembered.items()
+        if all(column in layout.by_heading for column in headings.split_columns(joined))
+    }
 
 
 def _describe_table(table: Table) -> dict[str, object]:
@@ -369,6 +396,7 @@ def _describe_table(table: Table) -> dict[str, object]:
     return {
         "format": file.format, "encoding": file.encoding, "delimiter": file.delimiter, "sheet": file.sheet,
         "columns": [column.heading for column in table.present], "ignored": list(file.ignored), "mapped": dict(file.mapped),
+        "header_row": file.header_row, "final_line_end": file.final_line_end,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.policy import Confirmed
 from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import COLUMN_SEPARATOR
 from musterbook.core.planning.holds import Hold, is_confirmed
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
@@ -330,9 +331,11 @@ def open_results_file(record: models.Import, which: ResultsKind, form: ResultsFo
     the memory of this one. Raise FileGone, PlanGone, ResultsInProgress, TooManyRows, and the errors of `sandbox.make_results`.
     """
     number, options = record.number, Options.of_json(record.options)
-    mapped = plan_files.read_header(number).mapped
-    absent = [column.heading for column in REQUIRED if column.heading not in mapped.values()]
-    read_options = file_import.make_read_options(options, mapped, absent)
+    header = plan_files.read_header(number)
+    present = {name for joined in header.mapped.values() for name in joined.split(COLUMN_SEPARATOR)}
+    absent = [column.heading for column in REQUIRED if column.heading not in present]
+    as_read = replace(options, encoding=header.encoding or options.encoding, header_row=header.header_row)
+    read_options = file_import.make_read_options(as_read, header.mapped, absent)
     source, rows = import_files.find_path(number), plan_files.find_path(number, "rows")
     if form == "xlsx" and not fits_workbook(record, which):
         raise formats.TooManyRows(f"{record.counts['rows']:,}")

@@ -8,7 +8,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from django.conf import settings
 
 from musterbook.config.home import prepare_folder
 from musterbook.core.planning import changes
-from musterbook.core.planning.plan import Plan
+from musterbook.core.planning.plan import OUTCOME, Plan
 from musterbook.directory.storage.background import BackgroundTask
 from musterbook.directory.storage.import_files import DAY
 
@@ -36,12 +36,16 @@ class PlanGone(Exception):
 class FileHeader:
     """The header row of an import's file.
 
-    It has the headings, some sample values for each, and the mapping from heading to column as the file was read.
+    It has the headings, some sample values for each, the mapping from heading to columns as the file was read, and the
+    columns that other headings probably mean. `encoding` and `header_row` say how it was read.
     """
 
     headings: Sequence[str]
     samples: Sequence[Sequence[str]]
     mapped: Mapping[str, str]
+    suggested: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    header_row: int | None = None
 
 
 def _root() -> Path:
@@ -85,6 +89,9 @@ def _write(folder: Path, plan: Plan) -> None:
         "headings": file.headings[:_MOST_HEADINGS],
         "samples": file.samples[:_MOST_HEADINGS],
         "mapped": dict(file.mapped),
+        "suggested": dict(file.suggested),
+        "encoding": file.encoding or None,
+        "header_row": file.header_row,
     }
     (folder / _FILE).touch(mode=0o600)
     (folder / _FILE).write_text(json.dumps(header), encoding="utf-8")
@@ -95,7 +102,7 @@ def _make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
     now, was = changes.render_shown(plan.vocabulary), changes.render_shown(plan.vocabulary, "was_")
     cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
     return {
-        "rows": plan.rows.select("row", "external_id", "outcome"),
+        "rows": pl.concat([plan.rows.select("row", "external_id", "outcome"), _list_skipped(plan)]),
         "added": plan.added.select("row", "external_id", *now) if plan.added.width else _make_empty(),
         "updated": plan.updated.select("row", "external_id", *now, *was)
         if plan.updated.width
@@ -118,6 +125,11 @@ def _select_changed(plan: Plan) -> pl.DataFrame:
         return _select_rows(plan, "updated")
     names = ("row", "external_id", "email", "first_name", "last_name", "badge_number", "username", "changes")
     return plan.with_changes(plan.rekeyed).select(names)
+
+
+def _list_skipped(plan: Plan) -> pl.DataFrame:
+    """Return the skipped rows. The plan skips some that reading the file again would not: a trailer, repeated rows."""
+    return plan.table.skipped.select("row", external_id=pl.lit(""), outcome=pl.lit("skipped").cast(OUTCOME))
 
 
 def _select_rows(plan: Plan, outcome: str) -> pl.DataFrame:
@@ -158,4 +170,4 @@ def read_header(number: str) -> FileHeader:
         header = json.loads((_root() / number / _FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanGone(number) from None
-    return FileHeader(header["headings"], header["samples"], header["mapped"])
+    return FileHeader(**header)

@@ -210,6 +210,9 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     remembered: dict[str, object] = {}
     if options["mapping"] and remembers:
         remembered["mapping"] = headings.merge_mappings(agency.mapping, options["mapping"])
+    given = {name: options[name] for name in ("encoding", "header_row") if options.get(name)}
+    if given and remembers:
+        remembered["reading"] = {**agency.reading, **given}
     if options.get("values") and remembers:
         remembered["values"] = _merge_values(agency, options["values"], attempt.context.actor, plan)
     if remembered:

@@ -99,6 +99,7 @@ def write_table(table: Table, answers: Sequence[IO[bytes]]) -> None:
         "surplus": {str(row): list(cells) for row, cells in table.surplus.items()},
         "problems": [asdict(problem) for problem in table.problems],
         "notes": [asdict(note) for note in table.notes],
+        "end": [table.trailer, table.cut_off],
     }
     answers[len(FRAMES)].write(json.dumps(rest).encode())
 
@@ -109,6 +110,7 @@ def read_table(answers: Sequence[IO[bytes]]) -> Table:
     frames = {name: pl.read_ipc(answer) for name, answer in zip(FRAMES, answers, strict=False)}
     facts = rest["file"] | {name: tuple(rest["file"][name]) for name in ("headings", "ignored")}
     file = FileFacts(**facts | {"samples": tuple(map(tuple, rest["file"]["samples"]))})
+    trailer, cut_off = rest["end"]
     return Table(
         cells=_select_cells(frames["original"], frames["skipped"], file),
         file=file,
@@ -118,16 +120,18 @@ def read_table(answers: Sequence[IO[bytes]]) -> Table:
         surplus={int(row): cells for row, cells in rest["surplus"].items()},
         problems=tuple(Problem(**problem) for problem in rest["problems"]),
         notes=tuple(Problem(**note) for note in rest["notes"]),
+        trailer=trailer,
+        cut_off=cut_off,
     )
 
 
 def _select_cells(original: pl.DataFrame, skipped: pl.DataFrame, file: FileFacts) -> pl.DataFrame:
     """Return the cells of the known columns. They are part of `original`, so they are not passed twice."""
     rows = original.filter(~pl.col("row").is_in(skipped["row"].implode())) if skipped.height else original
-    names = {column.heading: column.field for column in ALL}
-    fields = {str(file.headings.index(heading)): names[column] for heading, column in file.mapped.items()}
-    present = fields if original.width > 1 else {}
-    return rows.select("row", *(pl.col(index).fill_null("").alias(field) for index, field in present.items()))
+    fields = {column.heading: column.field for column in ALL}
+    present = file.positions if original.width > 1 else {}
+    cells = (pl.col(str(at)).fill_null("").alias(fields[name]) for name, at in present.items())
+    return rows.select("row", *cells)
 
 
 if __name__ == "__main__":  # pragma: no cover

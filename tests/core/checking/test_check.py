@@ -291,7 +291,8 @@ def test_c10_a_number_that_a_spreadsheet_has_shortened_or_marked_is_damage(colum
 
 
 def test_c10_what_is_damage_in_an_id_is_a_name_elsewhere() -> None:
-    assert value("USERNAME", "1.5E+15") == "1.5E+15"
+    assert problem("USERNAME", "1.5E+15").code == "spreadsheet-damage"
+    assert value("LOCATION", "1.5E+15") == "1.5E+15"
     assert value("LAST_NAME", "#1") == "#1"
 
 

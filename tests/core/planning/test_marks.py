@@ -269,7 +269,7 @@ def test_what_the_user_has_is_not_free_for_others() -> None:
 
 
 def test_a_row_of_theirs_that_may_mean_another_user_is_an_error_all_the_same() -> None:
-    assert outcomes(make(*ALL, ALL[3], of=KEPT)) == ["unchanged"] * 3 + ["errored"] * 2
+    assert outcomes(make(*ALL, {**ALL[3], "LOCATION": "Court"}, of=KEPT)) == ["unchanged"] * 3 + ["errored"] * 2
     table = replace(make_table(ALL), faults=problems.build_frame([Problem("cell-count", 5)]))
     assert outcomes(plan.make_plan(table, KEPT, Policy())) == ["unchanged"] * 3 + ["errored"]
 

@@ -327,8 +327,8 @@ def test_a_file_whose_rows_have_too_many_problems_is_refused_with_examples(monke
 
 def test_problems_of_rows_among_each_other_count_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PROBLEMS", 10)
-    same = "E,e@a.example,9,Ann,Lee,Active,e,Officer"
-    assert [problem.code for problem in plan_csv(*[same] * 12).refusals] == ["too-many-problems"]
+    rows = [f"E,e@a.example,9,Ann{number},Lee,Active,e,Officer" for number in range(12)]
+    assert [problem.code for problem in plan_csv(*rows).refusals] == ["too-many-problems"]
 
 
 def test_a_row_that_has_one_problem_alone_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_the_same_external_id_twice_makes_all_those_rows_errors_each_naming_the_
 
 
 def test_of_many_rows_with_one_id_a_few_are_named_and_the_rest_counted() -> None:
-    made = plan_rows(*(row("E") for _ in range(9)))
+    made = plan_rows(*(row("E", FIRST_NAME=f"Ann{number}") for number in range(9)))
     assert messages(made.problems.filter(made.problems["column"] == "EXTERNAL_ID"))[0] == (
         "EXTERNAL_ID “E” is also in row 3, 4, 5, 6, 7 and 3 more. Keep it in only one row."
     )
@@ -241,8 +241,13 @@ def test_a_name_that_rests_is_refused_to_others_and_open_to_who_had_it() -> None
     assert codes(swapped.problems) == ["taken", "taken"]
 
 
-def test_two_identical_rows_that_equal_the_stored_user_are_duplicates_and_not_unchanged() -> None:
-    made = plan_rows(row(CY), row(CY), row(DEE))
+def test_rows_that_are_the_same_in_every_cell_are_one_row() -> None:
+    """M6. Rows that differ in one cell are errors, even if one of them is as stored."""
+    made = plan_rows(row(CY), row(CY), row(DEE), row(CY))
+    assert outcomes(made) == ["unchanged", "unchanged"]
+    assert (made.counts["skipped"], [note.code for note in made.table.notes]) == (2, ["repeated-row"])
+    assert "(row 3, 5)" in made.table.notes[0].message
+    made = plan_rows(row(CY), row(CY, LOCATION="Court"), row(DEE))
     assert outcomes(made) == ["errored", "errored", "unchanged"]
     assert {code for _, code, _ in locate_problems(made.problems)} == {"duplicate-in-file"}
 

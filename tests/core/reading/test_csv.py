@@ -12,7 +12,8 @@ from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.csv import exact as exact_reader
 from musterbook.core.reading.csv import fast, reader
 from musterbook.core.reading.csv.exact import BrokenQuote
-from musterbook.core.reading.grid import Refusal
+from musterbook.core.reading.csv.reader import CsvOptions
+from musterbook.core.reading.grid import HeaderRow, Refusal
 from musterbook.core.reading.intake import ReadOptions, read
 from tests.examples import examples
 
@@ -246,7 +247,7 @@ def test_a_plain_file_is_taken_by_the_quick_reader(text: str, delimiter: str) ->
 )
 def test_a_nul_byte_is_named_with_its_row(text: str, row: int) -> None:
     with pytest.raises(Refusal) as refused:
-        reader.read_grid(text.encode(), FileLimits(), {}, None, None)
+        reader.read_grid(text.encode(), FileLimits(), CsvOptions())
     [problem] = refused.value.problems
     assert (problem.code, f"ow {row} " in problem.message) == ("nul-byte", True)
     assert bool(refused.value.headings) is (row > 1)
@@ -256,34 +257,35 @@ def test_a_nul_byte_is_named_with_its_row(text: str, row: int) -> None:
 def test_utf_16_without_a_mark_is_suggested_if_a_quarter_of_the_bytes_is_nul(zeros: int, advised: bool) -> None:
     content = b"a,b\n" + b"\0" * zeros + b"x" * (1_996 - zeros) + b"\0" * 5_000
     with pytest.raises(Refusal) as refused:
-        reader.read_grid(content, FileLimits(), {}, None, None)
+        reader.read_grid(content, FileLimits(), CsvOptions())
     assert ("UTF-16" in refused.value.problems[0].remedy) is advised
 
 
 def test_a_problem_names_sixty_characters_of_a_heading_or_the_position_of_a_column_without_one() -> None:
-    names = ["a", " ", "x" * 61]
-    assert [reader._name_column(names, index) for index in range(4)] == ["a", "2 (B)", "x" * 60, "4 (D)"]
+    dialect = reader._Dialect(",", 0, HeaderRow(cells=("a", " ", "x" * 61)))
+    assert [reader._name_column(dialect, 2, at) for at in range(4)] == ["a", "2 (B)", "x" * 60, "4 (D)"]
+    assert reader._name_column(dialect, 1, 0) == "1 (A)"
 
 
 def test_three_cells_of_an_old_encoding_are_shown_each_once() -> None:
     names = ["M\xe4rz", "J\xe4n", "J\xe4n", "M\xe4r", "Z\xe4h"]
     content = ("a,b\n" + "".join(f"{name},x\n" for name in names)).encode("windows-1252")
-    [note] = reader.read_grid(content, FileLimits(), {}, None, None).notes
-    assert "For example: “März”, “Jän”." in note.message
+    [note] = reader.read_grid(content, FileLimits(), CsvOptions()).notes
+    assert "For example: “März”, “Jän”, “Mär”." in note.message
     wide = ("a,b\n" + "".join(f"x,{name}\n{name}y,x\n" for name in names)).encode("windows-1252")
-    [note] = reader.read_grid(wide, FileLimits(), {}, None, None).notes
-    assert "For example: “Märzy”, “Jäny”, “März”." in note.message
+    [note] = reader.read_grid(wide, FileLimits(), CsvOptions()).notes
+    assert "For example: “Märzy”, “Jäny”, “Märy”." in note.message
 
 
 def test_three_cells_with_letters_that_may_be_turkish_are_shown() -> None:
     content = "a,b\nDoðan,Þóra\nÝpek,Ayþe\n".encode("windows-1252")
-    [note] = reader.read_grid(content, FileLimits(), {}, None, None).notes
+    [note] = reader.read_grid(content, FileLimits(), CsvOptions()).notes
     assert "In Windows-1254 (Turkish): “Doğan”, “İpek”, “Şóra”." in note.message
 
 
 @pytest.mark.parametrize("content", [b",,\n1,2,3\n", b"\n1,2,3\n"])
 def test_a_blank_header_row_has_no_headings(content: bytes) -> None:
-    grid = reader.read_grid(content, FileLimits(), {}, None, None)
+    grid = reader.read_grid(content, FileLimits(), CsvOptions())
     assert (grid.headings, grid.rows.columns, grid.surplus) == ((), ["row"], {2: ["1", "2", "3"]})
 
 
@@ -298,10 +300,10 @@ def test_the_delimiter_between_quoted_headings_is_detected(delimiter: str) -> No
 def test_a_file_has_a_thousand_columns_at_most(width: int, good: bool) -> None:
     content = (",".join(["x"] * width) + "\n").encode()
     if good:
-        assert len(reader.read_grid(content, FileLimits(), {}, None, None).headings) == width
+        assert len(reader.read_grid(content, FileLimits(), CsvOptions()).headings) == width
     else:
         with pytest.raises(Refusal, match="too-many-columns"):
-            reader.read_grid(content, FileLimits(), {}, None, None)
+            reader.read_grid(content, FileLimits(), CsvOptions())
 
 
 @pytest.mark.parametrize("end", ["\n", "\n\n"])
@@ -309,13 +311,13 @@ def test_a_file_has_as_many_rows_as_the_limit_and_no_more(end: str) -> None:
     """Both readers count: a blank line takes the exact one."""
     content = f"a,b\n1,2\n3,4{end}".encode()
     rows = content.count(b"\n") - 1
-    assert reader.read_grid(content, FileLimits(rows=rows), {}, None, None).rows["row"].to_list()[:2] == [2, 3]
+    assert reader.read_grid(content, FileLimits(rows=rows), CsvOptions()).rows["row"].to_list()[:2] == [2, 3]
     with pytest.raises(Refusal, match="too-many-rows"):
-        reader.read_grid(content, FileLimits(rows=rows - 1), {}, None, None)
+        reader.read_grid(content, FileLimits(rows=rows - 1), CsvOptions())
 
 
 @pytest.mark.parametrize("heading", ["x,y", "x\ny", 'x "y"'])
 def test_a_heading_may_contain_what_a_quoted_cell_may_contain(heading: str) -> None:
     quoted = heading.replace('"', '""')
-    grid = reader.read_grid(f'a,"{quoted}",b\n1,2,3\n'.encode(), FileLimits(), {}, None, None)
+    grid = reader.read_grid(f'a,"{quoted}",b\n1,2,3\n'.encode(), FileLimits(), CsvOptions())
     assert (grid.headings, grid.rows.rows()) == (("a", heading, "b"), [(2, "1", "2", "3")])

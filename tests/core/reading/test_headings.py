@@ -40,7 +40,7 @@ def test_headings_match_without_regard_to_case_spaces_and_hyphens(heading: str) 
 def test_the_order_of_columns_is_free() -> None:
     names = [column.heading for column in reversed(COLUMNS)]
     found = resolve_headings(names, {}, {})
-    assert [found.columns[index] for index in range(13)] == list(reversed(COLUMNS))
+    assert found.pairs == tuple(enumerate(reversed(COLUMNS)))
     assert found.complete
     assert not found.problems
 
@@ -73,7 +73,7 @@ def test_what_is_given_and_what_is_remembered_hold_together_and_the_given_goes_f
     names = [name for name in NAMES if name not in ("BADGE_NUMBER", "USERNAME")]
     remembered = {"Shield": "BADGE_NUMBER", "Login": "USERNAME"}
     found = resolve_headings([*names, "Badge no", "Login", "Shield"], {"Badge no": "BADGE_NUMBER"}, remembered)
-    assert {6: "BADGE_NUMBER", 7: "USERNAME"}.items() <= {i: c.heading for i, c in found.columns.items()}.items()
+    assert {(6, "BADGE_NUMBER"), (7, "USERNAME")} <= {(index, column.heading) for index, column in found.pairs}
     assert (found.ignored, found.problems) == ((8,), ())
     assert merge_mappings(remembered, {"LOGIN": ""}) == {"Shield": "BADGE_NUMBER", "LOGIN": ""}
 
@@ -117,7 +117,7 @@ def test_distance_is_symmetric_and_nought_only_for_the_same_word(one: str, other
 @given(st.lists(st.one_of(st.sampled_from(list(BY_HEADING)), st.text(max_size=20)), max_size=20))
 def test_every_heading_has_one_meaning(headings: list[str]) -> None:
     found = resolve_headings(headings, {}, {})
-    places = [*found.columns, *found.own_columns, *found.ignored, *found.blank]
+    places = [*(index for index, _ in found.pairs), *found.own_columns, *found.ignored, *found.blank]
     misspelt = [p for p in found.problems if p.code == "misspelt-column"]
     assert len(places) == len(set(places)) == len(headings) - len(misspelt)
 

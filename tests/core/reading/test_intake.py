@@ -171,8 +171,12 @@ def test_a_file_is_empty_only_if_it_has_neither_headings_nor_rows(content: bytes
 
 
 def test_a_header_row_further_down_is_pointed_to() -> None:
+    """F12: the row is read as the header row. If a column is missing in it, the row is only pointed to."""
     table = read(text("as of Monday", "", HEADER, ROW, header="Roster"))
-    assert "row 4" in table.problems[0].message
+    assert (table.problems, table.file.header_row, table.cells["row"].to_list()) == ((), 4, [5])
+    table = read(text("as of Monday", "", HEADER.replace("ROLE", "Rights"), ROW, header="Roster"))
+    assert [problem.code for problem in table.problems] == ["headings-elsewhere", "missing-column"]
+    assert "Row 4 seems to have the required headings." in table.problems[0].message
 
 
 def test_a_header_row_with_another_delimiter_is_reported() -> None:

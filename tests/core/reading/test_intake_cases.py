@@ -14,12 +14,14 @@ from musterbook.core.values.text import TRIMMED
 CASES = Path(__file__).parents[3].parent / "shared" / "cases" / "csv"
 BY_THE_SPECIFICATION = {
     "C008": "a file without rows is read, and only synchronize refuses it (F8)",
+    "C038": "one blank cell too many in one row is a fault (F7)",
     "C108": "a file that is neither UTF-8 nor Windows-1252 needs its encoding named (F2)",
     "C111": "as C108",
     "C133": "the case of STATUS is for checking",
     "C147": "zero-width characters are trimmed off (C1, F4)",
     "C168": "hyphens are underscores in headings (F4)",
     "C186": "the kind of a file is told by its content (F1)",
+    "C230": "headings below other rows are found (F12)",
     "C235": "the visible sheet that bears the headings is read (F1)",
 }
 LATER = {"C012", "C072", "C126", "C127", "C132"}

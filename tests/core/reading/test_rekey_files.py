@@ -41,11 +41,12 @@ def test_other_headings_can_be_mapped_and_columns_of_users_cannot() -> None:
     assert [problem.code for problem in table.problems] == ["unknown-mapping"]
 
 
-def test_a_file_without_these_headings_says_which_it_needs_and_where_they_are() -> None:
-    (problem,) = read("New ids of May\nEXTERNAL_ID,NEW_EXTERNAL_ID\n1,N-1\n").problems[:1]
+def test_a_file_without_these_headings_says_which_it_needs() -> None:
+    below = read("New ids of May\nEXTERNAL_ID,NEW_EXTERNAL_ID\n1,N-1\n")
+    assert (below.problems, cells(below)) == ((), [(3, "1", "N-1")])  # F12
+    (problem,) = read("New ids of May\nEXTERNAL_ID,New\n1,N-1\n").problems[:1]
     assert problem.code == "no-header"
     assert "EXTERNAL_ID, NEW_EXTERNAL_ID" in f"{problem.message} {problem.remedy}"
-    assert "row 2" in f"{problem.message} {problem.remedy}"
 
 
 def test_a_file_that_is_not_utf_8_is_read_as_well() -> None:

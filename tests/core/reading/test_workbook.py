@@ -237,8 +237,9 @@ def test_fifty_sheets_are_examined_and_a_further_one_can_be_named() -> None:
 
 
 def test_headings_further_down_are_pointed_to_if_nothing_is_above_them() -> None:
-    [problem] = read(xlsx(xml_row(NAMES[:4], 3), xml_row(ROW[:4], 4))).problems
-    assert (problem.code, "row 3" in problem.message) == ("no-header", True)
+    found = read(xlsx(xml_row(NAMES[:4], 3), xml_row(ROW[:4], 4))).problems
+    assert [problem.code for problem in found] == ["headings-elsewhere", *["missing-column"] * 4]
+    assert "Row 3 seems" in found[0].message
 
 
 def test_a_first_row_of_faults_alone_has_no_headings() -> None:
@@ -246,11 +247,11 @@ def test_a_first_row_of_faults_alone_has_no_headings() -> None:
     assert ([problem.code for problem in table.problems], table.file.headings) == (["no-header"], ())
 
 
-def test_headings_further_down_are_pointed_to() -> None:
+def test_headings_further_down_are_read() -> None:
     content = xlsx(xml_row(["Roster"], 1), xml_row(["<c/>", *NAMES], 3), xml_row(["<c/>", *ROW], 4))
     table = read(content)
-    assert [problem.code for problem in table.problems] == ["no-header"]
-    assert "row 3" in table.problems[0].message
+    assert (table.problems, table.file.header_row, table.cells["row"].to_list()) == ((), 3, [4])  # F12
+    assert [note.code for note in table.notes] == ["rows-above-header"]
     assert codes(xlsx(xml_row(["<c/>", *NAMES], 1), xml_row(["<c/>", *ROW]))) == []
 
 

@@ -9,8 +9,10 @@ no spot may have a character where no Western language puts it: a symbol inside 
 three accented letters in a row. A single doubtful spot refuses the file, because letters read wrongly would be stored
 without notice. The operator can always decide by naming the encoding.
 
-Windows-1254 (Turkish) differs from Windows-1252 in six letters only, so no spot is doubtful. The note about the file
-shows both readings of these letters.
+Where the letters make another encoding likely, the note or the refusal shows how that encoding reads them
+(`likely_encodings`).
+
+An encoding that is remembered from an earlier file applies to a file that is not UTF-8, if it can read that file.
 """
 
 import codecs
@@ -20,13 +22,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from musterbook.core.domain.problems import Problem
+from musterbook.core.reading.csv import likely_encodings
 from musterbook.core.reading.grid import Refusal
 
 WINDOWS = "windows-1252"
-NOT_TURKISH = "ÐÝÞðýþ"
-"""The letters of Windows-1252 that are other letters in Windows-1254."""
-_TURKISH = str.maketrans(NOT_TURKISH, "ĞİŞğış")
 _CHUNK = 1 << 23
+_HEAD = 4096
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -38,11 +39,21 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class DecodedText:
-    """The text of a file, as UTF-8 without a byte order mark, and its original encoding."""
+    """The text of a file, as UTF-8 without a byte order mark, and its original encoding.
+
+    `guessed`: neither the file nor the operator names the encoding. `remembered`: an earlier file had it.
+    """
 
     body: bytes
     encoding: str
     guessed: bool = False
+    remembered: bool = False
+
+    @property
+    def described(self) -> str:
+        """Return the name of the encoding, for a sentence."""
+        name = likely_encodings.get_label(self.encoding)
+        return f"{name}, the encoding that is remembered" if self.remembered else name
 
 
 class UnreadableText(Exception):
@@ -59,7 +70,7 @@ class UnreadableText(Exception):
         self.doubtful = doubtful
 
 
-def decode_content(content: bytes, name: str | None) -> DecodedText:
+def decode_content(content: bytes, name: str | None, remembered: str | None = None) -> DecodedText:
     """Return the text of `content`.
 
     Raise UnreadableText for bytes that cannot be read, and Refusal for an unknown encoding name.
@@ -69,15 +80,22 @@ def decode_content(content: bytes, name: str | None) -> DecodedText:
             return _decode_as(content, encoding)
     if name:
         return _decode_as(content, _find_codec(name))
+    if remembered and (b"\0" in content[:_HEAD] or b"\x1b" in content[:_HEAD]):  # UTF-16, ISO 2022
+        return _decode_remembered(content, remembered) or _decode_as(content, "utf-8")
     try:
         return _decode_as(content, "utf-8")
     except UnreadableText as error:
-        return _decode_windows(content, error)
+        known = _decode_remembered(content, remembered) if remembered else None
+        return known or _decode_windows(content, error)
 
 
-def read_as_turkish(text: str) -> str:
-    """Return the text that the same bytes are in Windows-1254. `text`: their reading as Windows-1252."""
-    return text.translate(_TURKISH)
+def _decode_remembered(content: bytes, name: str) -> DecodedText | None:
+    """Return the text in the encoding of earlier files, or None if it cannot be read in it."""
+    try:
+        text = _decode_as(content, _find_codec(name))
+    except (UnreadableText, Refusal):
+        return None
+    return DecodedText(text.body, text.encoding, guessed=True, remembered=True)
 
 
 def _find_codec(name: str) -> str:
@@ -139,6 +157,10 @@ def _decode_windows(content: bytes, error: UnreadableText) -> DecodedText:
         raise error
     result = _decode_as(content, WINDOWS)
     _refuse_doubtful(result.body.decode())
+    at = likely_encodings.find_unlikely(content)
+    if at >= 0:
+        cell = _CELL_END.split(content[at : at + 80].decode(WINDOWS).lstrip())[0]
+        raise UnreadableText(WINDOWS, content[:at].decode(WINDOWS), doubtful=cell)
     return DecodedText(result.body, WINDOWS, guessed=True)
 
 

@@ -55,10 +55,18 @@ class Scanner:
         self.row += 1
         return record
 
-    def finish(self) -> None:
-        """Finish after the last line. Raise BrokenQuote if a cell is still open."""
-        if self._open is not None:
+    def finish(self, *, last: str = "") -> list[str] | None:
+        """Finish after the last line.
+
+        Return the cells of a record that ends inside a quoted cell which the last line opened, if no line ending
+        follows: the file was cut off there. The open cell is not included. Raise BrokenQuote if a cell that an earlier
+        line opened is still open.
+        """
+        if self._open is None:
+            return None
+        if len(self._open) > 1 or self.row == 1 or last.endswith(("\r", "\n")):
             raise BrokenQuote("unclosed-quote", self.row, len(self.cells), "".join(self._open)[:40])
+        return self.cells
 
     def _quoted(self, line: str, bare: str) -> bool:
         """Read the cells of a line that has quotation marks. Return False if its last cell continues."""
@@ -114,19 +122,26 @@ def read_lines(body: bytes) -> Iterator[str]:
     return iter(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline=""))
 
 
+class CutOff(list[str]):
+    """The cells of a last record that ends inside a quoted cell, without that cell."""
+
+
 def read_records(body: bytes, delimiter: str, *, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
     """Yield the records of UTF-8 text after the first `skip` lines, numbered from 1.
 
-    A blank line is a record without cells. Raise BrokenQuote where a quoted cell is not closed correctly.
+    A blank line is a record without cells. A last record that ends inside a quoted cell is a CutOff. Raise BrokenQuote
+    where a quoted cell is not closed correctly.
     """
     scanner = Scanner(delimiter)
-    number = scanner.row
+    number, line = scanner.row, ""
     for line in itertools.islice(read_lines(body), skip, None):
         record = scanner.take(line)
         if record is not None:
             yield number, record
             number = scanner.row
-    scanner.finish()
+    rest = scanner.finish(last=line)
+    if rest is not None:
+        yield number, CutOff(rest)
 
 
 def locate_end(text: str, delimiter: str, *, skip: int) -> tuple[int, int]:

@@ -78,6 +78,11 @@ def refuse_many_parts(content: bytes) -> None:
         raise damaged(f"its archive has more than {MOST_PARTS:,} parts")
 
 
+def normalize_part(name: str) -> str:
+    r"""Return the name of a part with slashes: `xl/workbook.xml` for `xl\workbook.xml`."""
+    return name.replace("\\", "/")
+
+
 class Archive:
     """The parts of a workbook, by name."""
 
@@ -93,7 +98,8 @@ class Archive:
             raise Refusal(Problem.of("encrypted-workbook"))
         if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
             raise damaged("its archive is compressed in a way that no workbook is")
-        self._names = {member.filename.lower(): member.filename for member in members}
+        # Some programs name the parts with backslashes (F15).
+        self._names = {normalize_part(member.filename).lower(): member.filename for member in members}
 
     def has(self, part: str) -> bool:
         """Return whether the part exists. Case is ignored, as in Office."""

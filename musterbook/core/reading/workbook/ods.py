@@ -8,7 +8,16 @@ from musterbook.core.reading.budget import FAULT, Budget
 from musterbook.core.reading.grid import CellFault, Refusal, is_blank
 from musterbook.core.reading.workbook import number_format
 from musterbook.core.reading.workbook.archive import Archive, damaged
-from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, SilentHandler, has_lost_digits
+from musterbook.core.reading.workbook.sheet import (
+    DATE,
+    HEAD,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    Row,
+    SilentHandler,
+    has_lost_digits,
+    take_head,
+)
 
 Attributes = dict[str, str]
 _CONTENT = "content.xml"
@@ -29,23 +38,40 @@ class OdsBook:
             raise Refusal(Problem.of("encrypted-workbook"))
         outline = _Outline(budget)
         archive.parse(_CONTENT, outline)
-        self._places = {
-            name: position for position, (name, style) in enumerate(outline.tables) if style not in outline.hidden
-        }
-        self._first = outline.first
+        self._places, self._hidden = (
+            {
+                name: position
+                for position, (name, style) in enumerate(outline.tables)
+                if (style in outline.hidden) is hidden
+            }
+            for hidden in (False, True)
+        )
+        self._heads = outline.heads
+        self._merged: list[tuple[int, int, int, int]] = []
 
     @property
     def sheets(self) -> list[str]:
         """Return the names of the visible sheets, in workbook order."""
         return list(self._places)
 
-    def first(self, sheet: str) -> Row | None:
-        """Return the first row of a sheet that is not empty."""
-        return self._first.get(self._places[sheet])
+    @property
+    def hidden(self) -> list[str]:
+        """Return the names of the hidden sheets."""
+        return list(self._hidden)
+
+    @property
+    def merged(self) -> list[tuple[int, int, int, int]]:
+        """Return the merged cells of the sheet whose rows were read last."""
+        return self._merged
+
+    def head(self, sheet: str) -> list[Row]:
+        """Return the rows of a sheet that are not empty, as far as row 30, and at least the first one."""
+        return self._heads.get(self._places.get(sheet, self._hidden.get(sheet, 0)), [])
 
     def rows(self, sheet: str) -> Iterator[Row]:
         """Yield the rows of a sheet that are not empty, in ascending order."""
         reader = _SheetReader(self._places[sheet], self._budget)
+        self._merged = reader.merged
         for _ in self._archive.parsing(_CONTENT, reader):
             ready, reader.ready = reader.ready, []
             for row, times in ready:
@@ -82,7 +108,7 @@ class _Outline(SilentHandler):
     def __init__(self, budget: Budget) -> None:
         self.tables: list[tuple[str, str]] = []
         self.hidden: set[str] = set()
-        self.first: dict[int, Row] = {}
+        self.heads: dict[int, list[Row]] = {}
         self._budget = budget
         self._reader: _SheetReader | None = None
         self._style = ""
@@ -112,10 +138,17 @@ class _Outline(SilentHandler):
         self._depth -= name == "table"
         if self._reader:
             self._reader.end(name)
-            if self._reader.ready:
-                self.first[len(self.tables) - 1], _ = self._reader.ready[0]
-            if self._reader.ready or self._reader.done:
+            if self._take_head(self._reader) or self._reader.done:
                 self._reader = None
+
+    def _take_head(self, reader: "_SheetReader") -> bool:
+        """Keep the rows that are ready. Return whether they are enough."""
+        head = self.heads.setdefault(len(self.tables) - 1, [])
+        for row, times in reader.ready:
+            last = HEAD if row.number <= HEAD else 0
+            head += take_head(_repeat_row(row, min(times, max(last - row.number + 1, 1))), self._budget)
+        reader.ready = []
+        return bool(head) and head[-1].number >= HEAD
 
     def text(self, text: str) -> None:
         """Handle text."""
@@ -136,6 +169,7 @@ class _SheetReader(SilentHandler):
 
     def __init__(self, position: int, budget: Budget) -> None:
         self.ready: list[tuple[Row, int]] = []
+        self.merged: list[tuple[int, int, int, int]] = []
         self.done = False
         self._budget = budget
         self._tables_left = position
@@ -221,6 +255,7 @@ class _SheetReader(SilentHandler):
 
     def _end_cell(self) -> None:
         times = max(int(_get_attribute(self._cell, "number-columns-repeated", "1")), 1)
+        self._take_merge()
         value = self._value("\n".join("".join(line) for line in self._lines))
         if not is_blank(value):
             self._count(times - 1)
@@ -228,6 +263,14 @@ class _SheetReader(SilentHandler):
                 raise damaged("a sheet has too many columns")
             self._row.cells.update(dict.fromkeys(range(self._column, self._column + times), value))
         self._column += times
+
+    def _take_merge(self) -> None:
+        """Note a cell that is merged with the cells right of it and below it."""
+        down, right = (int(_get_attribute(self._cell, f"number-{name}-spanned", "1")) for name in ("rows", "columns"))
+        if down > 1 or right > 1:
+            self._budget.take(FAULT, "its merged cells")
+            row = self._row.number
+            self.merged.append((row, row + down - 1, self._column, self._column + right - 1))
 
     def _count(self, repeated: int) -> None:
         self._repeated += repeated

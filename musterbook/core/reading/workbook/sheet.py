@@ -1,9 +1,11 @@
 """A row of a workbook's sheet, in the form that both workbook types return."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from musterbook.core.reading.budget import OBJECT, Budget
 from musterbook.core.reading.grid import CellFault
 
 MOST_ROWS = 1_048_576
@@ -21,6 +23,22 @@ class Row:
     number: int
     cells: dict[int, str] = field(default_factory=dict)
     faults: list[CellFault] = field(default_factory=list)
+
+
+HEAD = 30
+
+
+def take_head(rows: Iterable[Row], budget: Budget) -> list[Row]:
+    """Return the rows as far as row 30, and at least the first one."""
+    head: list[Row] = []
+    for row in rows:
+        if head and row.number > HEAD:
+            break
+        budget.take(
+            sum(map(len, row.cells.values())) + OBJECT * (1 + len(row.cells) // 2), "the first rows of its sheets"
+        )
+        head.append(row)
+    return head
 
 
 class SilentHandler:

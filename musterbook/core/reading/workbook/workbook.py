@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from musterbook.core.domain.columns import USERS, Layout
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts
 from musterbook.core.reading import headings
 from musterbook.core.reading.budget import Budget, FileLimits
 from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal, too_wide
+from musterbook.core.reading.header_rows import LAST, HeaderChoice, find_header_row, rate_rows
 from musterbook.core.reading.workbook.archive import Archive, damaged
 from musterbook.core.reading.workbook.ods import OdsBook
 from musterbook.core.reading.workbook.sheet import Row
@@ -24,8 +24,16 @@ class Book(Protocol):
     def sheets(self) -> Sequence[str]:
         """Return the names of the visible sheets, in workbook order."""
 
-    def first(self, sheet: str) -> Row | None:
-        """Return the first row of a sheet that is not empty."""
+    @property
+    def hidden(self) -> Sequence[str]:
+        """Return the names of the hidden sheets."""
+
+    @property
+    def merged(self) -> Sequence[tuple[int, int, int, int]]:
+        """Return the merged cells of the sheet whose rows were read: first and last row, first and last column."""
+
+    def head(self, sheet: str) -> Sequence[Row]:
+        """Return the rows of a sheet that are not empty, as far as row 30, and at least the first one."""
 
     def rows(self, sheet: str) -> Iterator[Row]:
         """Yield the rows of a sheet that are not empty, in ascending order."""
@@ -37,36 +45,42 @@ _MAX_SHEETS = 50
 """The number of sheets that are examined. A sheet beyond them must be named."""
 
 
-def read_grid(
-    content: bytes,
-    form: str,
-    limits: FileLimits,
-    mapping: Mapping[str, str],
-    named_sheet: str | None,
-    layout: Layout = USERS,
-) -> Grid:
+def read_grid(content: bytes, form: str, limits: FileLimits, choice: HeaderChoice, named_sheet: str | None) -> Grid:
     """Return the grid of a workbook of the form `xlsx` or `ods`. Raise Refusal if it cannot be read.
 
-    The sheet is the named one, or the only visible one whose first row has the required headings (`mapping`: heading →
-    column). Otherwise it is the sheet that comes closest, so that its faults can be reported.
+    The sheet is the named one, or the only visible one that has the required headings. Otherwise it is the sheet that
+    comes closest, so that its faults can be reported.
     """
     budget = Budget(len(content), limits.characters_in_cell)
     book = _BOOKS[form](Archive(content), budget)
     if not book.sheets:
         raise damaged("it has no visible sheet")
-    first_rows = {sheet: _read_first_row(book, sheet) for sheet in book.sheets[:_MAX_SHEETS]}
-    sheet = _find_sheet(book, named_sheet) if named_sheet else _choose_sheet(first_rows, mapping, layout)
-    others = [headings.quote_text(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
+    heads = {sheet: _read_head(book, sheet) for sheet in book.sheets[:_MAX_SHEETS]}
+    sheet = _find_sheet(book, named_sheet) if named_sheet else _choose_sheet(heads, choice)
+    others = [headings.quote_text(name) for name, rows in heads.items() if name != sheet and rows]
     notes = (Problem.of("other-sheets", value=sheet, others=_join_names(others)),) if others else ()
-    return _read_sheet(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, notes)
+    grid = _read_sheet(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, choice)
+    return replace(grid, notes=notes, elsewhere=_find_elsewhere(book, heads, grid, choice))
 
 
-def _read_first_row(book: Book, sheet: str) -> list[str] | None:
-    """Return the cells of row 1, empty if that is blank, or None for a sheet without contents."""
-    first = book.first(sheet)
-    if first is None:
-        return None
-    return _list_cells(first, max(first.cells, default=-1) + 1) if first.number == 1 else []
+def _read_head(book: Book, sheet: str) -> dict[int, list[str]]:
+    """Return the cells of the first rows, by number."""
+    return {row.number: _list_cells(row, max(row.cells, default=-1) + 1) for row in book.head(sheet)}
+
+
+def _find_elsewhere(book: Book, heads: Mapping[str, Mapping[int, list[str]]], grid: Grid, choice: HeaderChoice) -> str:
+    """Return the names of other sheets that have the required headings, including hidden ones, if this one has not."""
+    if choice.fits(grid.headings):
+        return ""
+    visible = [name for name, rows in heads.items() if name != grid.file.sheet and _is_complete(rows, choice)]
+    hidden = [name for name in book.hidden[:_MAX_SHEETS] if _is_complete(_read_head(book, name), choice)]
+    return _join_names(
+        [*map(headings.quote_text, visible), *(f"{headings.quote_text(name)} (hidden)" for name in hidden)]
+    )
+
+
+def _is_complete(rows: Mapping[int, list[str]], choice: HeaderChoice) -> bool:
+    return any(choice.fits(cells) for number, cells in rows.items() if number <= LAST)
 
 
 def _list_cells(row: Row, width: int) -> list[str]:
@@ -82,17 +96,12 @@ def _find_sheet(book: Book, name: str) -> str:
     )
 
 
-def _choose_sheet(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str], layout: Layout) -> str:
-    rows = {sheet: cells or [] for sheet, cells in first_rows.items()}
-    complete = [
-        sheet for sheet, cells in rows.items() if headings.resolve_headings(cells, {}, mapping, layout).complete
-    ]
+def _choose_sheet(heads: Mapping[str, Mapping[int, list[str]]], choice: HeaderChoice) -> str:
+    complete = [sheet for sheet, rows in heads.items() if _is_complete(rows, choice)]
     if len(complete) > 1:
         raise Refusal(Problem.of("which-sheet", sheets=_join_names([headings.quote_text(sheet) for sheet in complete])))
-    filled = [sheet for sheet, cells in first_rows.items() if cells is not None] or list(rows)
-    return (
-        complete[0] if complete else max(filled, key=lambda sheet: headings.count_known(rows[sheet], mapping, layout))
-    )
+    filled = [sheet for sheet, rows in heads.items() if rows] or list(heads)
+    return complete[0] if complete else max(filled, key=lambda sheet: rate_rows([*heads[sheet].values()], choice))
 
 
 def _join_names(names: Sequence[str]) -> str:
@@ -104,8 +113,8 @@ class _RowCollector:
     """The rows of a sheet on their way into a grid. `last` is the number of the last row."""
 
     builder: GridBuilder
+    last: int
     faults: list[CellFault] = field(default_factory=list)
-    last: int = 1
 
     def add(self, row: Row) -> None:
         """Add a row, and the blank rows before it."""
@@ -119,18 +128,25 @@ class _RowCollector:
         self.last = row.number
 
 
-def _read_sheet(book: Book, file: FileFacts, most_rows: int, budget: Budget, notes: tuple[Problem, ...]) -> Grid:
+def _read_sheet(book: Book, file: FileFacts, most_rows: int, budget: Budget, choice: HeaderChoice) -> Grid:
     rows = book.rows(file.sheet)
-    first = next(rows, None)
-    if first is not None and first.number != 1:
-        rows, first = itertools.chain([first], rows), None
-    width = max(first.cells, default=-1) + 1 if first else 0
-    if width > MOST_COLUMNS:
-        raise too_wide(1, MOST_COLUMNS)
-    header = tuple(_list_cells(first, width)) if first else ()
-    collector = _RowCollector(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1)), budget))
+    first: list[Row] = []
     for row in rows:
-        collector.add(row)
-    file = replace(file, headings=header)
-    frame, surplus = collector.builder.rows(), collector.builder.surplus
-    return Grid(header, frame, surplus, collector.faults, blank_to=width, file=file, notes=notes)
+        first.append(row)
+        if row.number >= choice.last:
+            break
+    cells = {row.number: _list_cells(row, max(row.cells, default=-1) + 1) for row in first if row.number <= choice.last}
+    header = find_header_row(cells, choice)
+    width = len(header.cells)
+    if width > MOST_COLUMNS:
+        raise too_wide(header.number, MOST_COLUMNS)
+    builder = GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1)), budget)
+    collector = _RowCollector(builder, last=header.number)
+    for row in itertools.chain(first, rows):
+        if row.number > header.number:
+            collector.add(row)
+    file = replace(file, headings=header.cells, header_row=header.number)
+    frame, surplus = builder.rows(), builder.surplus
+    return Grid(
+        header.cells, frame, surplus, collector.faults, blank_to=width, file=file, header=header, merged=book.merged
+    )

@@ -10,7 +10,7 @@ from decimal import Decimal
 from musterbook.core.reading.budget import FAULT, Budget
 from musterbook.core.reading.grid import CellFault, is_blank
 from musterbook.core.reading.workbook import number_format
-from musterbook.core.reading.workbook.archive import Archive, damaged
+from musterbook.core.reading.workbook.archive import Archive, damaged, normalize_part
 from musterbook.core.reading.workbook.sheet import (
     DATE,
     MOST_COLUMNS,
@@ -18,6 +18,7 @@ from musterbook.core.reading.workbook.sheet import (
     Row,
     SilentHandler,
     has_lost_digits,
+    take_head,
     unescape_text,
 )
 
@@ -37,36 +38,54 @@ class XlsxBook:
         archive.parse(part, outline)
         related = _read_relations(archive, part, budget)
         by_kind = {relation.kind: relation.part for relation in related.values()}
-        self._parts = {
-            name: related[key].part
-            for name, key in outline.visible
-            if key in related and related[key].kind == "worksheet" and archive.has(related[key].part)
-        }
+        self._parts, self._hidden = (
+            {
+                name: related[key].part
+                for name, key in sheets
+                if key in related and related[key].kind == "worksheet" and archive.has(related[key].part)
+            }
+            for sheets in (outline.visible, outline.hidden)
+        )
         self._strings = self._shared_strings(by_kind.get("sharedStrings", ""))
         self._formats = self._styles(by_kind.get("styles", ""), outline.from_1904)
-        self._first: dict[str, Row | None] = {}
+        self._heads: dict[str, list[Row]] = {}
+        self._merged: list[tuple[int, int, int, int]] = []
 
     @property
     def sheets(self) -> list[str]:
         """Return the names of the visible sheets, in workbook order."""
         return list(self._parts)
 
-    def first(self, sheet: str) -> Row | None:
-        """Return the first row of a sheet that is not empty.
+    @property
+    def hidden(self) -> list[str]:
+        """Return the names of the hidden sheets."""
+        return list(self._hidden)
+
+    @property
+    def merged(self) -> list[tuple[int, int, int, int]]:
+        """Return the merged cells of the sheet whose rows were read last."""
+        return self._merged
+
+    def head(self, sheet: str) -> list[Row]:
+        """Return the rows of a sheet that are not empty, as far as row 30, and at least the first one.
 
         Each part is searched once, regardless of how many sheets refer to it.
         """
-        part = self._parts[sheet]
-        if part not in self._first:
-            self._first[part] = next(self.rows(sheet), None)
-        return self._first[part]
+        part = self._find_part(sheet)
+        if part not in self._heads:
+            self._heads[part] = take_head(self.rows(sheet), self._budget)
+        return self._heads[part]
 
     def rows(self, sheet: str) -> Iterator[Row]:
         """Yield the rows of a sheet that are not empty, in ascending order."""
         reader = _SheetReader(self._strings, self._formats, self._budget)
-        for _ in self._archive.parsing(self._parts[sheet], reader):
+        self._merged = reader.merged
+        for _ in self._archive.parsing(self._find_part(sheet), reader):
             ready, reader.ready = reader.ready, []
             yield from ready
+
+    def _find_part(self, sheet: str) -> str:
+        return self._parts.get(sheet) or self._hidden[sheet]
 
     def _workbook_part(self) -> str:
         for relation in _read_relations(self._archive, "", self._budget).values():
@@ -115,7 +134,7 @@ class _Relations(SilentHandler):
     def start(self, name: str, attributes: Attributes) -> None:
         """Handle the start of an element."""
         if name == "Relationship" and attributes.get("TargetMode") != "External":
-            target = attributes["Target"]
+            target = normalize_part(attributes["Target"])
             part = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(self.folder, target))
             self._budget.keep("its references", attributes["Id"], attributes["Type"], part)
             self.found[attributes["Id"]] = _Relation(posixpath.basename(attributes["Type"]), part)
@@ -127,16 +146,18 @@ class _Outline(SilentHandler):
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self.visible: list[tuple[str, str]] = []
+        self.hidden: list[tuple[str, str]] = []
         self.from_1904 = False
 
     def start(self, name: str, attributes: Attributes) -> None:
         """Handle the start of an element."""
         if name == "workbookPr":
             self.from_1904 = attributes.get("date1904") in ("1", "true")
-        elif name == "sheet" and attributes.get("state", "visible") == "visible":
+        elif name == "sheet":
             keys = [value for key, value in attributes.items() if key.endswith(":id")]
             self._budget.keep("its sheets", attributes["name"], *keys)
-            self.visible.append((attributes["name"], keys[0] if keys else ""))
+            sheets = self.visible if attributes.get("state", "visible") == "visible" else self.hidden
+            sheets.append((attributes["name"], keys[0] if keys else ""))
 
 
 class _Strings(SilentHandler):
@@ -222,6 +243,7 @@ class _SheetReader(SilentHandler):
 
     def __init__(self, strings: list[str], formats: list[_Style], budget: Budget) -> None:
         self.ready: list[Row] = []
+        self.merged: list[tuple[int, int, int, int]] = []
         self._budget = budget
         self._strings = strings
         self._formats = formats
@@ -239,6 +261,7 @@ class _SheetReader(SilentHandler):
     def start(self, name: str, attributes: Attributes) -> None:
         """Handle the start of an element."""
         if self._done:
+            self._take_merge(name, attributes)
             return
         if name == "c":
             self._cell, self._formula, self._pieces = attributes, False, None
@@ -275,6 +298,14 @@ class _SheetReader(SilentHandler):
         if self._reading and self._pieces is not None and self._room > 0:
             self._pieces.append(text[: self._room])
             self._room -= len(text)
+
+    def _take_merge(self, name: str, attributes: Attributes) -> None:
+        """Note a range of merged cells, such as `I2:I5`. These elements are in the file after the rows."""
+        found = _MERGE.fullmatch(attributes.get("ref", "")) if name == "mergeCell" else None
+        if found:
+            self._budget.take(FAULT, "its merged cells")
+            place = (int(found[2]), int(found[4]), _parse_column(found[1]), _parse_column(found[3]))
+            self.merged.append(place)
 
     def _begin_row(self, reference: str | None) -> None:
         number = int(reference) if reference else self._row.number + 1
@@ -344,6 +375,7 @@ class _SheetReader(SilentHandler):
 
 
 _LETTERS = re.compile(r"[A-Z]{1,3}")
+_MERGE = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7}):\$?([A-Z]{1,3})\$?([0-9]{1,7})")
 
 
 def _parse_column(letters: str) -> int:

@@ -1,0 +1,265 @@
+"""The encodings that a file was probably saved in, and what they would read (rule F2), as data.
+
+A word is plausible in an encoding if its letters belong to one language of that encoding. A reading that is rarely
+wrong is not needed: it is only shown, and the operator decides.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from musterbook.core.reading.headings import quote_text
+
+_WESTERN = (
+    "äöüß",  # German
+    "àâæçéèêëîïôœùûüÿ",  # French
+    "áéíñóúüºª",  # Spanish
+    "áâãàçéêíóôõúü",  # Portuguese
+    "àèéìíîòóùú",  # Italian
+    "àçèéíïòóúü",  # Catalan
+    "áéëïíóöúèêü",  # Dutch
+    "æøåéèóôü",  # Danish, Norwegian
+    "åäöéüà",  # Swedish
+    "åäöõüšž",  # Finnish, Estonian
+    "áéíóú",  # Irish
+)
+"""The letters of the languages that Windows-1252 writes. Icelandic is not one of them: its letters are Turkish ones."""
+_CENTRAL = (
+    "ąćęłńóśźż",  # Polish
+    "áčďéěíňóřšťúůýž",  # Czech
+    "áäčďéíĺľňóôŕšťúýž",  # Slovak
+    "áéíóöőúüű",  # Hungarian
+    "ăâîşţșț",  # Romanian
+    "čćđšž",  # Croatian, Bosnian, Slovene, Serbian in Latin letters
+    "äöüß",
+)
+_BALTIC = ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž")  # Lithuanian, Latvian, Estonian
+_TURKISH = ("çğıi̇öşüâîûáàãäåæéèêëíìïñóòôõøúùýœšžßÿ",)
+"""Turkish, with the Western letters that both encodings write in the same way."""
+
+_CYRILLIC = ("\u0400-\u04ff", "оеаинтсрвл")
+_GREEK = ("\u0370-\u03ff\u1f00-\u1fff", "αοιετσνρςυ")
+_HEBREW = ("\u05d0-\u05ea", "יוהלארתבמש")
+_ARABIC = ("\u0620-\u064a", "اليمنرتبوده")
+_THAI = ("\u0e01-\u0e5b", "านรกอเงมยลว")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An encoding that spreadsheets and other programs use.
+
+    `rate` returns how plausible a reading is: 0 (not at all) to 1.
+    """
+
+    encoding: str
+    label: str
+    rate: Callable[[str], float]
+
+
+_LATIN = 0.6
+"""The rating of a plausible reading in Latin letters."""
+_MIXED = re.compile(r"[A-Za-z0-9][^\x00-\x7f]|[^\x00-\x7f][A-Za-z0-9]")
+_WORD = re.compile(r"[^\W\d_]+")
+_SIGNS = "’‘–—·ªº"
+"""The signs beyond ASCII that occur in names and addresses."""
+
+
+def _rate_latin(alphabets: Sequence[str]) -> Callable[[str], float]:
+    """Return the rating of a reading in Latin letters. All of its words must be in the letters of one language."""
+    letters = [frozenset(alphabet) for alphabet in alphabets]
+
+    def rate(text: str) -> float:
+        return _LATIN if _has_only_letters(text) and _is_covered("".join(_find_words(text)), letters) else 0.0
+
+    return rate
+
+
+def _has_only_letters(text: str) -> bool:
+    return all(sign.isascii() or sign.isalpha() or sign in _SIGNS for sign in text) and all(
+        word in {word.lower(), word.upper(), word.capitalize()} for word in _find_words(text)
+    )
+
+
+def _find_words(text: str) -> Iterator[str]:
+    """Yield the words with letters beyond ASCII."""
+    return (word for word in _WORD.findall(text) if not word.isascii())
+
+
+def _is_covered(word: str, letters: Sequence[frozenset[str]]) -> bool:
+    used = {letter for letter in word.lower() if not letter.isascii()}
+    return any(used <= alphabet for alphabet in letters)
+
+
+def _rate_script(block: str, common: str) -> Callable[[str], float]:
+    """Return the rating of a reading in another script: the share of its common letters. No word may mix scripts."""
+    pattern = re.compile(f"[{block}]+")
+
+    def rate(text: str) -> float:
+        words = [*_find_words(text)]
+        if not (words and _has_only_letters(text) and all(pattern.fullmatch(word) for word in words)):
+            return 0.0
+        letters = "".join(words).lower()
+        return sum(letter in common for letter in letters) / len(letters)
+
+    return rate
+
+
+def _rate_cjk(encoding: str, common: str) -> Callable[[str], float]:
+    """Return the rating of a reading in Chinese, Japanese or Korean: the share of its common characters.
+
+    `common`: the bytes of a common character, as a regular expression.
+    """
+    pattern = re.compile(common.encode("latin-1"), re.DOTALL)
+
+    def rate(text: str) -> float:
+        letters = [letter for letter in text if not letter.isascii()]
+        if len(letters) < 2 or _MIXED.search(text):
+            return 0.0
+        return sum(bool(pattern.fullmatch(letter.encode(encoding))) for letter in letters) / len(letters)
+
+    return rate
+
+
+_CANDIDATES = (
+    _Candidate("cp1250", "Windows-1250 (Central European)", _rate_latin(_CENTRAL)),
+    _Candidate("cp1251", "Windows-1251 (Cyrillic)", _rate_script(*_CYRILLIC)),
+    _Candidate("cp1253", "Windows-1253 (Greek)", _rate_script(*_GREEK)),
+    _Candidate("cp1254", "Windows-1254 (Turkish)", _rate_latin(_TURKISH)),
+    _Candidate("cp1255", "Windows-1255 (Hebrew)", _rate_script(*_HEBREW)),
+    _Candidate("cp1256", "Windows-1256 (Arabic)", _rate_script(*_ARABIC)),
+    _Candidate("cp1257", "Windows-1257 (Baltic)", _rate_latin(_BALTIC)),
+    _Candidate("cp874", "Windows-874 (Thai)", _rate_script(*_THAI)),
+    _Candidate("cp932", "Shift JIS (Japanese)", _rate_cjk("cp932", "[\x88-\x97].|\x82[\x9f-\xf1]|[\x81\x83].")),
+    _Candidate("gbk", "GBK (Chinese)", _rate_cjk("gbk", "[\xb0-\xd7][\xa1-\xfe]")),
+    _Candidate("big5", "Big5 (Chinese)", _rate_cjk("big5", "[\xa4-\xc6].")),
+    _Candidate("cp949", "EUC-KR (Korean)", _rate_cjk("cp949", "[\xb0-\xc8][\xa1-\xfe]")),
+    _Candidate("euc_jp", "EUC-JP (Japanese)", _rate_cjk("euc_jp", "[\xa4\xa5\xb0-\xcf][\xa1-\xfe]")),
+    _Candidate("mac_roman", "Mac Roman", _rate_latin(_WESTERN)),
+    _Candidate("cp850", "DOS 850 (Western European)", _rate_latin(_WESTERN)),
+    _Candidate("cp437", "DOS 437 (United States)", _rate_latin(_WESTERN)),
+    _Candidate("iso8859_2", "ISO 8859-2 (Central European)", _rate_latin(_CENTRAL)),
+    _Candidate("cp852", "DOS 852 (Central European)", _rate_latin(_CENTRAL)),
+    _Candidate("mac_latin2", "Mac Central European", _rate_latin(_CENTRAL)),
+    _Candidate("koi8_r", "KOI8-R (Cyrillic)", _rate_script(*_CYRILLIC)),
+    _Candidate("cp866", "DOS 866 (Cyrillic)", _rate_script(*_CYRILLIC)),
+    _Candidate("iso8859_5", "ISO 8859-5 (Cyrillic)", _rate_script(*_CYRILLIC)),
+    _Candidate("mac_cyrillic", "Mac Cyrillic", _rate_script(*_CYRILLIC)),
+    _Candidate("cp737", "DOS 737 (Greek)", _rate_script(*_GREEK)),
+    _Candidate("mac_greek", "Mac Greek", _rate_script(*_GREEK)),
+    _Candidate("cp862", "DOS 862 (Hebrew)", _rate_script(*_HEBREW)),
+)
+_WINDOWS = "cp1252"
+_CJK = ("cp932", "gbk", "big5", "cp949", "euc_jp")
+_LABELS = {"windows-1252": "Windows-1252", **{candidate.encoding: candidate.label for candidate in _CANDIDATES}}
+_MIN_SHARE = 0.6
+"""The share of the cells that an encoding must read plausibly."""
+_MIN_RATING = 0.35
+_NEAR = 0.75
+"""An encoding is shown if its rating is at least this part of the best one."""
+_MOST_SHOWN = 3
+_MOST_CELLS = 2_000
+_RAW_CELL = re.compile(rb'[^\r\n,;\t"]*[\x80-\xff][^\r\n,;\t"]*')
+_WESTERN_LETTERS = tuple(map(frozenset, _WESTERN))
+
+
+def get_label(encoding: str) -> str:
+    """Return the name of an encoding as people know it."""
+    return _LABELS.get(encoding.replace("-", "_"), _LABELS.get(encoding, encoding))
+
+
+def find_unlikely(content: bytes) -> int:
+    """Return where text begins that is Chinese, Japanese or Korean rather than Windows-1252; -1 if there is none.
+
+    Western text is never plausible as such, because it has letters of ASCII next to those beyond it.
+    """
+    cells = list(dict.fromkeys(_find_raw_cells(content)))[:_MOST_CELLS]
+    candidates = (candidate for candidate in _CANDIDATES if candidate.encoding in _CJK)
+    if all(_rate(candidate, cells) < _MIN_SHARE for candidate in candidates):
+        return -1
+    return next(match.start() for match in _RAW_CELL.finditer(content))
+
+
+def describe_likely(content: bytes) -> str:
+    """Return a sentence for each likely encoding of text that is not Windows-1252, with up to three cells; "" for none."""
+    cells = list(dict.fromkeys(_find_raw_cells(content)))[:_MOST_CELLS]
+    return _describe_readings(cells, cells)
+
+
+def describe_reading(rows: pl.DataFrame, encoding: str) -> str:
+    """Return sentences that show up to three cells with letters beyond ASCII.
+
+    If the letters of text read as Windows-1252 make other encodings likely, further sentences show their readings of the
+    cells, and these cells come first.
+    """
+    cells = _find_cells(rows)
+    odd = [cell for cell in cells if _is_odd(cell)] if encoding == "windows-1252" else []
+    if not odd and encoding == "windows-1252" and not _is_one_language(cells):
+        odd = cells
+    shown = list(dict.fromkeys([*odd, *cells]))[:_MOST_SHOWN]
+    examples = f"For example: {_quote_cells(shown)}." if shown else ""
+    raw = [cell.encode(_WINDOWS) for cell in odd]
+    return f"{examples} {_describe_readings(raw, raw[:_MOST_SHOWN])}".strip()
+
+
+def _is_odd(cell: str) -> bool:
+    """Return whether some word has letters that no single Western language has."""
+    return any(not _is_covered(word, _WESTERN_LETTERS) for word in _find_words(cell))
+
+
+def _is_one_language(cells: Iterable[str]) -> bool:
+    return _is_covered("".join(word for cell in cells for word in _find_words(cell)), _WESTERN_LETTERS)
+
+
+def _find_raw_cells(content: bytes) -> Iterator[bytes]:
+    for number, match in enumerate(_RAW_CELL.finditer(content)):
+        if number == 5 * _MOST_CELLS:
+            return
+        yield match[0].strip()[:200]
+
+
+def _find_cells(rows: pl.DataFrame) -> list[str]:
+    """Return the first distinct cells with letters beyond ASCII, column by column."""
+    found: dict[str, None] = {}
+    for column in rows.drop("row").get_columns():
+        beyond = column.filter(column.str.len_bytes() != column.str.len_chars())
+        found |= dict.fromkeys(beyond.unique(maintain_order=True).head(_MOST_CELLS).to_list())
+    return list(found)
+
+
+def _describe_readings(cells: Sequence[bytes], shown: Sequence[bytes]) -> str:
+    rated = [(rating, candidate) for candidate in _CANDIDATES if (rating := _rate(candidate, cells)) >= _MIN_RATING]
+    best = max((rating for rating, _ in rated), default=0.0)
+    readings: dict[str, str] = {}
+    for rating, candidate in sorted(rated, key=lambda entry: -entry[0]):
+        texts = _read_plausible(candidate, shown) or _read_plausible(candidate, cells)
+        if rating >= _NEAR * best:
+            readings.setdefault(_quote_cells(texts[:_MOST_SHOWN]), candidate.label)
+    return " ".join(f"In {label}: {quoted}." for quoted, label in [*readings.items()][:_MOST_SHOWN])
+
+
+def _rate(candidate: _Candidate, cells: Sequence[bytes]) -> float:
+    """Return the mean rating of the cells that the encoding reads plausibly, or 0 if there are too few of them."""
+    ratings = [candidate.rate(text) for text in _read_cells(candidate, cells)]
+    plausible = [rating for rating in ratings if rating]
+    return sum(plausible) / len(plausible) if len(plausible) > _MIN_SHARE * len(cells) else 0.0
+
+
+def _read_plausible(candidate: _Candidate, cells: Sequence[bytes]) -> list[str]:
+    return [text for text in _read_cells(candidate, cells) if candidate.rate(text)]
+
+
+def _read_cells(candidate: _Candidate, cells: Sequence[bytes]) -> Iterator[str]:
+    """Yield the readings that differ from that of Windows-1252."""
+    for cell in cells:
+        try:
+            text = cell.decode(candidate.encoding)
+        except UnicodeDecodeError:
+            continue
+        if text != cell.decode(_WINDOWS, "replace"):
+            yield text
+
+
+def _quote_cells(cells: Iterable[str]) -> str:
+    return ", ".join(map(quote_text, cells))
