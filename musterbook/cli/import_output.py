@@ -63,6 +63,7 @@ _LABELS = {
     "losing_access": "losing access",
     "privileges": "gaining a permission",
     "marked": "marked with their source, or as leaving",
+    "identity_changes": "of these, identity changes",
 }
 
 

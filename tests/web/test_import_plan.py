@@ -242,6 +242,88 @@ def test_what_no_form_of_ours_sends_is_left(chief: Client) -> None:
     assert correct_cells(chief, address, (999, "ROLE", "", "Officer")).partition("?")[0] != address
 
 
+# Decisions on rows that are errors otherwise (C12, M12)
+
+
+def decide(client: Client, address: str, value: str, **cells: str) -> str:
+    """Presses a button of a decision; gives the address led to."""
+    answer = client.post(f"{address}/mend", {"decide": value, **cells})
+    assert answer.status_code == 302
+    return answer.headers["Location"].partition("?")[0]
+
+
+def damaged(number: int) -> cast.Row:
+    """A row whose badge was turned into a date."""
+    return person(number, BADGE_NUMBER=f"{number}-Mar")
+
+
+NORA = person(
+    3, FIRST_NAME="Nora", LAST_NAME="Nilsen", EMAIL="nora@agency.example", USERNAME="nora", BADGE_NUMBER="B-48"
+)
+
+
+def test_a_damaged_cell_is_kept_as_written_and_then_all_such_cells_are(springfield: Springfield, chief: Client) -> None:
+    # C12
+    first = preview(chief, damaged(2), damaged(3))
+    page = read_page(chief, first)
+    assert "where the user has “B-2”" in page
+    assert 'value="looks-damaged 2 BADGE_NUMBER">Keep as written' in page and "Keep all such cells as written" in page
+    second = decide(chief, first, "looks-damaged 2 BADGE_NUMBER")
+    assert tiles(chief, second) == {"errored": 1, "updated": 1}
+    assert "Cells kept as written although they look damaged: 1." in read_page(chief, second)
+    third = decide(chief, second, "looks-damaged all")
+    assert tiles(chief, third) == {"updated": 2}
+    assert "All cells that look damaged are kept as written." in read_page(chief, third)
+    done = chief.post(third).headers["Location"]
+    assert "<h1>Applied</h1>" in read_page(chief, done)
+    assert cast.user(springfield.agency, 3).badge_number == "3-Mar"
+
+
+def test_a_decision_takes_the_corrected_cells_with_it(chief: Client) -> None:
+    first = preview(chief, damaged(2), person(3, ROLE="x"))
+    cells = {"cell-3-ROLE": "Officer", "was-3-ROLE": "x"}
+    assert tiles(chief, decide(chief, first, "looks-damaged 2 BADGE_NUMBER", **cells)) == {"updated": 1, "unchanged": 1}
+
+
+@pytest.mark.parametrize(("row", "who"), [("2", "Rows that mean another person: 1."), ("all", "mean another person.")])
+def test_another_person_is_applied_and_invited(springfield: Springfield, chief: Client, row: str, who: str) -> None:
+    # M12
+    first = preview(chief, NORA)
+    page = read_page(chief, first)
+    assert (
+        "The account of First 3 Last 3 (user3@agency.example, user.3, badge B-3) would become that of Nora Nilsen"
+        in page
+    )
+    assert "All are the same person" in page and "All are another person" in page
+    second = decide(chief, first, f"identity-change {row} other")
+    page = read_page(chief, second)
+    assert who in page and "All access of the former person ends." in read_page(chief, f"{second}?show=noted")
+    done = chief.post(second).headers["Location"]
+    assert "<h1>Applied</h1>" in read_page(chief, done)
+    assert models.Event.objects.filter(kind="user.replaced").count() == 1
+    assert "1 identity changes" in history(chief)
+
+
+def test_the_same_person_is_applied_as_an_update(springfield: Springfield, chief: Client) -> None:
+    second = decide(chief, preview(chief, NORA), "identity-change 2 same")
+    assert tiles(chief, second)["updated"] == 1
+    assert "Rows that mean the same person: 1." in read_page(chief, second)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "looks-damaged", "looks-damaged 2 X", "looks-damaged all LOCATION", "identity-change 2", "identity-change all",
+     "identity-change x same", "identity-change 99999999999 same", "taken all", "x y z w"],
+)  # fmt: skip
+def test_a_decision_that_no_button_has_is_left(chief: Client, value: str) -> None:
+    address = preview(chief, NORA)
+    assert decide(chief, address, value) == address
+
+
+def test_rows_without_such_a_problem_offer_no_decision(chief: Client) -> None:
+    assert 'name="decide"' not in read_page(chief, preview(chief, person(7, ROLE="x")))
+
+
 # Headings and reading
 
 

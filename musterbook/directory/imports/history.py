@@ -112,7 +112,13 @@ FILTERS = {
     "all": models.STATES,
 }
 """The filters of the history → the states of each."""
-_LABELS = {"added": "added", "updated": "updated", "deactivated": "deactivated", "errored": "with problems"}
+_LABELS = {
+    "added": "added",
+    "updated": "updated",
+    "identity_changes": "identity changes",
+    "deactivated": "deactivated",
+    "errored": "with problems",
+}
 
 
 def list_page(agency: models.Agency, which: str, before: str = "") -> HistoryPage:

@@ -24,7 +24,7 @@ from musterbook.directory.imports.file_import import FileOnDisk, Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
-from musterbook.web.imports import page
+from musterbook.web.imports import decisions, page
 from musterbook.web.imports.forms import MappingForm, ReadingForm
 from musterbook.web.permission import get_account, needs, refuse
 
@@ -170,14 +170,20 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 @require_POST
 @needs("users.import")
 def mend(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Plan the file again with the cells that were corrected on the page (A3). They replace the cells of the file."""
+    """Plan the file again with the cells that were corrected on the page (A3), and with a decision (C12, M12).
+
+    The cells replace those of the file.
+    """
     record = find_import(request, number)
-    before = Options.of_json(record.options).corrections
+    options = Options.of_json(record.options)
     now = read_corrections(request.POST)
-    if not now:
+    changes = dict(decisions.read_changes(request.POST.get("decide", ""), options))
+    if now:
+        changes["corrections"] = corrections.merge_corrections(options.corrections, now)
+    if not changes:
         messages.info(request, "No cell was changed, so the plan is the same.")
         return redirect(f"{reverse('import', args=[number])}?show=errored")
-    return preview_again(request, record, "errored", corrections=corrections.merge_corrections(before, now))
+    return preview_again(request, record, "errored", **changes)
 
 
 def read_corrections(form: Any) -> dict[str, dict[str, str]]:

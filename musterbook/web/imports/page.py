@@ -17,7 +17,7 @@ from musterbook.directory.imports.file_import import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.http import request_context
 from musterbook.web import parsers
-from musterbook.web.imports import groups
+from musterbook.web.imports import decisions, groups
 from musterbook.web.imports.forms import ConfirmForm, MappingForm, ReadingForm
 from musterbook.web.permission import get_account
 
@@ -146,6 +146,7 @@ def list_rows(
         "page": page,
         "before": _make_address(tile, text, page.number - 1) if page.number > 1 else "",
         "after": _make_address(tile, text, page.number + 1) if page.number < page.pages else "",
+        "decisions": decisions.list_buttons(page.lines) if tile == "errored" else [],
         "can_mend": tile == "errored" and record.state != "failed" and record.kind in FROM_FILE,
         "vocabulary": _list_values(record.agency) if tile == "errored" else {},
         "is_done": record.state == "applied",
@@ -196,6 +197,7 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
             str(summary.file.get("delimiter")), ""
         ),
         "through": CHANNELS.get(record.through, record.through),
+        "decided": decisions.describe(Options.of_json(record.options)),
         "corrected": sum(len(cells) for cells in Options.of_json(record.options).corrections.values()),
     }
 
