@@ -88,6 +88,18 @@ class _Line:
         return self.values.get(heading, self.person.values[heading] if self.person else "")
 
 
+def _is_renamed(line: _Line, heading: str) -> bool:
+    if line.person is None or heading not in line.values:
+        return False
+    return _letters(line.person.values[heading]) != _letters(line.values[heading])
+
+
+def _letters(name: str) -> str:
+    """The letters and digits of a name, without case and accents."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return "".join(letter for letter in plain if letter.isalnum()) or plain
+
+
 def expected(case: Case) -> Expected:
     """What becomes of the case."""
     return _Model(case).run()
@@ -146,8 +158,15 @@ class _Model:
                 self.out.notes.add((line.number, "inactive-group-kept"))
             else:
                 line.problems.add(("inactive-group", "EVIDENCE_GROUP_EXT_ID"))
+        if self._is_another_person(line):
+            line.problems.add(("identity-change", "LAST_NAME"))
         if self.operator:
             self._as_operator(line, self.operator)
+
+    def _is_another_person(self, line: _Line) -> bool:
+        """M12: both names change, and two of the other signs of a person."""
+        signs = sum(line.asks(heading) is not None for heading in KEYED)
+        return signs > 1 and all(_is_renamed(line, heading) for heading in ("FIRST_NAME", "LAST_NAME"))
 
     def _as_operator(self, line: _Line, operator: Person) -> None:
         """M10."""

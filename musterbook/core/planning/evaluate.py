@@ -97,7 +97,8 @@ class _Evaluation:
     def _judge_single_rows(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Evaluate each row alone.
 
-        Return the rows with `ok` and `shifted` (cells may be in the wrong columns), their problems, and notes.
+        Return the rows with `ok` and `shifted` (cells may be in the wrong columns, or the external id is damaged), their
+        problems, and notes.
         """
         rows = self.matched.rows
         inactive, notes = check_groups(rows, self.matched.unchanged_rows, self.vocabulary)
@@ -110,10 +111,11 @@ class _Evaluation:
             self.matched.problems, *ids, inactive, forbidden, resting, damaged, persons.problems,
         ])  # fmt: skip
         shifted = self.table.faults.filter(pl.col("code") == "cell-count")["row"]
+        lost = damaged.filter(pl.col("column") == columns.EXTERNAL_ID.heading)["row"]
         replaced = pl.col("row").is_in(persons.others.implode())
         result = rows.with_columns(
             ok=~pl.col("row").is_in(problems["row"].implode()),
-            shifted=pl.col("row").is_in(shifted.implode()),
+            shifted=pl.col("row").is_in(pl.concat([shifted, lost]).implode()),
             replaced=replaced,
             was_registered=pl.col("was_registered") & ~replaced,
         )

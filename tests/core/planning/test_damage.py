@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from musterbook.core.domain.decisions import DAMAGE, Decisions
-from musterbook.core.domain.policy import Policy
+from musterbook.core.domain.policy import Mode, Policy
 from musterbook.core.domain.problems import list_problems
 from musterbook.core.planning import plan
 from musterbook.core.planning.plan import Plan
@@ -63,6 +63,16 @@ def test_a_word_for_no_value_is_an_error_of_a_new_user_too(word: str) -> None:
 
 def test_an_id_that_is_a_word_for_no_value_is_an_error() -> None:
     assert codes(plan_rows(row("E", EXTERNAL_ID="NULL")).problems) == [DAMAGE]
+
+
+def test_a_synchronize_import_is_held_for_such_an_id_unless_something_else_names_the_user() -> None:
+    # S3
+    rows = [row("A"), row("B"), row(CY), row(DEE), row("E", EXTERNAL_ID="NULL")]
+    held = plan.make_plan(make_table(rows), agency(), Policy(Mode.SYNC)).held
+    assert held is not None
+    assert held.code == "unreadable-rows"
+    named = [*rows[:4], row("E", EXTERNAL_ID="NULL", EMAIL="dee@a.example")]
+    assert plan.make_plan(make_table(named), agency(), Policy(Mode.SYNC)).held is None
 
 
 def test_a_word_for_no_value_where_the_user_has_none_is_an_error_too() -> None:
