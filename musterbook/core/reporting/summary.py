@@ -13,6 +13,7 @@ _COUNTS = (
     ("losing_access", "will lose access"),
     ("privileges", "will gain a permission"),
     ("handovers", "will take another user's address or username"),
+    ("identity_changes", "with an identity change"),
     ("cleared", "will lose a value to a blank column"),
     ("marked", "marked with their source, or as leaving"),
 )
