@@ -70,7 +70,7 @@ def test_a_synchronize_import_is_held_for_such_an_id_unless_something_else_names
     rows = [row("A"), row("B"), row(CY), row(DEE), row("E", EXTERNAL_ID="NULL")]
     held = plan.make_plan(make_table(rows), agency(), Policy(Mode.SYNC)).held
     assert held is not None
-    assert held.code == "unreadable-rows"
+    assert held["code"] == "unreadable-rows"
     named = [*rows[:4], row("E", EXTERNAL_ID="NULL", EMAIL="dee@a.example")]
     assert plan.make_plan(make_table(named), agency(), Policy(Mode.SYNC)).held is None
 
