@@ -77,7 +77,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory import permissions
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
-    from musterbook.directory.imports import approval, file_import, quotas, selection, undo
+    from musterbook.directory.imports import approval, file_import, plan_ends, quotas, selection, undo
     from musterbook.directory.imports.runner import ImportFailed
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
@@ -99,6 +99,8 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         file_import.NothingToApply: lambda e: (
             f"Import {e} is not a preview and is not held, so there is nothing to apply."
         ),
+        plan_ends.NoPlan: lambda e: f"Import {e} is not a preview and is not held, so there is nothing to discard.",
+        plan_ends.PlanEnded: lambda e: f"{e} Its plan cannot be applied or discarded any more.",
         permissions.NotPermitted: lambda e: f"The operator's role does not have a required permission: {e}.",
         migration.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         backup_encryption.CannotUse: str,

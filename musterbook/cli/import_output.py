@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from musterbook.cli.output import escape_text, make_console
-from musterbook.core.domain.labels import EMAIL_TITLES, count_emails, describe_protection, format_state_title
+from musterbook.core.domain.labels import EMAIL_TITLES, PLAN_ENDS, count_emails, describe_protection, format_state_title
 
 if TYPE_CHECKING:
     from musterbook.core.domain.problems import Problem
@@ -40,7 +40,8 @@ class ReportFacts:
     """Facts about an import in addition to its report.
 
     `noted`: the notes of its rows; `names`: external id → name; `errors`: the requested errors file; `apply`: the command
-    that applies a preview. `mails`: the first emails (`external_id`, `kind`, `to`). `change`: the bulk change, None for a
+    that applies a preview. `mails`: the first emails (`external_id`, `kind`, `to`). `ended`: how
+    its plan ended, "" if it can be applied. `change`: the bulk change, None for a
     file; `reason`: the reason for it, "" for none.
     """
 
@@ -49,6 +50,7 @@ class ReportFacts:
     errors: Path | None
     apply: str
     mails: Sequence[Mapping[str, str]] = ()
+    ended: str = ""
     change: "BulkChange | None" = None
     reason: str = ""
 
@@ -97,6 +99,8 @@ def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
     out.print(line, soft_wrap=True)
     if report.message:
         out.print(_make_text(report.message))
+    if facts.ended:
+        out.print(_make_text(facts.ended))
     if report.state not in _WITHOUT_COUNTS and not facts.change:
         out.print(_make_text(f"{summarize(report.counts, report.mails, done=report.state == 'applied')}."))
     for hold in report.holds:
@@ -254,6 +258,8 @@ def _describe_protection(one: Mapping[str, object]) -> str:
 
 def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:
     """Print what to do next, if there is something to do."""
+    if facts.ended:
+        return
     if report.state in ("previewed", "held") and facts.change:
         _print_next_bulk(out, report, facts)
     elif report.state == "previewed" and not any(
@@ -343,5 +349,6 @@ def print_imports(entries: "Sequence[Entry]") -> None:
         numbers = [f"{counts.get(name, 0):,}" for name in ("added", "updated", "errored", "deactivated")]
         file = f"undo of {entry.undoes}" if entry.undoes else escape_text(entry.file_name)
         when = f"{entry.at:%Y-%m-%d %H:%M}"
-        table.add_row(entry.number, when, entry.mode, entry.state, escape_text(entry.actor) or "system", file, *numbers)
+        state = f"{entry.state}, {PLAN_ENDS[entry.ended]}" if entry.ended else entry.state
+        table.add_row(entry.number, when, entry.mode, state, escape_text(entry.actor) or "system", file, *numbers)
     out.print(table)

@@ -1,4 +1,4 @@
-"""`muster import`, `imports`, `apply` and `undo`: run, list, show, apply and undo imports."""
+"""`muster import`, `imports`, `apply`, `discard` and `undo`: run, list, show, apply, discard and undo imports."""
 
 import shlex
 import sys
@@ -247,7 +247,7 @@ def apply(  # noqa: PLR0913, PLR0917  (as above)
     output_options = OutputOptions(output, rows, results, errors)
     with open_installation():
         from musterbook.directory.audit.trail import AuditContext
-        from musterbook.directory.imports import approval, file_import, history, queue
+        from musterbook.directory.imports import approval, file_import, history, plan_ends, queue
         from musterbook.directory.imports import undo as undoing
         from musterbook.directory.models import FROM_FILE, ImportKind
 
@@ -258,6 +258,7 @@ def apply(  # noqa: PLR0913, PLR0917  (as above)
             raise WrongCall(
                 "--results and --errors are only for imports of files. To list the chosen users, use --rows all."
             )
+        plan_ends.raise_if_ended(record, datetime.now(UTC))
         approval.check_approver(record, act_as)
         unconfirmed = history.list_unconfirmed(record, confirmed)
         if unconfirmed:
@@ -275,6 +276,23 @@ def apply(  # noqa: PLR0913, PLR0917  (as above)
             )  # fmt: skip
 
         run_import(work, output_options)
+
+
+def discard(
+    number: Annotated[str, typer.Argument(metavar="ID", help="The previewed or held import.")],
+    act_as: options.As = "",
+) -> None:
+    """Discard a previewed or held import, so that nobody can apply it. It stays in the list of imports.
+
+    Example: muster discard 01J9ZKQ4M5V7N8P2R3S4T5W6X7
+    """
+    with open_installation():
+        from musterbook.directory.audit.trail import AuditContext
+        from musterbook.directory.imports import history, queue
+
+        record = history.find_import(number)
+        queue.discard(record, AuditContext(datetime.now(UTC), act_as, "cli"))
+        say(f"Import {record.number} is discarded. Nothing was changed.")
 
 
 def undo(
@@ -381,7 +399,7 @@ def _print_result(record: "models.Import", plan: "Plan | None", output_options: 
     """Print the result of an import, and end the command with its status."""
     from musterbook.cli import heading_hints, import_output
     from musterbook.core.reporting.report import RowFilter
-    from musterbook.directory.imports import bulk, history
+    from musterbook.directory.imports import bulk, history, plan_ends
 
     report = history.make_report(record, plan, RowFilter(output_options.rows))
     _save_files(record, plan, output_options)
@@ -393,6 +411,7 @@ def _print_result(record: "models.Import", plan: "Plan | None", output_options: 
             noted=history.list_notes(record, plan),
             names=history.map_names(record, import_output.LISTED),
             mails=history.list_mails(record, plan, import_output.LISTED),
+            ended=plan_ends.describe_end(record, end) if (end := plan_ends.get_end(record, datetime.now(UTC))) else "",
             errors=output_options.errors,
             change=change,
             reason=bulk.get_reason(record, change) if change else "",

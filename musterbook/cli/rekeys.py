@@ -49,7 +49,7 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
 
-        output_options.check()
+        output_options.check(file)
         import_options = file_import.Options(
             mode=Mode.REKEY, preview=preview, confirmed=options.parse_confirmed(confirm, None), strict=strict,
             mails=False if no_mail else None,

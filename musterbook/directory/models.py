@@ -11,6 +11,8 @@ from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
 
 MODES = ("update", "sync", "rekey")
 STATES = ("waiting", "running", "applied", "previewed", "held", "refused", "failed")
+SHOWING = ("previewed", "held", "refused")
+"""The states of an import that may show a plan to apply (`imports.plan_ends`)."""
 KEEPING_KEY = ("waiting", "running", "applied")
 """The states of an import that uses up its idempotency key (D6)."""
 
@@ -62,6 +64,8 @@ class Agency(models.Model):
     sends_mail = models.BooleanField(default=True)
     mails_off = models.JSONField(default=list)
     """The kinds of optional mails that the agency does not send."""
+    preview_days = models.PositiveSmallIntegerField(default=14, db_default=14)
+    """The number of days after which a plan that nobody has applied expires (A4)."""
     mapping = models.JSONField(default=dict)
     """Heading → column, as the operator mapped it last (rule F5)."""
     reading = models.JSONField(default=dict)
@@ -342,6 +346,13 @@ class Import(models.Model):
     """The address and the program of the request."""
     expected = models.CharField(max_length=64, default="", db_default="")
     """The digest of the plan that the user saw and the import must carry out (D2)."""
+    origin = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
+    """The import whose plan this one applies, or makes again (A4)."""
+    ended = models.CharField(max_length=11, default="", db_default="")
+    """How its plan ended, if it was shown (`imports.plan_ends.PlanEnd`); "" while it can be applied (A4)."""
+    ended_at = models.DateTimeField(null=True)
+    successor = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
+    """The import that has applied or replaced its plan."""
     worker = models.CharField(max_length=64, default="", db_default="")
     """The worker that runs it; "" if the process that began it runs it itself."""
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -360,6 +371,9 @@ class Import(models.Model):
         indexes = [
             models.Index(fields=["agency", "started_at"], name="import_by_time"),
             models.Index(fields=["agency", "id"], condition=Q(finished_at__isnull=True), name="import_to_do"),
+            models.Index(
+                fields=["agency", "finished_at"], condition=Q(ended="", state__in=SHOWING), name="import_plan_open"
+            ),
         ]
 
 

@@ -67,6 +67,7 @@ NEVER: Mapping[str, str] = {
     "group_monitor": "groups give no permission",
     "import_cancel": "it changes nothing",
     "import_defaults": "it only plans anew",
+    "import_discard": "it changes nothing",
     "import_mend": "it only plans anew",
     "import_read": "it only plans anew",
     "import_values": "it only plans anew",

@@ -93,6 +93,7 @@ urlpatterns = [
     path("imports/", import_acts.listed, name="imports"),
     path("imports/<str:number>", import_acts.one, name="import"),
     path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),
+    path("imports/<str:number>/discard", import_acts.discard, name="import_discard"),
     path("imports/<str:number>/undo", import_acts.take_back, name="import_undo"),
     path("imports/<str:number>/mend", import_acts.mend, name="import_mend"),
     path("imports/<str:number>/read", import_acts.read_again, name="import_read"),

@@ -9,7 +9,6 @@ pytestmark = pytest.mark.skipif(not guard.GUARD.exists(), reason="the shared cas
 
 NOT_YET = {
     "G083": "M13",
-    "G092": "A4",
 }
 """Scenarios whose rule is not built yet, and the rule."""
 

@@ -79,6 +79,15 @@ def test_rules_for_accounts_are_set_and_shown_before_and_after(springfield: Must
     assert list(changed) == ["role admin"]  # type: ignore[call-overload]
 
 
+def test_the_days_after_which_plans_expire_are_set(springfield: Muster) -> None:
+    """Rule A4."""
+    assert apply(springfield, "preview_days = 3\n" + AGENCY)["changes"] == {"preview_days": ["14", "3"]}
+    assert models.Agency.objects.get().preview_days == 3
+    assert "preview_days is 0: write a whole number from 1 to 3650" in read_refusals(
+        springfield, "preview_days = 0\n" + AGENCY
+    )
+
+
 def test_a_second_factor_for_a_role_that_there_is_not_changes_nothing(springfield: Muster) -> None:
     said = read_refusals(springfield, AGENCY + '[accounts]\nidle_minutes = 5\nsecond_factor_roles = ["Sheriff"]')
     assert "“sheriff”, and there is no such role" in said

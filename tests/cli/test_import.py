@@ -374,6 +374,23 @@ def test_what_was_applied_is_not_applied_again(springfield: Muster) -> None:
     assert springfield("apply", "01NOSUCHIMPORT").status == 2
 
 
+def test_a_plan_ends_when_it_is_applied_or_discarded(springfield: Muster) -> None:
+    """Rule A4."""
+    seen = springfield.imported(ANN, also=("--preview",)).json["import"]
+    done = springfield("apply", seen, "--output", "json").json["import"]
+    again = springfield("apply", seen)
+    assert (again.status, f"Import {seen} was applied as import {done}." in again.err) == (2, True)
+    shown = springfield("imports", "show", seen).text
+    assert f"was applied as import {done}" in shown and "To apply it" not in shown
+    other = springfield.imported(ANN, BOB, also=("--preview",)).json["import"]
+    discarded = springfield("discard", other)
+    assert (discarded.status, discarded.text, "is discarded" in discarded.err) == (0, "", True)
+    assert springfield("apply", other).status == springfield("discard", other).status == 2
+    assert springfield("discard", done).status == 2
+    listed = springfield("imports", "--agency", "springfield-pd").text
+    assert "previewed, discarded" in listed and "previewed, applied" in listed
+
+
 def test_an_undo_is_previewed_then_done(springfield: Muster) -> None:
     springfield.imported(ANN, BOB)
     number = springfield.imported(row("bob", rank="Sergeant"), CAT).json["import"]

@@ -75,14 +75,15 @@ def content(file: File) -> bytes:
 
 
 def run(
-    made: models.Agency, file: File | bytes, case: Case | None = None, *, preview: bool = False, expected: str | None = None
+    made: models.Agency, file: File | bytes, case: Case | None = None, *, preview: bool = False,
+    shown: models.Import | None = None,
 ) -> ImportResult:  # fmt: skip
     """One import of the file, in the way that the case says; whatever holds it is confirmed."""
     case = case or Case((), File({}), Mode.UPDATE)
     operator = case.people[case.operator].external_id if case.operator is not None else ""
     options = Options(case.mode, preview=preview, strict=case.strict, confirmed=case.confirmed)
     upload = Upload(file if isinstance(file, bytes) else content(file), "users.csv")
-    return file_import.run_import(made, upload, options, context=AuditContext(NOW, operator, "cli"), expected=expected)
+    return file_import.run_import(made, upload, options, context=AuditContext(NOW, operator, "cli"), shown=shown)
 
 
 def users(made: models.Agency) -> dict[str, Row]:

@@ -157,7 +157,7 @@ def test_law_7_what_a_preview_shows_is_exactly_what_is_written(case: Case) -> No
     before = (directory.users(agency), directory.traces(agency))
     shown = directory.run(agency, case.file, case, preview=True)
     assert (directory.users(agency), directory.traces(agency)) == before
-    done = directory.run(agency, case.file, case, expected=shown.record.digest)
+    done = directory.run(agency, case.file, case, shown=shown.record)
     assert shown.plan
     assert done.plan
     assert done.record.counts == shown.record.counts

@@ -102,6 +102,7 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
         (
             "import",
             "import_cancel",
+            "import_discard",
             "import_undo",
             "import_mend",
             "import_read",

@@ -96,6 +96,23 @@ def test_an_import_of_a_file_is_no_act_on_many(agency: Springfield, boss: Client
     assert boss.get(f"{BULK}/{file.number}").status_code == boss.post(f"{BULK}/{file.number}").status_code == 404
 
 
+def test_a_plan_is_discarded_by_a_user_who_may_apply_it(agency: Springfield, boss: Client) -> None:
+    """Rule A4."""
+    address = plan(boss, act="rank", user=ids(agency, 3, 4), value="=Captain")
+    number = address.rpartition("/")[2]
+    models.Role.objects.filter(name="Officer").update(permissions=["users.view"])
+    agency.registered(3)
+    viewer = Client()
+    signed_in(viewer, "user.3")
+    assert viewer.post(f"/springfield/imports/{number}/discard").status_code == 403
+    assert ">Discard</button>" in boss.get(address).content.decode()
+    boss.post(f"/springfield/imports/{number}/discard")
+    page = text(boss.get(address))
+    assert "was discarded. It cannot be applied." in page
+    assert "was discarded. Nothing was changed." in text(boss.get(boss.post(address).headers["Location"]))
+    assert rank(agency, 3) == ""
+
+
 def test_no_rank_is_a_choice(agency: Springfield, boss: Client) -> None:
     agency.imported(person(3, RANK="Captain"))
     boss.post(plan(boss, act="rank", user=ids(agency, 3), value="="))

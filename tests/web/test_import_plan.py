@@ -425,6 +425,32 @@ def test_a_plan_says_who_gets_which_email_and_can_be_applied_without(springfield
     assert "It sends no emails." in page and "Send no emails" not in page
 
 
+def test_a_plan_that_was_applied_leads_to_the_import_that_did_it(chief: Client) -> None:
+    """Rule A4."""
+    plan = preview(chief, person(7))
+    done = chief.post(plan).headers["Location"]
+    assert chief.post(plan).headers["Location"] == done
+    page = read_page(chief, plan)
+    assert "was applied as import" in page and f'href="{done}"' in page and ">Apply</button>" not in page
+    assert "applied</span>" in history(chief, "?which=previews")
+
+
+def test_a_plan_is_discarded_by_a_button(chief: Client) -> None:
+    """Rule A4."""
+    plan = preview(chief, person(7))
+    assert ">Discard</button>" in read_page(chief, plan)
+    assert chief.post(f"{plan}/discard").headers["Location"] == plan
+    page = read_page(chief, plan)
+    assert "The plan is discarded." in page and "was discarded. It cannot be applied." in page
+    assert ">Apply</button>" not in page and ">Discard</button>" not in page
+    chief.post(f"{plan}/discard")
+    assert "no plan that waits to be applied" in read_page(chief, plan)
+    chief.post(plan)
+    assert "was discarded. Nothing was changed." in read_page(chief, plan)
+    assert not models.User.objects.filter(external_id="E-7").exists()
+    assert chief.get(f"{plan}/discard").status_code == 405
+
+
 def test_an_import_is_undone_by_one_of_its_own_that_is_seen_first(springfield: Springfield, chief: Client) -> None:
     done = preview(chief, person(7), person(2, RANK="Sergeant"), do="upload")
     plan = chief.post(f"{done}/undo").headers["Location"]

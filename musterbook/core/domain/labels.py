@@ -32,6 +32,13 @@ _STATES = {
     "refused": "Refused",
     "failed": "Failed",
 }
+PLAN_ENDS = {
+    "applied-as": "applied",
+    "replaced-by": "replaced",
+    "discarded": "discarded",
+    "expired": "expired",
+}
+"""How a plan that was shown ended, as text."""
 _EFFECTS = {
     "previewed": "nothing was changed yet",
     **dict.fromkeys(("held", "refused", "failed"), "nothing was changed"),

@@ -226,8 +226,10 @@ _KINDS = (
          "Check for a mistake in most rows, such as columns in another order. Correct it and import the file again.",
          params=("examples",)),
     Kind("plan-changed", Level.FILE,
-         "Since the plan was made, the directory or the version of Musterbook has changed, and so has the plan.",
-         "Check the new plan, then apply it."),
+         "Since the plan was made, the directory or the version of Musterbook has changed, and so has the plan. {difference}",
+         "Check the new plan, then apply it.", params=("difference",)),
+    Kind("plan-ended", Level.FILE, "In the meantime, the plan was applied, replaced or discarded.",
+         "See what was done. If it is not what you want, make the plan again."),
     # A row
     Kind("cell-count", Level.ROW, "The row has {value} cells, but the header row has {expected}.",
          "Check for a missing or extra delimiter or quotation mark. Values may be in the wrong columns.", params=("expected",)),

@@ -88,6 +88,8 @@ class Report:
     groups: Sequence[ProblemGroup] = ()
     recipients: Sequence[Mapping[str, str]] | None = None
     """The emails, each with `external_id`, `kind` and `to`; None if they are not listed."""
+    ended: Mapping[str, str] | None = None
+    """How the plan that it shows ended: `how`, and `import`, the number of the import in its place ("" for none)."""
     message: str = ""
     """The message for an import that failed."""
     source: str = ""
@@ -114,6 +116,8 @@ class Report:
         }
         if self.recipients is not None:
             data["recipients"] = [dict(one) for one in self.recipients]
+        if self.ended:
+            data["ended"] = dict(self.ended)
         more = {"source": self.source, "message": self.message}
         return data | {name: text for name, text in more.items() if text}
 

@@ -133,8 +133,8 @@ def _write_settings(agency: models.Agency, file: AgencyFile) -> None:
         "defaults": file.defaults,
         "second_approver": file.second_approver,
         "sign_on": None if file.sign_on is None else list(file.sign_on),
-        **file.accounts,
         **file.imports,
+        **file.accounts,
     }
     for name, value in values.items():
         if value is not None:

@@ -30,6 +30,7 @@ SETTINGS = (
     "replaced_addresses_days",
     "mail",
     "mails_off",
+    "preview_days",
     "accounts",
     "sign_in_notice",
     "sign_on",
@@ -54,7 +55,7 @@ ACCOUNTS = {
     "reuse_days": (0, 3650),
 }
 """The numeric settings of accounts, each with its minimum and maximum; each is a column of the agency."""
-IMPORTS = {"grace_days": (0, 365), "replaced_addresses_days": (0, 3650)}
+IMPORTS = {"grace_days": (0, 365), "replaced_addresses_days": (0, 3650), "preview_days": (1, 3650)}
 """The numeric settings of imports, each with its minimum and maximum; each is a column of the agency."""
 ACCOUNT_FLAGS = ("lock_all_places",)
 """The settings of accounts that are true or false; each is a column of the agency."""

@@ -54,6 +54,7 @@ class EventKind(StrEnum):
         "The account of {user} became another person's: all access of the former person ended",
     )
     USERS_EXPORTED = "users.exported", Category.USERS, "Users exported", "Users were exported"
+    IMPORT_DISCARDED = "import.discarded", Category.USERS, "Plan discarded", "The plan of an import was discarded"
     USER_SIGNED_IN = "user.signed-in", Category.SIGNING_IN, "Sign-in", "{user} signed in"
     USER_SIGNED_IN_AGAIN = (
         "user.signed-in-again",

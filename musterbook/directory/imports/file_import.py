@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -33,6 +34,7 @@ from musterbook.directory.imports import (
     approval,
     cancellation,
     file_ends,
+    plan_ends,
     quotas,
     records,
     runner,
@@ -238,7 +240,7 @@ def find_same_preview(record: models.Import) -> models.Import | None:
     if not record.idempotency_key or not record.options["preview"]:
         return None
     previews = models.Import.objects.filter(
-        agency=record.agency, actor=record.actor, idempotency_key=record.idempotency_key, state="previewed"
+        agency=record.agency, actor=record.actor, idempotency_key=record.idempotency_key, state="previewed", ended=""
     )
     same = (one for one in previews.order_by("-pk") if _request_content(one) == _request_content(record))
     return next(same, None)
@@ -432,7 +434,7 @@ def apply_previewed(
     `confirmed`: what the operator confirms, if the import is held (S4). `mails`: as in `make_apply_options`. Raise
     UnknownImport, NothingToApply, FileGone if the file is no longer kept, NeedsApprover, and the errors of `run_import`.
     """
-    record = find_applicable(agency, number)
+    record = find_applicable(agency, number, context.at)
     approval.check_approver(record, context.actor)
     upload = Upload(import_files.read_content(number), record.file_name)
     options = make_apply_options(record, confirmed, mails)
@@ -452,12 +454,13 @@ def make_apply_options(shown: models.Import, confirmed: Confirmed | None, mails:
     return options if mails is None else replace(options, mails=mails)
 
 
-def find_applicable(agency: models.Agency, number: str) -> models.Import:
+def find_applicable(agency: models.Agency, number: str, at: datetime) -> models.Import:
     """Return the agency's import of that number, if its plan can be applied as it was shown.
 
-    Raise UnknownImport, NothingToApply.
+    Raise UnknownImport, NothingToApply, PlanEnded.
     """
     record = find_import(agency, number)
-    if not record.digest or record.state not in ("previewed", "held", "refused"):
+    if not plan_ends.shows_plan(record):
         raise NothingToApply(number)
+    plan_ends.raise_if_ended(record, at)
     return record

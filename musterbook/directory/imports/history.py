@@ -9,6 +9,7 @@ from typing import IO
 from django.db import DatabaseError
 
 from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.domain.labels import PLAN_ENDS
 from musterbook.core.domain.policy import Confirmed
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import COLUMN_SEPARATOR
@@ -43,6 +44,8 @@ class Entry:
     file_name: str
     counts: dict[str, int]
     undoes: str
+    ended: str
+    """How its plan ended (`plan_ends.PlanEnd`); "" if it has not, or if it is no plan."""
     act: str
     """The act on chosen users (of bulk.ACTS) that it is; "" for an import of a file, and for an undo."""
 
@@ -62,6 +65,7 @@ def list_entries(agency: models.Agency, limit: int) -> list[Entry]:
             r.file_name,
             r.counts,
             getattr(r.undoes, "number", ""),
+            r.ended,
             _get_action(r),
         )
         for r in imports[:limit]
@@ -92,6 +96,8 @@ class ListedImport:
     undoes: str
     undone: bool
     kind: str
+    ended: str
+    """How its plan ended, in words; "" if it has not, or if it is no plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +155,9 @@ def _make_listed(r: models.Import, by: str, undone: bool) -> ListedImport:
     labels = change.words if change else {}
     outcome = [(labels.get(name, label), r.counts[name]) for name, label in _LABELS.items() if r.counts.get(name)]
     undoes = getattr(r.undoes, "number", "")
+    ended = PLAN_ENDS.get(r.ended, "")
     return ListedImport(
-        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, r.kind
+        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, r.kind, ended
     )  # fmt: skip
 
 
@@ -232,6 +239,7 @@ def summarize_import(record: models.Import) -> Report:
         holds=[Hold.of_json(hold) for hold in record.holds],
         deactivated=record.leavers.get("deactivated", []),
         protected=record.leavers.get("protected", []),
+        ended={"how": record.ended, "import": getattr(record.successor, "number", "")} if record.ended else None,
         message=record.message,
         source=str(record.options.get("source", "")),
     )

@@ -80,7 +80,7 @@ def keep_plan(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
 def _write(folder: Path, plan: Plan) -> None:
     prepare_folder(_root())
     folder.mkdir(mode=0o700)
-    for name, rows in _make_parts(plan).items():
+    for name, rows in make_parts(plan).items():
         path = folder / f"{name}.parquet"
         path.touch(mode=0o600)
         rows.write_parquet(path, compression="lz4", row_group_size=_ROWS_AT_ONCE, statistics=False)
@@ -97,7 +97,7 @@ def _write(folder: Path, plan: Plan) -> None:
     (folder / _FILE).write_text(json.dumps(header), encoding="utf-8")
 
 
-def _make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
+def make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
     """Return the plan's rows by outcome, with all columns that a page shows."""
     now, was = changes.render_shown(plan.vocabulary), changes.render_shown(plan.vocabulary, "was_")
     cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from musterbook.core.domain.policy import Confirmed
+from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import (
@@ -16,6 +16,7 @@ from musterbook.directory.imports import (
     cancellation,
     file_import,
     heartbeats,
+    plan_ends,
     quotas,
     records,
     runner,
@@ -70,6 +71,7 @@ def submit_again(
         options.as_json(),
         context,
         key=key,
+        origin=record,
         **_copy_file_fields(record),
     )
 
@@ -89,20 +91,29 @@ def submit_apply(
     A plan that has changed is not applied (D2). `confirmed`, `mails`: as in `file_import.make_apply_options`. Raise
     UnknownImport, NothingToApply, FileGone, NeedsApprover, and the errors of `submit`.
     """
-    preview = file_import.find_applicable(agency, number)
+    done = _find_applied(agency, number, key)
+    if done:
+        return done
+    preview = file_import.find_applicable(agency, number, context.at)
     approval.check_approver(preview, context.actor)
     options = file_import.make_apply_options(preview, confirmed, mails)
     if preview.kind == ImportKind.UNDO:
         undo.authorize_undo(undo.get_undone(preview), context.actor)
     else:
         file_import.authorize_import(agency, context.actor, options.mode)
-    facts = {"undoes": preview.undoes, **_copy_file_fields(preview)}
+    facts: dict[str, Any] = {"undoes": preview.undoes, **_copy_file_fields(preview)}
     record = records.make_record(
         agency, ImportKind(preview.kind), options.as_json(), context, key=key, shown=preview, **facts
     )
     if preview.kind == ImportKind.UNDO:
         return _enqueue(record, lambda: None)
     return _enqueue(record, partial(import_files.store_copy, record.number, number))
+
+
+def _find_applied(agency: models.Agency, number: str, key: str | None) -> models.Import | None:
+    """Return the import that the same request, with the same key, has applied before (D6)."""
+    done = file_import.find_import(agency, number).successor
+    return done if done and key and done.state == "applied" and done.idempotency_key == key else None
 
 
 def submit_undo(
@@ -142,6 +153,9 @@ def submit_bulk_apply(
     A plan that has changed is not applied (D2). `confirmed`, `mails`: as in `submit_apply`. Raise UnknownImport,
     NothingToApply, NeedsApprover, FileGone, and the errors of `submit_bulk`.
     """
+    done = _find_applied(agency, number, key)
+    if done:
+        return done
     record, users = _make_bulk_apply(agency, number, context, confirmed, mails, key=key)
     return _enqueue(record, lambda: selection.keep_ids(record.number, users))
 
@@ -166,7 +180,7 @@ def _make_bulk_apply(
     key: str | None = None, state: str = "waiting",
 ) -> tuple[models.Import, list[int]]:  # fmt: skip
     """Give the record of what is to be done as it was previewed, and the users who were chosen."""
-    preview = file_import.find_applicable(agency, number)
+    preview = file_import.find_applicable(agency, number, context.at)
     change = bulk.get_change(preview)
     if change is None:
         raise file_import.NothingToApply(number)
@@ -203,6 +217,21 @@ def _enqueue(record: models.Import, keep: Callable[[], None]) -> models.Import:
             selection.delete_ids(record.number)
         else:
             return record
+
+
+def discard(record: models.Import, context: AuditContext) -> None:
+    """Discard the plan of a preview or held import, so that nobody can apply it (A4).
+
+    It takes the permission to apply the plan. Raise PlanEnded, NoPlan, UnknownOperator, NotPermitted.
+    """
+    change = bulk.get_change(record)
+    if change:
+        bulk.authorize_change(record.agency, context.actor, change)
+    elif record.kind == ImportKind.UNDO:
+        undo.authorize_undo(undo.get_undone(record), context.actor)
+    else:
+        file_import.authorize_import(record.agency, context.actor, Mode(record.mode))
+    plan_ends.discard(record, context)
 
 
 def cancel(record: models.Import, context: AuditContext) -> None:

@@ -14,6 +14,7 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports import plan_differences, plan_ends
 from musterbook.directory.storage import database_errors, frames, locks
 
 COUNTS = (
@@ -58,7 +59,9 @@ def make_record(
     `shown`: the preview or held import whose plan this one applies. `more`: fields that not every kind of import has,
     such as its file.
     """
-    shown_fields = {"requester": shown.actor, "expected": shown.digest} if shown else {"requester": context.actor}
+    shown_fields: dict[str, Any] = {"requester": context.actor}
+    if shown:
+        shown_fields = {"requester": shown.actor, "origin": shown, "expected": shown.digest}
     return models.Import(
         number=new_number(context.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state,
         actor=context.actor, through=context.through, address=context.address[:64],
@@ -104,7 +107,9 @@ def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
         "deactivated": plan.leavers.deactivated["external_id"].to_list(),
         "protected": _list_protected(plan.leavers.protected),
     }
-    if plan.refusals or expected not in (None, plan.digest):
+    if plan_ends.has_ended_since(record):
+        record.state, record.digest = "refused", ""
+    elif plan.refusals or expected not in (None, plan.digest):
         record.state = "refused"
     elif record.options["preview"]:
         record.state = "previewed"
@@ -123,8 +128,11 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
 
     Raise Superseded if another worker has claimed the import in the meantime.
     """
-    if expected not in (None, plan.digest):
-        _add_problems(record, [Problem.of("plan-changed")], note=False)
+    if plan_ends.has_ended_since(record):
+        _add_problems(record, [Problem.of("plan-ended")], note=False)
+    elif expected not in (None, plan.digest):
+        difference = plan_differences.describe_difference(record.origin, plan) if record.origin else ""
+        _add_problems(record, [Problem.of("plan-changed", difference=difference)], note=False)
     _add_problems(record, plan.refusals, note=False)
     _add_problems(record, plan.table.notes, note=True)
     _add_row_problems(record, plan, plan.problems, note=False)
@@ -132,6 +140,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
     record.finished_at = datetime.now(UTC)
     if not _select_own(record).update(**{name: getattr(record, name) for name in _RESULT_FIELDS}):
         raise Superseded(record.number)
+    plan_ends.end_by(record)
 
 
 _RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "holds", "leavers", "file_facts", "finished_at")

@@ -75,7 +75,7 @@ def apply_shown(
     `confirmed`, `mails`: as in `file_import.make_apply_options`. Raise UnknownImport, NothingToApply, NeedsApprover,
     and the errors of `run_undo`.
     """
-    shown = file_import.find_applicable(agency, number)
+    shown = file_import.find_applicable(agency, number, context.at)
     approval.check_approver(shown, context.actor)
     record = get_undone(shown)
     authorize_undo(record, context.actor)

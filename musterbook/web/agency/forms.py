@@ -118,6 +118,9 @@ class LimitsForm(SectionForm):
         "replaced_addresses_days", "Days for which a supervisor's former address means the same person",
         "0: not at all. Files often name a supervisor by an old address for weeks.",
     )  # fmt: skip
+    preview_days = _make_number_field(
+        "preview_days", "Days after which a plan that nobody has applied expires", "For previews and held imports."
+    )
     second_approver = forms.BooleanField(
         label="Another user must confirm what is held", required=False,
         help_text="Whoever requested an import cannot confirm it themselves.",

@@ -19,7 +19,17 @@ from musterbook.core.reading import corrections
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
-from musterbook.directory.imports import approval, bulk, file_import, history, plan_files, queue, quotas, undo
+from musterbook.directory.imports import (
+    approval,
+    bulk,
+    file_import,
+    history,
+    plan_ends,
+    plan_files,
+    queue,
+    quotas,
+    undo,
+)
 from musterbook.directory.imports.file_import import FileOnDisk, Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
@@ -126,9 +136,39 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
         messages.error(request, "This import is no plan that waits to be applied. Nothing was changed.")
     except approval.NeedsApprover:
         messages.error(request, APPROVER)
+    except plan_ends.PlanEnded as ended:
+        return redirect_from_ended(request, record, ended)
     except import_files.FileGone:
         messages.error(request, _FILE_GONE)
     return redirect("import", record.number)
+
+
+def redirect_from_ended(request: HttpRequest, record: models.Import, ended: plan_ends.PlanEnded) -> HttpResponseBase:
+    """Redirect to the import in the place of a plan that has ended, and say so. A form sent twice leads there too."""
+    if ended.successor is None or ended.successor.actor != get_account(request).user.external_id:
+        messages.error(request, f"{ended} Nothing was changed.")
+    return redirect_to_plan(ended.successor or record)
+
+
+def redirect_to_plan(record: models.Import) -> HttpResponseBase:
+    """Redirect to the page of an import or of a bulk action."""
+    return redirect("bulk_plan" if bulk.get_change(record) else "import", record.number)
+
+
+@require_POST
+@needs("users.view")
+def discard(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Discard the plan of a preview or held import."""
+    record = find_import(request, number)
+    try:
+        queue.discard(record, request_context.audit_context(request))
+    except permissions.NotPermitted as lacking:
+        return refuse(request, *str(lacking).split(", "))
+    except (plan_ends.PlanEnded, plan_ends.NoPlan, undo.NotApplied):
+        messages.error(request, "This is no plan that waits to be applied. Nothing was changed.")
+    else:
+        messages.success(request, "The plan is discarded. Nothing was changed.")
+    return redirect_to_plan(record)
 
 
 def read_mails(request: HttpRequest) -> bool | None:

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -12,7 +13,7 @@ from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_t
 from musterbook.core.reporting import summary as summary_of
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
+from musterbook.directory.imports import history, plan_ends, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.http import request_context
@@ -180,6 +181,7 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
     summary = history.summarize_import(record)
     changed = any(problem.code == "plan-changed" for problem in summary.problems)
     undone = history.find_undo(record)
+    ended = describe_end(record)
     return {
         "title": format_state_title(record.state),
         "told": summary,
@@ -187,7 +189,8 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
         "actor": history.find_operator(record),
         "undone_by": undone,
         "once": secrets.token_urlsafe(12),
-        "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),
+        "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest) and not ended,
+        "ended": ended,
         "would_change": any(summary.counts.get(name) for name in ("added", "updated", "deactivated", "marked")),
         "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
         "holds": describe_holds(record),
@@ -200,6 +203,12 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
         "decided": decisions.describe(Options.of_json(record.options)),
         "corrected": sum(len(cells) for cells in Options.of_json(record.options).corrections.values()),
     }
+
+
+def describe_end(record: models.Import) -> str:
+    """Return the sentence that says how the plan of the import ended, or "" if it can be applied, or is no plan."""
+    how = plan_ends.get_end(record, datetime.now(UTC))
+    return plan_ends.describe_end(record, how) if how else ""
 
 
 def _make_forms(

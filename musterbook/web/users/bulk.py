@@ -15,12 +15,12 @@ from django.views.decorators.http import require_POST
 
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import approval, bulk, file_import, queue
+from musterbook.directory.imports import approval, bulk, file_import, plan_ends, queue
 from musterbook.directory.imports.bulk import ACTIONS, BulkChange
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
 from musterbook.web.imports import page
-from musterbook.web.imports.actions import APPROVER, PATIENCE, make_key, read_mails
+from musterbook.web.imports.actions import APPROVER, PATIENCE, make_key, read_mails, redirect_from_ended
 from musterbook.web.permission import get_account, may, needs, refuse
 from musterbook.web.users import bulk_page, chosen_users
 
@@ -177,6 +177,8 @@ def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> H
         messages.error(request, "This is no plan that waits to be done. Nothing was changed.")
     except approval.NeedsApprover:
         messages.error(request, APPROVER)
+    except plan_ends.PlanEnded as ended:
+        return redirect_from_ended(request, record, ended)
     except import_files.FileGone:
         messages.error(request, "It is kept no longer who was chosen. Choose them once more. Nothing was changed.")
     return redirect("bulk_plan", record.number)

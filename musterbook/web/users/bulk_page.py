@@ -73,12 +73,14 @@ def _describe_change(
     summary = history.summarize_import(record)
     changed = any(problem.code == "plan-changed" for problem in summary.problems)
     undone = history.find_undo(record)
-    waits = (record.state in {"previewed", "held"} or changed) and bool(record.digest)
+    ended = page.describe_end(record)
+    waits = (record.state in {"previewed", "held"} or changed) and bool(record.digest) and not ended
     return {
         "told": summary,
         "emails": count_emails(summary.mails),
         "actor": history.find_operator(record),
         "undone_by": undone,
+        "ended": ended,
         "will": _WILL.get(change.act, "This changes"),
         "once": secrets.token_urlsafe(12),
         "form": form or page.make_confirm_form(record),

@@ -1,0 +1,148 @@
+"""The end of a plan that was shown: it is applied, replaced, discarded, or it expires (rule A4).
+
+A plan is a preview, or an import that is held or was refused because its plan had changed. Once it has ended, it cannot
+be applied.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.db.models import Q, QuerySet
+
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.models import ImportKind
+from musterbook.directory.storage import locks
+
+
+class PlanEnd(StrEnum):
+    """How a plan ended."""
+
+    APPLIED = "applied-as"
+    REPLACED = "replaced-by"
+    DISCARDED = "discarded"
+    EXPIRED = "expired"
+
+
+_SHOWS_PLAN = Q(state__in=("previewed", "held")) | (Q(state="refused") & ~Q(expected="") & ~Q(digest=""))
+
+
+class PlanEnded(Exception):
+    """The plan has ended, so it cannot be applied. The message says how; `successor` is the import in its place."""
+
+    def __init__(self, record: models.Import, how: str) -> None:
+        super().__init__(describe_end(record, how))
+        self.successor = record.successor
+
+
+class NoPlan(Exception):
+    """The import shows no plan that waits to be applied, so there is nothing to discard."""
+
+
+def get_end(record: models.Import, at: datetime) -> str:
+    """Return how the plan of the import has ended (PlanEnd), or "" if it can still be applied."""
+    if record.ended or not shows_plan(record):
+        return record.ended
+    expired = record.finished_at is not None and record.finished_at < _find_expiry(record.agency, at)
+    return PlanEnd.EXPIRED if expired else ""
+
+
+def shows_plan(record: models.Import) -> bool:
+    """Return whether the import shows a plan to apply, whether or not that has ended."""
+    changed = record.state == "refused" and bool(record.expected)
+    return bool(record.digest) and (record.state in ("previewed", "held") or changed)
+
+
+def _find_expiry(agency: models.Agency, at: datetime) -> datetime:
+    """Return the time before which plans have expired."""
+    return at - timedelta(days=agency.preview_days)
+
+
+def describe_end(record: models.Import, how: str) -> str:
+    """Return the sentence that says how the plan of the import ended."""
+    number = record.successor.number if record.successor else "another import"
+    return {
+        PlanEnd.APPLIED: f"Import {record.number} was applied as import {number}.",
+        PlanEnd.REPLACED: f"Import {record.number} was replaced by import {number}.",
+        PlanEnd.DISCARDED: f"Import {record.number} was discarded.",
+        PlanEnd.EXPIRED: f"Import {record.number} has expired. Make its plan again.",
+    }[PlanEnd(how)]
+
+
+def raise_if_ended(record: models.Import, at: datetime) -> None:
+    """Raise PlanEnded if the plan of the import has ended."""
+    how = get_end(record, at)
+    if how:
+        raise PlanEnded(record, how)
+
+
+def has_ended_since(record: models.Import) -> bool:
+    """Return whether the plan that this import applies has ended in the meantime. The caller holds the agency's lock."""
+    applies = record.origin_id is not None and not record.options["preview"]
+    return applies and not _select_origin(record).exists()
+
+
+def end_by(record: models.Import) -> None:
+    """End the plans that this concluded import takes the place of, in the transaction that writes its result."""
+    at = record.finished_at
+    if record.state == "applied":
+        _end(_select_origin(record), PlanEnd.APPLIED, at, record)
+        same = [one.pk for one in _select_held(record) if one.file_sha256 == record.file_sha256]
+        _end(_select_open().filter(pk__in=same), PlanEnd.APPLIED, at, record)
+    elif shows_plan(record):
+        _end(_select_origin(record), PlanEnd.REPLACED, at, record)
+    if record.state == "held":
+        older = [one.pk for one in _select_held(record)]
+        _end(_select_open().filter(pk__in=older), PlanEnd.REPLACED, at, record)
+
+
+def _select_open() -> "QuerySet[models.Import]":
+    return models.Import.objects.filter(_SHOWS_PLAN, state__in=models.SHOWING, ended="")
+
+
+def _select_origin(record: models.Import) -> "QuerySet[models.Import]":
+    """Return the open plan that this import applies or makes again, as a query set."""
+    return _select_open().filter(pk__in=[record.origin_id] if record.origin_id else [])
+
+
+def _select_held(record: models.Import) -> list[models.Import]:
+    """Return the held imports of the same source and mode, or of the same import to undo, that came before."""
+    if record.kind == ImportKind.BULK:
+        return []
+    held = _select_open().filter(
+        agency=record.agency_id, kind=record.kind, mode=record.mode, undoes=record.undoes_id, state="held"
+    )
+    return [one for one in held.exclude(pk=record.pk) if _get_source(one) == _get_source(record)]
+
+
+def _get_source(record: models.Import) -> str:
+    return str(record.options.get("source", ""))
+
+
+def _end(
+    plans: "QuerySet[models.Import]", how: PlanEnd, at: datetime | None, successor: models.Import | None = None
+) -> int:
+    return plans.update(ended=how, ended_at=at, successor=successor)
+
+
+def discard(record: models.Import, context: AuditContext) -> None:
+    """Discard the plan of a preview or held import, and record this in the audit trail. Raise PlanEnded, NoPlan."""
+    with locks.write_transaction(lambda: None):
+        locks.lock_row(record.agency)
+        record.refresh_from_db()
+        if not shows_plan(record):
+            raise NoPlan(record.number)
+        raise_if_ended(record, context.at)
+        _end(_select_open().filter(pk=record.pk), PlanEnd.DISCARDED, context.at)
+        record.refresh_from_db()
+        trail.record_event(record.agency, context, EventKind.IMPORT_DISCARDED, changes={"import": ("", record.number)})
+
+
+def expire_due(at: datetime) -> int:
+    """End the plans that nobody has applied for as long as their agency keeps them. Return their number."""
+    return sum(
+        _end(_select_open().filter(agency=agency, finished_at__lt=_find_expiry(agency, at)), PlanEnd.EXPIRED, at)
+        for agency in models.Agency.objects.all()
+    )
