@@ -82,6 +82,12 @@ def _match_users(rows: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
     )
 
 
+def _find_kept(rows: pl.DataFrame, marks: pl.DataFrame) -> pl.Series:
+    """Return the rows of users whom files leave unchanged (S11), unless another row names the same user."""
+    theirs = pl.col("id").is_in(marks.filter("no_files")["id"].implode())
+    return rows.filter(theirs, ~pl.col("external_id").is_duplicated())["row"]
+
+
 def _mark_done(rows: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
     """Return the rows with `done`: the change that the row asks for was made before, by the same file or another.
 
@@ -104,10 +110,9 @@ def _mark_done(rows: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
 
 def _judge_rows(rows: pl.DataFrame, faults: pl.DataFrame, snapshot: Snapshot, policy: Policy) -> _Judgement:
     """Judge each row by itself, then all rows in the final state (M5–M8)."""
-    words = snapshot.vocabulary
-    changing = rows.filter(
-        ~pl.col("done"), pl.col("id").is_not_null(), pl.col("external_id") != pl.col("new_external_id")
-    )
+    words, kept = snapshot.vocabulary, _find_kept(rows, snapshot.marks)
+    left_out = pl.col("done") | _is_among(kept)
+    changing = rows.filter(~left_out, pl.col("id").is_not_null(), pl.col("external_id") != pl.col("new_external_id"))
     alone = pl.concat(
         [
             faults,
@@ -115,7 +120,7 @@ def _judge_rows(rows: pl.DataFrame, faults: pl.DataFrame, snapshot: Snapshot, po
             _flag_unknown(rows, snapshot),
             _flag_forbidden(changing, policy.operator, words),
         ]
-    )
+    ).filter(~_is_among(kept))
     claims = _collect_claims(changing.with_columns(ok=~_is_among(alone["row"])), snapshot.users)
     failed = uniqueness.cascade_failures(claims, uniqueness.find_refused(claims))
     conflicts = uniqueness.find_conflicts(claims, failed, snapshot.users, rows)
@@ -126,7 +131,8 @@ def _judge_rows(rows: pl.DataFrame, faults: pl.DataFrame, snapshot: Snapshot, po
         pl.when(errored).then(pl.lit("errored")).when(updated).then(pl.lit("updated")).otherwise(pl.lit("unchanged"))
     )
     result = rows.with_columns(outcome=outcome.cast(plan.OUTCOME), vacates=_is_among(given_up)).sort("row")
-    return _Judgement(result, found, _make_notes(result, snapshot))
+    notes = pl.concat([_make_notes(result, snapshot), problems.flag_rows(kept.to_frame(), "not-by-files")])
+    return _Judgement(result, found, notes.sort("row"))
 
 
 def _is_among(rows: pl.Series) -> pl.Expr:
@@ -223,4 +229,4 @@ def _make_notes(rows: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
         value=pl.col("new_external_id"),
         known_as=pl.col("external_id"),
     )
-    return pl.concat([before, sign_on]).sort("row")
+    return pl.concat([before, sign_on])

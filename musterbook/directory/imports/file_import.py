@@ -283,7 +283,9 @@ def make_attempt(
             expect_rows=options.expect_rows,
         )
         if options.mode is Mode.REKEY:
-            return rekeys.make_plan(table, snapshot_queries.read_rekey_snapshot(agency, table), policy)
+            known = snapshot_queries.read_rekey_snapshot(agency, table)
+            marks = import_marks.read_marks(agency, known.users, "")
+            return rekeys.make_plan(table, replace(known, marks=marks), policy)
         supervisor = {**agency.defaults, **options.defaults}.get(SUPERVISOR_EMAIL.heading, "")
         snapshot = snapshot_queries.read_snapshot(agency, table, options.mode, users, supervisor=supervisor)
         marks = import_marks.read_marks(agency, snapshot.users, options.source)

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.problems import Problem
-from musterbook.core.domain.snapshot import FORMER, Snapshot
+from musterbook.core.domain.snapshot import FORMER, MARKS, Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import rekeys
@@ -214,6 +215,21 @@ def test_a_row_was_not_done_before_if_the_file_moves_that_user_on() -> None:
         pl.concat([of.users, pl.DataFrame([user(5, "Cleo", ROLE, 2)], schema=of.users.schema)]), of.vocabulary, former=of.former
     ))  # fmt: skip
     assert after(made) == {"C": "N", "N": "M"}
+
+
+def test_a_user_whom_files_do_not_change_keeps_their_id_with_a_note() -> None:
+    """S11."""
+    marks = pl.DataFrame(
+        [{"id": 3, "source": "", "no_files": True, "missing_since": None, "missing_imports": 0}], schema=MARKS
+    )
+    of = replace(agency(), marks=marks)
+    made = rekey(("C", "N"), ("D", "C"), of=of)
+    assert outcomes(made) == ["unchanged", "errored"]
+    assert locate_problems(made.notes) == [(2, "not-by-files", "")]
+    assert locate_problems(made.problems) == [(3, "taken", "NEW_EXTERNAL_ID")]
+    assert (outcomes(rekey(("C", ""), of=of)), codes(rekey(("C", "N"), ("C", "M"), of=of).problems)) == (
+        ["unchanged"], ["duplicate-in-file", "duplicate-in-file"],
+    )  # fmt: skip
 
 
 def test_no_row_at_all_and_an_agency_without_users_are_fine() -> None:

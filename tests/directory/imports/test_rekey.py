@@ -244,9 +244,7 @@ def test_a_user_is_found_in_the_trail_by_a_former_id_too(made: models.Agency) ->
     assert user_list.find_ids(made, "N-3") == [number]
     assert user_list.find_by_text(made, "E-3", at=LATER) == [(number, "N-3")]
     assert former_ids.list_former(made, ["N-3"]) == ["E-3"]
-    lines = b"".join(part if isinstance(part, bytes) else part.encode() for part in export.export_events(
-        made, EventFilters(subjects=(number,)), "csv"
-    ))  # fmt: skip
+    lines = b"".join(export.export_events(made, EventFilters(subjects=(number,)), "csv"))
     assert b"user.rekeyed" in lines
 
 
