@@ -177,7 +177,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             mapping=parse_mapping(mapping or []), values=file_values.parse_values(value or []),
             defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
             source=marks.clean_source(source), header_row=header_row, expect_rows=expect_rows,
-            accepted=_parse_accepted(accept or []),
+            accepted=parse_accepted(accept or []),
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), read_upload(file)
 
@@ -199,12 +199,13 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
     return {heading: column.strip().upper() for heading, _, column in parts}
 
 
-def _parse_accepted(texts: list[str]) -> dict[str, str]:
-    from musterbook.core.domain.decisions import UnknownDecision, parse_accepted
+def parse_accepted(texts: list[str]) -> dict[str, str]:
+    """Return what --accept accepts: the code of a problem → the choice. Raise WrongCall."""
+    from musterbook.core.domain import decisions
 
     try:
-        return parse_accepted(texts)
-    except UnknownDecision as error:
+        return decisions.parse_accepted(texts)
+    except decisions.UnknownDecision as error:
         raise WrongCall(f"--accept: {error}") from None
 
 

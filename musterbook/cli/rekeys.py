@@ -28,6 +28,12 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
     sheet: options.Sheet = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept", metavar="CODE", help="Apply rows with this problem as they are: looks-damaged. Can be repeated."
+        ),
+    ] = None,
     output: options.Output = "text",
     rows: options.Rows = "errored",
     results: options.Results = None,
@@ -54,6 +60,7 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
             mode=Mode.REKEY, preview=preview, confirmed=options.parse_confirmed(confirm, None), strict=strict,
             mails=False if no_mail else None,
             mapping=imports.parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
+            accepted=imports.parse_accepted(accept or []),
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), imports.read_upload(file)
 

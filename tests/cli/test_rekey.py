@@ -89,6 +89,13 @@ def test_it_acts_as_a_user_with_their_permissions(people: Muster) -> None:
     assert people("rekey", ids(people, "E-3,N-3"), "--agency", SLUG, "--as", "E-1").status == 0
 
 
+def test_ids_that_look_damaged_are_accepted_by_an_option(people: Muster) -> None:
+    assert people("rekey", ids(people, "E-3,003"), "--agency", SLUG).status == 0
+    assert people("rekey", ids(people, "003,3"), "--agency", SLUG).status == 1
+    assert people("rekey", ids(people, "003,3"), "--agency", SLUG, "--accept", "looks-damaged").status == 0
+    assert "3" in exported(people)
+
+
 def test_the_list_of_imports_names_the_mode(people: Muster) -> None:
     people("rekey", ids(people, "E-3,N-3"), "--agency", SLUG)
     assert people("imports", "--agency", SLUG, "--output", "json").json[0]["mode"] == "rekey"

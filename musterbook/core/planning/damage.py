@@ -40,6 +40,14 @@ def find_damaged(rows: pl.DataFrame, table: Table, users: pl.DataFrame, decision
     return decisions.remove_kept(pl.concat(parts))
 
 
+def find_damaged_ids(rows: pl.DataFrame, decisions: Decisions) -> pl.DataFrame:
+    """Return the same problems of new external ids that users get in place of the present ones (M14)."""
+    if DAMAGE in decisions.accepted:
+        return problems.build_frame()
+    ids = rows.select("row", value="new_external_id", was="external_id").drop_nulls()
+    return decisions.remove_kept(_flag_cells(_select_suspects(ids), columns.NEW_EXTERNAL_ID))
+
+
 def _find_in_column(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
     """Return the problems of one column. Only values that differ are compared."""
     value, was = pl.col(column.field), pl.col(f"was_{column.field}")

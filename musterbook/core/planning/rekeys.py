@@ -11,7 +11,7 @@ from musterbook.core.domain.policy import LimitKind, Operator, Policy
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority, file_end, holds, plan, uniqueness
+from musterbook.core.planning import authority, damage, file_end, holds, plan, uniqueness
 from musterbook.core.planning.harms import Harms
 from musterbook.core.planning.holds import Hold
 from musterbook.core.planning.plan import Plan
@@ -119,6 +119,7 @@ def _judge_rows(rows: pl.DataFrame, faults: pl.DataFrame, snapshot: Snapshot, po
             uniqueness.find_repeated_ids(rows),
             _flag_unknown(rows, snapshot),
             _flag_forbidden(changing, policy.operator, words),
+            damage.find_damaged_ids(changing, policy.decisions),
         ]
     ).filter(~_is_among(kept))
     claims = _collect_claims(changing.with_columns(ok=~_is_among(alone["row"])), snapshot.users)

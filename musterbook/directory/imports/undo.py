@@ -184,7 +184,7 @@ def _make_rekey_plan(record: models.Import, agency: models.Agency, policy: Polic
     table = Table.of_values(back.select("row", "external_id", "new_external_id").cast({"row": pl.UInt32}))
     # What was done before is taken back here, so it does not count as done.
     snapshot = replace(snapshot_queries.read_rekey_snapshot(agency, table), former=pl.DataFrame(schema=FORMER))
-    return rekeys.make_plan(table, snapshot, policy, later)
+    return rekeys.make_plan(table, snapshot, replace(policy, decisions=AS_GIVEN), later)
 
 
 def _read_changed(record: models.Import, vocabulary: Vocabulary) -> pl.DataFrame:

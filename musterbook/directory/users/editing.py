@@ -264,7 +264,7 @@ def _plan_rekey(agency: models.Agency, row: Row, now: Row, operator: Operator | 
     cells = pl.DataFrame({"external_id": [now[heading]], "new_external_id": [row[heading]]})
     table = Table.of_values(cells.with_row_index("row", offset=2))
     snapshot = snapshot_queries.read_rekey_snapshot(agency, table, whole=False)
-    plan = rekeys.make_plan(table, snapshot, Policy(Mode.REKEY, operator=operator))
+    plan = rekeys.make_plan(table, snapshot, Policy(Mode.REKEY, operator=operator, decisions=AS_GIVEN))
     entry = report.list_rows(plan, RowFilter.ALL)[0]
     found = [replace(problem, column=heading) for problem in entry.problems]
     notes = [replace(note, column=heading) for note in entry.notes]

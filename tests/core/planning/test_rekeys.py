@@ -3,10 +3,12 @@
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 import pytest
 
+from musterbook.core.domain.decisions import Decisions
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.snapshot import FORMER, MARKS, Snapshot
@@ -21,11 +23,13 @@ from tests.core.cast import OFFICER as ROLE
 Pair = tuple[str, str]
 
 
-def rekey(*pairs: Pair, of: Snapshot | None = None, by: Operator | None = SYSTEM, strict: bool = False) -> Plan:
+def rekey(
+    *pairs: Pair, of: Snapshot | None = None, by: Operator | None = SYSTEM, strict: bool = False, **policy: Any
+) -> Plan:
     """The plan of the pairs (EXTERNAL_ID, NEW_EXTERNAL_ID), the first of which is row 2."""
     cells = pl.DataFrame(pairs, schema={"external_id": pl.String, "new_external_id": pl.String}, orient="row")
     table = Table(cells.with_row_index("row", offset=2))
-    return rekeys.make_plan(table, of or agency(), Policy(Mode.REKEY, strict, by))
+    return rekeys.make_plan(table, of or agency(), Policy(Mode.REKEY, strict, by, **policy))
 
 
 def after(made: Plan) -> dict[str, str]:
@@ -159,6 +163,17 @@ def test_a_new_id_is_checked_like_any_external_id(new: str, code: str) -> None:
     made = rekey(("C", new), ("D", "N"))
     assert locate_problems(made.problems) == [(2, code, "NEW_EXTERNAL_ID")]
     assert outcomes(made) == ["errored", "updated"]
+
+
+@pytest.mark.parametrize("new", ["123", "00123.0", "NULL", "n/a"])
+def test_a_new_id_that_looks_damaged_is_an_error_until_someone_says_that_it_is_meant(new: str) -> None:
+    """C12: a spreadsheet that drops the zeros of a column of new ids must not pass unseen."""
+    of = agency(C={"external_id": "00123"})
+    assert locate_problems(rekey(("00123", new), of=of).problems) == [(2, "looks-damaged", "NEW_EXTERNAL_ID")]
+    accepted = Decisions(accepted={"looks-damaged": ""})
+    assert after(rekey(("00123", new), of=of, decisions=accepted)) == {"00123": new}
+    kept = Decisions(by_row={2: {"looks-damaged": "NEW_EXTERNAL_ID"}})
+    assert after(rekey(("00123", new), of=of, decisions=kept)) == {"00123": new}
 
 
 def test_a_blank_or_damaged_old_id_is_a_problem_of_its_own_and_not_an_unknown_user() -> None:

@@ -143,6 +143,14 @@ def test_an_undo_gives_the_ids_back_and_its_undo_takes_them_again(made: models.A
     assert_whole(made)
 
 
+def test_an_undo_gives_back_an_id_without_zeros(made: models.Agency) -> None:
+    done = rekey(made, {"E-3": "12"})
+    padded = rekey(made, {"12": "0012"}, at=LATEST)
+    assert take_back(padded, at=LATEST + timedelta(hours=1)).record.counts["updated"] == 1
+    assert done.record.state == "applied"
+    assert "12" in emails(made)
+
+
 def test_an_undo_leaves_ids_that_were_changed_since_and_ids_that_others_have_by_now(made: models.Agency) -> None:
     done = rekey(made, {"E-1": "N-1", "E-2": "N-2", "E-3": "N-3"})
     rekey(made, {"N-1": "M-1"}, at=LATEST)
