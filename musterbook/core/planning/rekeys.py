@@ -83,7 +83,7 @@ def _match_users(rows: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
 
 
 def _find_kept(rows: pl.DataFrame, marks: pl.DataFrame) -> pl.Series:
-    """Return the rows of users whom files leave unchanged (S11), unless another row names the same user."""
+    """Return the rows of users that files leave unchanged (S11), unless another row names the same user."""
     theirs = pl.col("id").is_in(marks.filter("no_files")["id"].implode())
     return rows.filter(theirs, ~pl.col("external_id").is_duplicated())["row"]
 

@@ -51,13 +51,14 @@ def write_rekeys(
 
 
 def _move_operators(agency: models.Agency, rekeyed: pl.DataFrame) -> None:
-    """Give the imports of these users the new external ids of their operators.
+    """Give the imports of these users the new external ids of those who requested and ran them.
 
-    So a waiting import still acts as its operator, and a swap of ids makes no import another user's.
+    So a waiting import still acts as its operator, nobody confirms their own import under a new id (S8), and a swap of
+    ids makes no import another user's.
     """
-    fields = {"id": pl.Int64, "actor": pl.String}
-    sql = f"SELECT id, actor FROM {frames.table(models.Import)} WHERE agency_id = %s AND actor <> ''"
-    imports = frames.read_frame(sql, [agency.pk], fields)
-    names = rekeyed.select("new_external_id", actor="external_id")
-    moved = imports.join(names, on="actor").select("id", actor="new_external_id")
-    frames.update(models.Import, moved)
+    for field in ("actor", "requester"):
+        sql = f"SELECT id, {field} FROM {frames.table(models.Import)} WHERE agency_id = %s AND {field} <> ''"
+        imports = frames.read_frame(sql, [agency.pk], {"id": pl.Int64, field: pl.String})
+        names = rekeyed.select("external_id", pl.col("new_external_id").alias(field))
+        moved = imports.join(names, left_on=field, right_on="external_id", suffix="_new")
+        frames.update(models.Import, moved.select("id", pl.col(f"{field}_new").alias(field)))

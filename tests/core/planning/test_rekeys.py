@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from musterbook.core.domain.decisions import Decisions
-from musterbook.core.domain.policy import Mode, Operator, Policy
+from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind, Mode, Operator, Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.snapshot import FORMER, MARKS, Snapshot
 from musterbook.core.domain.table import Table
@@ -232,7 +232,7 @@ def test_a_row_was_not_done_before_if_the_file_moves_that_user_on() -> None:
     assert after(made) == {"C": "N", "N": "M"}
 
 
-def test_a_user_whom_files_do_not_change_keeps_their_id_with_a_note() -> None:
+def test_a_user_that_files_do_not_change_keeps_their_id_with_a_note() -> None:
     """S11."""
     marks = pl.DataFrame(
         [{"id": 3, "source": "", "no_files": True, "missing_since": None, "missing_imports": 0}], schema=MARKS
@@ -245,6 +245,29 @@ def test_a_user_whom_files_do_not_change_keeps_their_id_with_a_note() -> None:
     assert (outcomes(rekey(("C", ""), of=of)), codes(rekey(("C", "N"), ("C", "M"), of=of).problems)) == (
         ["unchanged"], ["duplicate-in-file", "duplicate-in-file"],
     )  # fmt: skip
+
+
+ALL = [("A", "N-1"), ("B", "N-2"), ("C", "N-3"), ("D", "N-4")]
+
+
+def test_more_new_ids_than_the_limit_hold_the_import_until_their_exact_number_is_confirmed() -> None:
+    """S4: the larger of 3 users and 1 %."""
+    assert rekey(*ALL[:3]).holds == ()
+    (hold,) = rekey(*ALL).holds
+    assert (hold.code, hold.kind, hold.users, hold.active, hold.limit) == ("limit", "rekeys", 4, 4, 3)
+    assert rekey(*ALL, confirmed={"rekeys": 4}).holds == ()
+    assert [hold.users for hold in rekey(*ALL[:2], confirmed={"rekeys": 4}).holds] == [2]
+
+
+def test_rows_that_change_no_id_do_not_count_toward_the_limit() -> None:
+    assert rekey(*ALL[:3], ("D", "D"), ("nobody", "N-5")).holds == ()
+
+
+def test_a_role_may_have_a_limit_of_its_own() -> None:
+    officers = Limit(LimitKind.REKEYS, users=1, role="Officer")
+    limits = (*DEFAULT_LIMITS, officers)
+    assert rekey(*ALL[:3], limits=limits).holds == ()
+    assert [(hold.role, hold.users) for hold in rekey(*ALL[1:], limits=limits).holds] == [("Officer", 2)]
 
 
 def test_no_row_at_all_and_an_agency_without_users_are_fine() -> None:

@@ -16,13 +16,24 @@ from musterbook.directory import models
 from musterbook.directory.audit import browse, export, former_ids, verify
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import file_import, history, plan_pages, queue, undo
+from musterbook.directory.imports import approval, file_import, history, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted
-from musterbook.directory.users import user_list
-from tests.directory.cast import NOW, agency, apply_rows, assert_whole, people, person, read_everything, run, user
+from musterbook.directory.users import editing, user_list
+from tests.directory.cast import (
+    NOW,
+    agency,
+    apply_rows,
+    assert_whole,
+    people,
+    person,
+    read_everything,
+    run,
+    unlimited,
+    user,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,7 +67,7 @@ def emails(made: models.Agency) -> dict[str, str]:
 @pytest.fixture
 def made() -> models.Agency:
     """Four officers: 2 reports to 1, who may import."""
-    new = agency()
+    new = agency(limits=unlimited())
     apply_rows(new, [person(1, ROLE="Chief"), person(2, SUPERVISOR_EMAIL="user1@agency.example"), *people(3, 4)])
     return new
 
@@ -181,6 +192,43 @@ def test_an_older_import_is_undone_by_who_its_users_and_supervisors_are(made: mo
     assert three.supervisor is None
     assert two.supervisor is not None
     assert two.supervisor.email == "user1@agency.example"
+
+
+# Limits
+
+
+ALL = {"E-1": "N-1", "E-2": "N-2", "E-3": "N-3", "E-4": "N-4"}
+
+
+def test_more_than_the_limit_waits_for_the_exact_number_on_every_path(made: models.Agency) -> None:
+    """S4: a file, and its undo."""
+    models.Agency.objects.update(limits=[])
+    before = emails(made)
+    held = rekey(made, ALL)
+    assert (held.record.state, emails(made)) == ("held", before)
+    context = AuditContext(LATER, "", "cli")
+    again = file_import.apply_previewed(made, held.record.number, context=context, confirmed={"rekeys": 3})
+    assert again.record.state == "held"
+    done = file_import.apply_previewed(made, held.record.number, context=context, confirmed={"rekeys": 4})
+    assert done.record.state == "applied"
+    assert take_back(done).record.state == "held"
+    context = AuditContext(LATEST, "", "cli")
+    assert undo.run_undo(done.record, context=context, confirmed={"rekeys": 4}).record.state == "applied"
+    assert emails(made) == before
+
+
+def test_nobody_confirms_their_own_import_under_a_new_id(made: models.Agency) -> None:
+    """S8."""
+    models.Agency.objects.update(limits=[], second_approver=True)
+    held = rekey(made, ALL, by="E-1")
+    user_edit = editing.edit(
+        user(made, 1), {"EXTERNAL_ID": "X-1"}, {"EXTERNAL_ID": "E-1"}, AuditContext(LATER, "", "page")
+    )
+    assert user_edit.done
+    with pytest.raises(approval.NeedsApprover):
+        file_import.apply_previewed(
+            made, held.record.number, context=AuditContext(LATEST, "X-1", "cli"), confirmed={"rekeys": 4}
+        )
 
 
 # Who may

@@ -379,8 +379,8 @@ def test_one_edit_reads_no_more_than_it_needs(agency: models.Agency, monkeypatch
     seen: list[int] = []
     real = snapshot_queries.read_snapshot
 
-    def watched(*given: object) -> object:
-        found = real(*given)  # type: ignore[arg-type]
+    def watched(*given: object, **more: object) -> object:
+        found = real(*given, **more)  # type: ignore[arg-type]
         seen.append(found.users.height)
         return found
 
