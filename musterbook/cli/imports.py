@@ -54,9 +54,7 @@ class OutputOptions:
 
 
 def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods). Use - for standard input.")
-    ],
+    file: options.File,
     agency: options.Agency,
     mode: Annotated[
         Literal["update", "sync"],
@@ -64,21 +62,13 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             "--mode", help="update: add and update users. sync: also deactivate active users who are not in the file."
         ),
     ] = "update",
-    preview: Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")] = False,
+    preview: options.Preview = False,
     confirm: options.Confirm = None,
     confirm_deactivations: options.ConfirmDeactivations = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Write nothing if a row has a problem.")] = False,
+    strict: options.Strict = False,
     no_mail: options.NoMail = False,
     act_as: options.As = "",
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="Heading=COLUMN",
-            help="Read this heading as this column, or as two (Heading=EMAIL,USERNAME), or leave it out (Heading=)."
-            " It is remembered. Can be repeated.",
-        ),
-    ] = None,
+    mapping: options.Map = None,
     value: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,34 +86,11 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             help="The value of new users in a column that the file does not have. Can be repeated.",
         ),
     ] = None,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", help="The encoding, such as windows-1252. By default, it is detected.")
-    ] = None,
-    delimiter: Annotated[
-        str | None,
-        typer.Option(
-            "--delimiter", help="comma, semicolon, tab or pipe. By default, it is detected from the header row."
-        ),
-    ] = None,
-    sheet: Annotated[
-        str | None,
-        typer.Option("--sheet", help="The sheet to import, if more than one sheet has the required headings."),
-    ] = None,
-    header_row: Annotated[
-        int | None,
-        typer.Option(
-            "--header-row",
-            metavar="N",
-            min=1,
-            help="The row that has the headings. It is remembered. By default, it is found.",
-        ),
-    ] = None,
-    expect_rows: Annotated[
-        int | None,
-        typer.Option(
-            "--expect-rows", metavar="N", min=0, help="Refuse the file if it does not have this number of data rows."
-        ),
-    ] = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    sheet: options.Sheet = None,
+    header_row: options.HeaderRow = None,
+    expect_rows: options.ExpectRows = None,
     source: Annotated[
         str,
         typer.Option(
@@ -145,14 +112,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     rows: options.Rows = "errored",
     results: options.Results = None,
     errors: options.Errors = None,
-    idempotency_key: Annotated[
-        str | None,
-        typer.Option(
-            "--idempotency-key",
-            metavar="KEY",
-            help="Import the file only once, even if the command runs again with this key.",
-        ),
-    ] = None,
+    idempotency_key: options.Key = None,
 ) -> None:
     """Import a file: add and update users, or synchronize all users.
 

@@ -73,7 +73,12 @@ Preview: TypeAlias = Annotated[bool, typer.Option("--preview", help="Show the pl
 Strict: TypeAlias = Annotated[bool, typer.Option("--strict", help="Write nothing if a row has a problem.")]
 Map: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="Heading=COLUMN", help="Read this heading as this column. Can be repeated."),
+    typer.Option(
+        "--map",
+        metavar="Heading=COLUMN",
+        help="Read this heading as this column, or as two (Heading=EMAIL,USERNAME), or leave it out (Heading=)."
+        " An import of users remembers it. Can be repeated.",
+    ),
 ]
 Encoding: TypeAlias = Annotated[
     str | None, typer.Option("--encoding", help="The encoding, such as windows-1252. By default, it is detected.")
@@ -84,6 +89,21 @@ Delimiter: TypeAlias = Annotated[
 ]
 Sheet: TypeAlias = Annotated[
     str | None, typer.Option("--sheet", help="The sheet to import, if more than one sheet has the required headings.")
+]
+HeaderRow: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--header-row",
+        metavar="N",
+        min=1,
+        help="The row that has the headings. An import of users remembers it. By default, it is found.",
+    ),
+]
+ExpectRows: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--expect-rows", metavar="N", min=0, help="Refuse the file if it does not have this number of data rows."
+    ),
 ]
 Key: TypeAlias = Annotated[
     str | None,

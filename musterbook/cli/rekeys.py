@@ -20,14 +20,14 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
     preview: options.Preview = False,
     confirm: options.Confirm = None,
     strict: options.Strict = False,
-    no_mail: Annotated[
-        bool, typer.Option("--no-mail", help="Send no emails. A new external id never sends one.")
-    ] = False,
+    no_mail: options.NoMail = False,
     act_as: options.As = "",
     mapping: options.Map = None,
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
     sheet: options.Sheet = None,
+    header_row: options.HeaderRow = None,
+    expect_rows: options.ExpectRows = None,
     accept: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,7 +60,7 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
             mode=Mode.REKEY, preview=preview, confirmed=options.parse_confirmed(confirm, None), strict=strict,
             mails=False if no_mail else None,
             mapping=imports.parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
-            accepted=imports.parse_accepted(accept or []),
+            header_row=header_row, expect_rows=expect_rows, accepted=imports.parse_accepted(accept or []),
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), imports.read_upload(file)
 

@@ -81,7 +81,7 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
     `defaults`: one row with the values of new users in columns that the table does not have (F14).
     """
     same, rest = unchanged.split(table, snapshot)
-    rest, repeated = _drop_repeated(rest, table.faults)
+    rest, repeated = drop_repeated(rest, table.faults)
     checked = check.check(replace(table, cells=rest), snapshot.vocabulary)
     rows = _join_stored(checked, snapshot.users)
     moving = rows.filter(pl.col("email_key") != pl.col("was_email_key"))["id"]
@@ -136,7 +136,7 @@ def _leave_unchanged(
     return remaining, pl.concat([same, moved]).sort("row"), replace(checked, **rest)
 
 
-def _drop_repeated(cells: pl.DataFrame, faults: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+def drop_repeated(cells: pl.DataFrame, faults: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     """Return the cells without rows that are the same as an earlier one, and these rows (M6).
 
     No such row is on the fast path: its external id occurs twice. A row with a fault is none: its cells are not certain.

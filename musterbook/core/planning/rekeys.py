@@ -11,7 +11,7 @@ from musterbook.core.domain.policy import LimitKind, Operator, Policy
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority, damage, file_end, holds, plan, uniqueness
+from musterbook.core.planning import authority, damage, file_end, holds, matching, plan, uniqueness
 from musterbook.core.planning.harms import Harms
 from musterbook.core.planning.holds import Hold
 from musterbook.core.planning.plan import Plan
@@ -43,7 +43,9 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy, found: pl.DataFr
     if wrong:
         return Plan(policy.mode, table, refusals=wrong)
     try:
-        checked = check.check(table, snapshot.vocabulary)
+        cells, repeated = matching.drop_repeated(table.cells, table.faults)
+        table = file_end.skip_repeated(table, repeated)
+        checked = check.check(replace(table, cells=cells), snapshot.vocabulary)
         faults = checked.problems if found is None else pl.concat([checked.problems, found])
         judgement = _judge_rows(_match_users(checked.rows, snapshot), faults, snapshot, policy)
         check.refuse_too_many(judgement.problems, table.file)

@@ -110,6 +110,13 @@ def test_two_rows_of_one_user_fail_both() -> None:
     ]  # fmt: skip
 
 
+def test_rows_that_are_the_same_are_one_row() -> None:
+    """M6."""
+    made = rekey(("C", "N"), ("D", "M"), ("C", "N"))
+    assert (outcomes(made), made.counts["skipped"]) == (["updated", "updated"], 1)
+    assert [(note.code, note.detail) for note in made.table.notes] == [("repeated-row", "4")]
+
+
 def test_an_id_that_equals_another_after_nfkc_is_taken() -> None:
     of = agency(D={"external_id": "①"})
     made = rekey(("C", "1"), of=of)

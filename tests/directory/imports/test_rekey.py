@@ -209,7 +209,7 @@ def test_more_than_the_limit_waits_for_the_exact_number_on_every_path(made: mode
     context = AuditContext(LATER, "", "cli")
     again = file_import.apply_previewed(made, held.record.number, context=context, confirmed={"rekeys": 3})
     assert again.record.state == "held"
-    done = file_import.apply_previewed(made, held.record.number, context=context, confirmed={"rekeys": 4})
+    done = file_import.apply_previewed(made, again.record.number, context=context, confirmed={"rekeys": 4})
     assert done.record.state == "applied"
     assert take_back(done).record.state == "held"
     context = AuditContext(LATEST, "", "cli")
