@@ -71,7 +71,7 @@ def _select_suspects(changed: pl.DataFrame) -> pl.DataFrame:
     """Return the cells of existing users that may be damaged."""
     value, was = pl.col("value"), pl.col("was")
     lost = was.str.starts_with("0") & (value.str.len_bytes() < was.str.len_bytes())
-    numeric = lost | value.str.contains(damaged_text.NUMBER) | value.str.contains(damaged_text.DATE)
+    numeric = lost | value.str.contains(f"{damaged_text.NUMBER}|{damaged_text.DATE}")
     suspects = changed.with_columns(signs=value.str.contains(_SIGNS))
     return suspects.filter(pl.col("signs") | numeric | damaged_text.is_no_value(value))
 

@@ -43,6 +43,13 @@ def test_names_of_any_language_are_not_taken_for_damage(value: str) -> None:
     assert damaged_text.find_fault(value, "Someone") == ""
 
 
+def test_text_that_was_decoded_many_times_is_recognized() -> None:
+    value = "é"
+    for _ in range(4):
+        value = value.encode().decode("latin-1")
+    assert "decoded once too often" in damaged_text.find_fault(f"Cl{value}o", "")
+
+
 def test_a_value_that_was_damaged_before_may_change() -> None:
     assert damaged_text.find_fault("ClÃ©o-Marie", "ClÃ©o") == ""
     assert damaged_text.find_fault("Cléo", "ClÃ©o") == ""
