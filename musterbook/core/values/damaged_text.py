@@ -107,13 +107,13 @@ def _damage_decoding(text: str) -> set[str]:
 def _decode_again(value: str) -> str:
     """Return the text that the value has if it was decoded too often, for sure; "" if it was not."""
     for codec in _CODECS:
-        text, previous = value, ""
+        text = value
         for _ in range(_ROUNDS):
-            meant = _decode_once(text, codec)
-            if not meant:
+            again = _decode_once(text, codec)
+            if not again:
                 break
-            text, previous = meant, text
-        if previous:
+            text = again
+        if text != value and _is_likely(text):
             return text
     return ""
 
@@ -123,17 +123,24 @@ def _decode_once(value: str, codec: str) -> str:
         text = value.encode(codec).decode("utf-8")
     except UnicodeError:
         return ""
+    return text if text != value else ""
+
+
+def _is_likely(text: str) -> bool:
+    """Return whether people write such a text, so that it was no accident that the bytes are UTF-8."""
     found = [character for character in text if not character.isascii()]
-    if text == value or not found:
-        return ""
-    likely = all(_LIKELY.fullmatch(character) for character in found)
-    return text if likely or _is_one_script(found) else ""
+    return all(_LIKELY.fullmatch(character) for character in found) or _is_one_script(found)
+
+
+_JAPANESE = ("HIRAGANA", "KATAKANA")
+"""Scripts that are written together with Chinese characters."""
 
 
 def _is_one_script(characters: list[str]) -> bool:
     """Return whether there are some letters, of one script: an accident makes no word of another script."""
     letters = [character for character in characters if not _LIKELY.fullmatch(character)]
-    scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in letters}
+    names = (unicodedata.name(letter, "").partition(" ")[0].partition("-")[0] for letter in letters)
+    scripts = {"CJK" if name in _JAPANESE else name for name in names}
     return len(letters) > 1 and len(scripts) == 1 and all(letter.isalpha() for letter in letters)
 
 
