@@ -108,6 +108,13 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             " identity-change=other (another person: all access of the former person ends). Can be repeated.",
         ),
     ] = None,
+    release_badges: Annotated[
+        bool | None,
+        typer.Option(
+            "--release-badges/--keep-badges",
+            help="Whether rows can take the badge of a user who is Inactive. By default, the agency's setting.",
+        ),
+    ] = None,
     output: options.Output = "text",
     rows: options.Rows = "errored",
     results: options.Results = None,
@@ -137,7 +144,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             mapping=parse_mapping(mapping or []), values=file_values.parse_values(value or []),
             defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
             source=marks.clean_source(source), header_row=header_row, expect_rows=expect_rows,
-            accepted=parse_accepted(accept or []),
+            accepted=parse_accepted(accept or []), release_badges=release_badges,
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), read_upload(file)
 

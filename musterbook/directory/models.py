@@ -101,6 +101,8 @@ class Agency(models.Model):
     """For this many days no other user gets a released username or address (CJIS IA-4); 0: it is free at once."""
     replaced_addresses_days = models.PositiveSmallIntegerField(default=90, db_default=90)
     """For this many days a replaced address in SUPERVISOR_EMAIL means the same person (rule M9); 0: not at all."""
+    release_badges = models.BooleanField(default=False, db_default=False)
+    """Whether the badge of an Inactive user can be taken by another user (rule M13)."""
     looked_on = models.DateField(null=True)
     """The last day on which `imports.expiry` looked for users whose access ends."""
     sign_on = models.JSONField(default=list)

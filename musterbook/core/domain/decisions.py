@@ -1,14 +1,18 @@
-"""The decisions of the operator on rows that are errors until someone says that they are meant (rules C12, M12)."""
+"""The decisions of the operator on rows that are errors until someone says that they are meant (rules C12, M12, M13)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from musterbook.core.domain.columns import BADGE_NUMBER
+
 DAMAGE = "looks-damaged"
 """The code of a value that looks like a damaged form of the stored one (C12)."""
 IDENTITY = "identity-change"
 """The code of a row that makes an account another person's (M12)."""
+TAKEN = "taken"
+"""The code of a row that takes another user's value. Only a badge of an Inactive user can be released (M13)."""
 SAME, OTHER = "same", "other"
 """The choices for IDENTITY: the same person, or another person."""
 
@@ -24,11 +28,25 @@ class Decisions:
     - `accepted`: the code of a problem → the choice for all rows. The choice is "" for DAMAGE, and SAME or OTHER for
       IDENTITY.
     - `by_row`: a row → the code of a problem → the choice for that row. It takes precedence over `accepted`. The choice
-      is the columns, joined by commas, for DAMAGE.
+      is the columns, joined by commas, for DAMAGE, and BADGE_NUMBER for TAKEN.
+    - `release_badges`: whether every row may take the badge of a user who is Inactive in the final state.
     """
 
     accepted: Mapping[str, str] = field(default_factory=dict)
     by_row: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    release_badges: bool = False
+
+    @property
+    def releases(self) -> bool:
+        """Return whether some row may take the badge of an Inactive user."""
+        return self.release_badges or any(TAKEN in choices for choices in self.by_row.values())
+
+    def filter_releasing(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows (`row`) that may take the badge of an Inactive user."""
+        if self.release_badges:
+            return rows
+        chosen = [row for row, choices in self.by_row.items() if choices.get(TAKEN) == BADGE_NUMBER.heading]
+        return rows.filter(pl.col("row").is_in(chosen)) if chosen else rows.clear()
 
     def remove_kept(self, damage: pl.DataFrame) -> pl.DataFrame:
         """Return the problems of DAMAGE (`row`, `column`) without those of cells that are kept as written."""

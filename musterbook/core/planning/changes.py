@@ -72,6 +72,19 @@ def describe_rekeyed(rows: pl.DataFrame) -> pl.Series:
     return _render_json(both, {columns.EXTERNAL_ID.heading: (pl.col("external_id"), pl.col("new_external_id"))})
 
 
+def describe_released(users: pl.DataFrame) -> pl.Series:
+    """Return the changes of users whose badge was released (`badge_number`, `was_badge_number`, `leaves`), as JSON text.
+
+    `leaves`: whether the user becomes Inactive too.
+    """
+    both = _escape_texts(users.select("badge_number", "was_badge_number"))
+    badges = both.select(
+        pl.format('"{}":["{}","{}"]', pl.lit(columns.BADGE_NUMBER.heading), "was_badge_number", "badge_number")
+    ).to_series()
+    status = pl.when(users["leaves"]).then(pl.lit(',"STATUS":["Active","Inactive"]')).otherwise(pl.lit(""))
+    return pl.select(pl.lit("{") + pl.lit(badges) + status + pl.lit("}")).to_series()
+
+
 def _escape_texts(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the texts escaped for a JSON string.
 

@@ -14,6 +14,7 @@ from musterbook.core.planning import (
     deactivations,
     identity,
     matching,
+    releases,
     supervisors,
     uniqueness,
 )
@@ -57,10 +58,13 @@ class Judgement:
     - `ok`: the row has no problem. `differs`: a value changes. `linked`: the supervisor changes. `vacates`: another user
       takes a unique value that this user gives up. `takes_over`: the row takes a sign-in name that another user has.
       `replaced`: the user becomes another person, who is not registered.
+
+    `released` (releases.RELEASED): the badges that rows take from Inactive users.
     """
 
     rows: pl.DataFrame
     leavers: Leavers
+    released: pl.DataFrame
     problems: pl.DataFrame
     notes: pl.DataFrame
 
@@ -81,18 +85,18 @@ class _Evaluation:
 
     def judge(self) -> Judgement:
         rows, alone, about_cells = self._judge_single_rows()
-        rows, together = self._judge_final_state(rows)
-        leavers = self._find_leavers(rows)
+        rows, together, leavers, released = self._judge_together(rows)
         rows, overstepping, about_links = self._link_supervisors(rows, leavers)
         problems = pl.concat([alone, together, overstepping])
-        notes = pl.concat([about_cells, about_links, note_addresses(rows, self.vocabulary)])
+        about_badges = releases.note_releases(released)
+        notes = pl.concat([about_cells, about_links, about_badges, note_addresses(rows, self.vocabulary)])
         if self.policy.strict:
             is_error = pl.col("code").is_in(STRICT_NOTES)
             problems, notes = pl.concat([problems, notes.filter(is_error)]), notes.filter(~is_error)
         ok = ~pl.col("row").is_in(problems["row"].implode())
         by_row = ("row", "code", "column")
         result = rows.with_columns(ok=pl.col("ok") & ok).select(SCHEMA.keys())
-        return Judgement(result, leavers, problems.sort(by_row), notes.sort(by_row))
+        return Judgement(result, leavers, released, problems.sort(by_row), notes.sort(by_row))
 
     def _judge_single_rows(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Evaluate each row alone.
@@ -123,15 +127,36 @@ class _Evaluation:
         zeros = damage.note_missing_zeros(rows, self.matched.padded)
         return result, problems, pl.concat([about_groups, persons.notes, zeros])
 
-    def _judge_final_state(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _judge_together(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, Leavers, pl.DataFrame]:
+        """Evaluate the rows in the final state, with the users who leave, and the badges that are released (M13).
+
+        A badge is released only if its holder is Inactive and the row that takes it has no problem. If that turns out to be
+        wrong, the row is barred, and all rows are evaluated again.
+        """
+        users, barred = self.matched.users, rows["row"].clear()
+        while True:
+            judged, found, together = self._judge_final_state(rows, barred)
+            leavers = self._find_leavers(judged)
+            kept = releases.find_kept(found, judged, users, leavers.deactivated)
+            if kept.is_empty():
+                released = releases.name_badges(found, judged, users, self.policy.today)
+                return releases.apply_releases(judged, released), together, leavers, released
+            barred = pl.concat([barred, kept])
+
+    def _judge_final_state(
+        self, rows: pl.DataFrame, barred: pl.Series
+    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Evaluate the rows in the final state (M5–M8, M11) up to the fixed point.
 
-        Return the rows with `ok`, `vacates` and `takes_over`, and the problems found.
+        Return the rows with `ok`, `vacates` and `takes_over`, the badges to release, and the problems found. `barred`: the
+        rows that may not take a badge of an Inactive user.
         """
         users = self.matched.users
         claims = uniqueness.collect_claims(rows, users)
         if self.matched.resting is not None:
             claims = uniqueness.block_handovers(claims)
+        releasing = releases.find_releases(claims, rows, users, self.policy, self._list_unreleasable(), barred)
+        claims = releasing.claims
         failed = uniqueness.cascade_failures(claims, uniqueness.find_refused(claims))
         sound = rows.filter("ok", ~pl.col("row").is_in(failed.implode()))
         last = authority.find_last_admins(sound, users, self.vocabulary)
@@ -145,7 +170,13 @@ class _Evaluation:
             vacates=pl.col("row").is_in(given_up.implode()),
             takes_over=pl.col("row").is_in(taking.implode()),
         )
-        return result, pl.concat(parts)
+        return result, releasing.found, pl.concat(parts)
+
+    def _list_unreleasable(self) -> list[int]:
+        """Return the users whose badges stay: files leave them unchanged, or the operator may not change them."""
+        above = authority.find_roles_above(self.policy.operator, self.vocabulary)
+        theirs = self.matched.users.filter(pl.col("role_id").is_in(above))["id"]
+        return [*theirs, *self.matched.marks.filter("no_files")["id"]]
 
     def _find_leavers(self, rows: pl.DataFrame) -> Leavers:
         if self.policy.mode is Mode.UPDATE:

@@ -43,6 +43,10 @@ SCHEMA = {
 `supervisor_email` and its key are missing where the file has no such column.
 """
 
+_RELEASED_ON = " (until "
+RELEASED = r" \(until [0-9]{4}-[0-9]{2}-[0-9]{2}\)(?:, .*)?$"
+"""The end of a badge that was released: the day until which the user had it, and their external id if that is not enough."""
+
 _BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
 
 
@@ -76,8 +80,9 @@ class MatchedTable:
 def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None = None) -> MatchedTable:
     """Match the table to the directory.
 
-    A row of the unchanged fast path is evaluated with the others if one of them has its external id, or changes the
-    address of its supervisor. In the second case the address that the row repeats may now mean another user.
+    A row of the unchanged fast path is evaluated with the others if one of them has its external id, changes the
+    address of its supervisor, or takes the badge of its user, who is Inactive. In the second case the address that the
+    row repeats may now mean another user. In the third, the badge may be released.
     `defaults`: one row with the values of new users in columns that the table does not have (F14).
     """
     same, rest = unchanged.split(table, snapshot)
@@ -86,7 +91,9 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
     rows = _join_stored(checked, snapshot.users)
     moving = rows.filter(pl.col("email_key") != pl.col("was_email_key"))["id"]
     rechecks = same.filter(
-        pl.col("external_id").is_in(rows["external_id"].implode()) | pl.col("supervisor_id").is_in(moving.implode())
+        pl.col("external_id").is_in(rows["external_id"].implode())
+        | pl.col("supervisor_id").is_in(moving.implode())
+        | pl.col("id").is_in(_find_losing_badge(rows, snapshot.users).implode())
     )
     if not rechecks.is_empty():
         cells = table.cells.join(rechecks, on="row", how="semi", maintain_order="left")
@@ -98,7 +105,7 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
         rows = _add_defaults(rows, defaults)
     rows, same, checked = _leave_unchanged(rows, same, checked, table, snapshot.marks)
     users = _add_keys(snapshot.users, [column for column in columns.KEYED if _needs_keys(rows, column)])
-    final = _add_final_values(rows, checked)
+    final = _add_final_values(_keep_released(rows) if table.guarded else rows, checked)
     return MatchedTable(
         users,
         same,
@@ -110,6 +117,16 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
         snapshot.replaced,
         repeated,
     )
+
+
+def _find_losing_badge(rows: pl.DataFrame, users: pl.DataFrame) -> pl.Series:
+    """Return the Inactive users whose badge some row newly asks for."""
+    key = columns.BADGE_NUMBER.key
+    asked = rows.filter(pl.col(key).is_not_null(), pl.col(key).ne_missing(pl.col(f"was_{key}"))).select(key)
+    if asked.is_empty():
+        return users["id"].clear()
+    inactive = _add_keys(users.filter(~pl.col("active")), [columns.BADGE_NUMBER])
+    return inactive.join(asked, on=key, how="semi")["id"]
 
 
 def _leave_unchanged(
@@ -212,6 +229,23 @@ def _add_final_values(rows: pl.DataFrame, checked: CheckedTable) -> pl.DataFrame
     missing = [pl.lit(False).alias(name) for name in (*_BLANK.values(), "group_inactive") if name not in rows.columns]
     return rows.with_columns(*stored, *missing).with_columns(
         differs=pl.any_horizontal(_value_differs(name) for name in fields)
+    )
+
+
+def _keep_released(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a file in which a user whose badge was released keeps the badge that says so (M13).
+
+    Files name the old badge for as long as they list the user. It is the user's again only if they are Active.
+    """
+    was, key = "was_badge_number", columns.BADGE_NUMBER.key
+    if not rows[was].str.contains(_RELEASED_ON, literal=True).any():
+        return rows
+    base = keys.make_keys(rows[was].str.replace(RELEASED, ""))
+    active = pl.col("active" if "active" in rows.columns else "was_active")
+    kept = ~active & (pl.lit(base) == pl.col(key))
+    return rows.with_columns(
+        pl.when(kept).then(was).otherwise("badge_number").alias("badge_number"),
+        pl.when(kept).then(f"was_{key}").otherwise(key).alias(key),
     )
 
 

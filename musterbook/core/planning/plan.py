@@ -27,6 +27,7 @@ from musterbook.core.planning import (
     mails,
     marks,
     matching,
+    releases,
 )
 from musterbook.core.planning.deactivations import Leavers
 from musterbook.core.planning.evaluate import Judgement
@@ -89,6 +90,8 @@ class Plan:
       this user gives up), and `replaced` (the user becomes another person: all access of the former person ends). Both
       have no columns in a plan that writes no users: a refused file, or mails only.
     - `rekeyed` (REKEYED): the users who get a new external id (M14), by row. `vacates`: another user takes the old one.
+    - `released` (releases.RELEASED): the badges that rows take from Inactive users (M13). The rows of their former holders
+      are in `added` and `updated`.
     - `mailings` (mails.SCHEMA): the emails that applying it sends.
     """
 
@@ -99,6 +102,7 @@ class Plan:
     added: pl.DataFrame = field(default_factory=pl.DataFrame)
     updated: pl.DataFrame = field(default_factory=pl.DataFrame)
     rekeyed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REKEYED))
+    released: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=releases.RELEASED))
     leavers: Leavers = field(default_factory=Leavers)
     harms: Harms = field(default_factory=Harms)
     holds: tuple[Hold, ...] = ()
@@ -134,7 +138,7 @@ class Plan:
             "protected": self.leavers.protected.height,
             "marked": self.marks.height,
             **self.harmed,
-            "released": 0,
+            "released": self.released.height,
         } | ({"identity_changes": changed} if (changed := self._count_identity_changes()) else {})
 
     def _count_identity_changes(self) -> int:
@@ -179,6 +183,14 @@ class Plan:
         if not self.rekeyed.is_empty():
             # The same external ids may belong to other users by now.
             parts.append((self.rekeyed, ("row", "id", "external_id", "new_external_id")))
+        if not self.released.is_empty():
+            # The day is that of the plan that is applied.
+            unnamed = pl.col("badge_number").str.replace(matching.RELEASED, "")
+            parts = [
+                (users.with_columns(unnamed) if "badge_number" in users.columns else users, fields)
+                for users, fields in parts
+            ]
+            parts.append((self.released, ("row", "external_id", "was_badge_number")))
         digest = hashlib.sha256(repr((self.mode.value, self.refusals, *self.harmed.values())).encode())
         for users, fields in parts:
             if users.width:
@@ -264,6 +276,7 @@ def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode:
         rows=outcomes.sort("row"),
         added=rows.filter(pl.col("outcome") == "added").select(ADDED.keys()),
         updated=_select_updated(rows.filter(pl.col("outcome") == "updated")),
+        released=judgement.released,
         leavers=judgement.leavers,
         problems=judgement.problems,
         notes=judgement.notes,

@@ -6,7 +6,7 @@ It depends on who asks for a value, who has it, and who gives it up.
 import polars as pl
 
 from musterbook.core.domain import problems
-from musterbook.core.domain.columns import EMAIL, EXTERNAL_ID, KEYED, NEW_EXTERNAL_ID, USERNAME, Column
+from musterbook.core.domain.columns import BADGE_NUMBER, EMAIL, EXTERNAL_ID, KEYED, NEW_EXTERNAL_ID, USERNAME, Column
 from musterbook.core.values import keys
 from musterbook.core.values.looks import explain_pairs
 from musterbook.core.values.text import is_ascii
@@ -260,7 +260,12 @@ def _flag_taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) ->
     )
     pairs = taken.join(holders, on="holder").join(claimants, on="row")
     status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
-    advice = (_advise_on_columns(), _advise_on_person().fill_null(""), pl.lit(_explain_looks(pairs)))
+    advice = (
+        _advise_on_columns(),
+        _advise_on_release(),
+        _advise_on_person().fill_null(""),
+        pl.lit(_explain_looks(pairs)),
+    )
     conflicts = problems.flag_rows(
         pairs.with_columns(keys.make_id_keys(pairs[name]).alias(f"{name}_key") for name in ("asked_id", "has_id")),
         "taken",
@@ -298,6 +303,13 @@ def _advise_on_columns() -> pl.Expr:
     """Return the advice for a value that the holder has in the other column of sign-in names."""
     sentence = pl.format("It is their {}, and users sign in with either, so two users cannot share one.", "held_as")
     return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(sentence)
+
+
+def _advise_on_release() -> pl.Expr:
+    """Return the advice for a badge of an Inactive user, which can be released (M13)."""
+    sentence = "They are Inactive: release the badge, or import the file with --release-badges."
+    inactive = (pl.col("column") == BADGE_NUMBER.heading) & ~pl.col("active")
+    return pl.when(inactive).then(pl.lit(sentence)).otherwise(pl.lit(""))
 
 
 def _advise_on_person() -> pl.Expr:

@@ -17,6 +17,7 @@ from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
     ADMINISTRATOR,
+    IMPORT_FLAGS,
     IMPORTS,
     AgencyFile,
     InvalidAgencyFile,
@@ -253,7 +254,7 @@ def _read_settings(agency: models.Agency) -> dict[str, str]:
         "mail": "true" if agency.sends_mail else "false",
         "mails_off": ", ".join(agency.mails_off),
         "sign_in_notice": " / ".join(agency.sign_in_notice.splitlines()),
-        **{name: str(getattr(agency, name)) for name in (*IMPORTS, *ACCOUNTS, *ACCOUNT_FLAGS)},
+        **{name: str(getattr(agency, name)) for name in (*IMPORTS, *IMPORT_FLAGS, *ACCOUNTS, *ACCOUNT_FLAGS)},
         "second_factor": "true" if agency.second_factor else "false",
         "second_approver": "true" if agency.second_approver else "false",
     }

@@ -28,6 +28,7 @@ SETTINGS = (
     "limits",
     "second_approver",
     "replaced_addresses_days",
+    "release_badges",
     "mail",
     "mails_off",
     "preview_days",
@@ -57,6 +58,8 @@ ACCOUNTS = {
 """The numeric settings of accounts, each with its minimum and maximum; each is a column of the agency."""
 IMPORTS = {"grace_days": (0, 365), "replaced_addresses_days": (0, 3650), "preview_days": (1, 3650)}
 """The numeric settings of imports, each with its minimum and maximum; each is a column of the agency."""
+IMPORT_FLAGS = ("release_badges",)
+"""The settings of imports that are true or false; each is a column of the agency."""
 ACCOUNT_FLAGS = ("lock_all_places",)
 """The settings of accounts that are true or false; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
@@ -126,7 +129,7 @@ class AgencyFile:
     limits: tuple[Limit, ...] | None = None
     second_approver: bool | None = None
     imports: Mapping[str, int] = field(default_factory=dict)
-    """The settings in IMPORTS that the file names."""
+    """The settings in IMPORTS and IMPORT_FLAGS that the file names."""
     mail: bool | None = None
     notice: str | None = None
     """The notice that every user reads before they sign in."""
@@ -178,7 +181,8 @@ class _FileReader:
             name=self._parse_text(document, "name", "the file"),
             country=self._parse_country(document) if "default_country" in document else None,
             limit=self._parse_limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
-            imports=self._parse_numbers(document, IMPORTS, "the file"),
+            imports=self._parse_numbers(document, IMPORTS, "the file")
+            | {name: self._parse_flag(document, name, "the file") for name in IMPORT_FLAGS if name in document},
             limits=self._parse_limits(document),
             second_approver=(
                 self._parse_flag(document, "second_approver", "the file") if "second_approver" in document else None

@@ -14,6 +14,7 @@ from musterbook.directory.agency import agencies, limits, roles, vocabularies
 from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
+    IMPORT_FLAGS,
     IMPORTS,
     MAILS,
     MOST,
@@ -125,7 +126,7 @@ _CHECKS: Mapping[str, Callable[[str, object], object]] = {
     **dict.fromkeys((*ACCOUNTS, *IMPORTS), _check_number),
     "limits": _check_limits,
     "sign_in_notice": _check_notice,
-    **dict.fromkeys(("sends_mail", "second_factor", "second_approver", *ACCOUNT_FLAGS), _check_flag),
+    **dict.fromkeys(("sends_mail", "second_factor", "second_approver", *ACCOUNT_FLAGS, *IMPORT_FLAGS), _check_flag),
     "mails_off": _check_kinds,
 }
 

@@ -1,6 +1,6 @@
 """Every read that an import needs: the agency's vocabulary, and the part of its directory that a plan must see."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 from django.db.models import Count, Max
@@ -11,7 +11,7 @@ from musterbook.core.domain.policy import Mode, Operator
 from musterbook.core.domain.snapshot import HEADCOUNT, REPLACED, RESTING, SCHEMA, Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
-from musterbook.core.planning import damage
+from musterbook.core.planning import damage, releases
 from musterbook.core.values import keys, text
 from musterbook.directory import models
 from musterbook.directory.audit import former_ids
@@ -62,12 +62,13 @@ def read_snapshot(
     *,
     supervisor: str = "",
     limited: bool = True,
+    released_on: date | None = None,
 ) -> Snapshot:
     """Return what the plan of this table must know of the agency.
 
     If the file has few rows, the snapshot holds no more than the rows name. `users`: all users, if they have been read
     already. `supervisor`: the address of the supervisor that new users have by default. `limited`: whether the plan is
-    subject to limits, which need the number of active users.
+    subject to limits, which need the number of active users. `released_on`: the day, if badges may be released (M13).
     """
     words, resting = read_vocabulary(agency), _read_resting(agency)
     if users is None and table.cells.is_empty():
@@ -78,7 +79,7 @@ def read_snapshot(
     if needs_all_users(agency, table.cells.height, mode):
         return Snapshot(read_all_users(agency), words, resting, padded=padded, replaced=replaced)
     headcount = _count_active(agency) if limited else None
-    named = _read_named_users(agency, table, supervisor, replaced)
+    named = _read_named_users(agency, table, supervisor, replaced, released_on)
     return Snapshot(named, words, resting, padded=padded, headcount=headcount, replaced=replaced)
 
 
@@ -213,11 +214,16 @@ def _is_far_larger(agency: models.Agency, number: int) -> bool:
 
 
 def _read_named_users(
-    agency: models.Agency, table: Table, supervisor: str, replaced: pl.DataFrame | None
+    agency: models.Agency,
+    table: Table,
+    supervisor: str,
+    replaced: pl.DataFrame | None,
+    released_on: date | None,
 ) -> pl.DataFrame:
     """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them.
 
-    A row also names the users whose replaced address it has.
+    A row also names the users whose replaced address it has, and those who have the badge that a user would get if the
+    badge of the row is released on that day.
     """
     users = frames.table(models.User)
     cells = table.cells
@@ -226,6 +232,9 @@ def _read_named_users(
     lookups = {"external_id": [ids, id_keys.filter(id_keys != ids)], _ID_KEY: [id_keys]}
     for column in columns.KEYED:
         lookups[column.key] = [keys.make_keys(text.clean(cells[column.field], guarded=table.guarded))]
+    if released_on:
+        badges = text.clean(cells["badge_number"], guarded=table.guarded) + releases.describe_day(released_on)
+        lookups[columns.BADGE_NUMBER.key].append(keys.make_keys(badges))
     # Users sign in with either, so the plan must see who has one as the other (M4); few usernames can be an address.
     emails, usernames = lookups[columns.EMAIL.key][0], lookups[columns.USERNAME.key][0]
     lookups[columns.USERNAME.key].append(emails)

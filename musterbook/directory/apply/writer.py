@@ -60,6 +60,8 @@ def apply_plan(
         done = 0
         written(done)
         _vacate(plan.updated)
+        absent = plan.released.filter(pl.col("holder_row").is_null())
+        frames.update(models.User, absent.select("id", "badge_number", "badge_number_key"))
         writes = (
             *((frames.update, _split_parts(users)) for users in _split_updates(updated)),
             (frames.insert, (_build_users(part, agency, context, plan.source) for part in _split_parts(added, order))),
@@ -72,6 +74,7 @@ def apply_plan(
                 written(done)
         for part in itertools.chain(_split_parts(updated.filter(_any_changed(_KEYED))), _split_parts(added, order)):
             search_index.update_index(agency, part)
+        search_index.update_index(agency, absent.select("id", *search_index.SEARCHED))
         import_marks.write_marks(plan.marks)
         _note_new_addresses(plan.updated, context.at)
         _keep_released_names(plan.updated, agency, context.at)
@@ -215,10 +218,19 @@ def _build_events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator
     yield _build_event(
         plan.updated.filter("replaced").with_columns(changes=_describe_persons()), EventKind.USER_REPLACED
     )
-    leavers = plan.leavers.deactivated
+    yield from _build_events_of_absent(plan)
+
+
+def _build_events_of_absent(plan: Plan) -> Iterator[pl.DataFrame]:
+    """Yield an event for each user whom no row mentions: those whose badge is released, then those who become Inactive."""
+    leavers, released = plan.leavers.deactivated, plan.released.filter(pl.col("holder_row").is_null())
+    unlisted = pl.lit(None, pl.UInt32).alias("row")
+    badges = released.with_columns(unlisted, leaves=pl.col("id").is_in(leavers["id"].implode()))
+    described = badges.with_columns(changes.describe_released(badges).alias("changes"))
+    yield _build_event(described.filter(~pl.col("leaves")), EventKind.USER_UPDATED)
+    both = leavers.join(described.select("id", "changes"), on="id", how="left", maintain_order="left")
     yield _build_event(
-        leavers.with_columns(row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)),
-        EventKind.USER_DEACTIVATED,
+        both.with_columns(unlisted, pl.col("changes").fill_null(changes.DEACTIVATED)), EventKind.USER_DEACTIVATED
     )
 
 

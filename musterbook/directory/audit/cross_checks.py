@@ -68,10 +68,11 @@ def _find_without(agency: models.Agency, condition: str, event_condition: str) -
 
 def _check_imports(agency: models.Agency) -> str:
     """Compare the changes in each import's record with its events, and find events whose record is gone."""
-    # A user who becomes another person has an event of that too.
+    # A user who becomes another person has an event of that too. The former holder of a badge may have no row.
     sql = (
         f"SELECT of_id, count(*) FROM {_EVENTS} WHERE agency_id = %s AND of_id IS NOT NULL"
-        f" AND kind <> '{EventKind.USER_REPLACED}' GROUP BY of_id"
+        f" AND kind <> '{EventKind.USER_REPLACED}' AND NOT (kind = '{EventKind.USER_UPDATED}' AND \"row\" IS NULL)"
+        " GROUP BY of_id"
     )
     event_counts = dict(_fetch_rows(sql, agency.pk))
     records = models.Import.objects.filter(agency=agency).values_list("pk", "number", "state", "counts")

@@ -69,7 +69,9 @@ _CORRECTIONS_KEY = "mended"
 """The key of the corrections in the stored options of an import."""
 
 
-_ONLY_IF_GIVEN = ("values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows")
+_ONLY_IF_GIVEN = (
+    "values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows", "release_badges",
+)  # fmt: skip
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
 
@@ -104,6 +106,8 @@ class Options:
     """The row that has the headings (F12); None to find it."""
     expect_rows: int | None = None
     """The number of data rows that the file must have (F11); None for any."""
+    release_badges: bool | None = None
+    """Whether badges of Inactive users can be taken (M13), None for the agency's setting."""
 
     @property
     def layout(self) -> Layout:
@@ -119,10 +123,11 @@ class Options:
             values[_CORRECTIONS_KEY] = corrections
         return {name: value for name, value in values.items() if value or value == 0 or name not in _ONLY_IF_GIVEN}
 
-    @property
-    def decisions(self) -> Decisions:
-        """Return the decisions of the operator."""
-        return Decisions(self.accepted, {int(row): choices for row, choices in self.decided.items()})
+    def make_decisions(self, agency: models.Agency) -> Decisions:
+        """Return the decisions of the operator, and those that the agency has made for all."""
+        by_row = {int(row): choices for row, choices in self.decided.items()}
+        releases = agency.release_badges if self.release_badges is None else self.release_badges
+        return Decisions(self.accepted, by_row, releases)
 
     @classmethod
     def of_json(cls, data: Mapping[str, object]) -> "Options":
@@ -279,7 +284,7 @@ def make_attempt(
             source=options.source,
             grace_days=agency.grace_days,
             today=context.at.date(),
-            decisions=options.decisions,
+            decisions=options.make_decisions(agency),
             expect_rows=options.expect_rows,
         )
         if options.mode is Mode.REKEY:
@@ -287,7 +292,10 @@ def make_attempt(
             marks = import_marks.read_marks(agency, known.users, "")
             return rekeys.make_plan(table, replace(known, marks=marks), policy)
         supervisor = {**agency.defaults, **options.defaults}.get(SUPERVISOR_EMAIL.heading, "")
-        snapshot = snapshot_queries.read_snapshot(agency, table, options.mode, users, supervisor=supervisor)
+        released_on = policy.today if policy.decisions.releases else None
+        snapshot = snapshot_queries.read_snapshot(
+            agency, table, options.mode, users, supervisor=supervisor, released_on=released_on
+        )
         marks = import_marks.read_marks(agency, snapshot.users, options.source)
         return planning.make_plan(table, replace(snapshot, marks=marks), policy)
 

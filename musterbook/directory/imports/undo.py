@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from musterbook.core.domain import columns, problems
-from musterbook.core.domain.decisions import AS_GIVEN, IDENTITY, OTHER, Decisions
+from musterbook.core.domain.decisions import AS_GIVEN, IDENTITY, OTHER, TAKEN, Decisions
 from musterbook.core.domain.policy import Confirmed, Mode, Operator, Policy
 from musterbook.core.domain.snapshot import FORMER, SCHEMA
 from musterbook.core.domain.table import Table
@@ -13,7 +13,9 @@ from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import changes, rekeys
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning.marks import CHANGED
+from musterbook.core.planning.matching import RELEASED
 from musterbook.core.planning.plan import Plan
+from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.agency import limits
 from musterbook.directory.apply import import_marks, snapshot_queries
@@ -128,7 +130,10 @@ def make_attempt(undoing: models.Import, context: AuditContext, expected: str | 
     def plan(agency: models.Agency) -> Plan:
         operator = authorize_undo(record, context.actor)
         confirmed = approval.list_valid(agency, undoing, Options.of_json(undoing.options).confirmed)
-        policy = Policy(Mode(undoing.mode), operator=operator, limits=limits.read_limits(agency), confirmed=confirmed)
+        policy = Policy(
+            Mode(undoing.mode), operator=operator, limits=limits.read_limits(agency), confirmed=confirmed,
+            today=context.at.date(),
+        )  # fmt: skip
         make = _make_rekey_plan if undoing.mode == Mode.REKEY else _make_plan
         return make(record, agency, policy)
 
@@ -143,12 +148,14 @@ def _make_plan(record: models.Import, agency: models.Agency, policy: Policy) -> 
     """
     vocabulary = snapshot_queries.read_vocabulary(agency)
     users = _read_changed(record, vocabulary)
-    policy = replace(policy, decisions=_decide_identities(record, users))
+    policy = replace(policy, decisions=_decide_badges(_decide_identities(record, users), users))
+    released_on = policy.today if policy.decisions.releases else None
     failed_ids: set[str] = set()
     while True:
         changed = _add_supervisors(users, agency, failed_ids)
         table = Table.of_values(_make_cells(changed), _find_problems(changed))
-        snapshot = replace(snapshot_queries.read_snapshot(agency, table, policy.mode), vocabulary=vocabulary)
+        read = snapshot_queries.read_snapshot(agency, table, policy.mode, released_on=released_on)
+        snapshot = replace(read, vocabulary=vocabulary)
         plan = planning.make_plan(table, snapshot, policy)
         errored = set(plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
         if errored <= failed_ids:
@@ -233,6 +240,25 @@ def _decide_identities(record: models.Import, users: pl.DataFrame) -> Decisions:
     events = models.Event.objects.filter(of=record, kind=EventKind.USER_REPLACED).values_list("subject_id", flat=True)
     rows = users.filter(pl.col("id").is_in(list(events)))["row"]
     return replace(AS_GIVEN, by_row={row: {IDENTITY: OTHER} for row in rows})
+
+
+def _decide_badges(decisions: Decisions, changed: pl.DataFrame) -> Decisions:
+    """Return the decisions with those that give badges back which the import released (M13).
+
+    If a user that the import added has the badge, that user becomes Inactive, and the badge is released from them. A
+    badge that another user has taken since is not.
+    """
+    heading, field = columns.BADGE_NUMBER.heading, columns.BADGE_NUMBER.field
+    before, after = (pl.col(heading).list.get(index, null_on_oob=True) for index in (0, 1))
+    released = changed.filter(
+        pl.col(f"way_{field}") == "back", after.str.contains(RELEASED), ~before.str.contains(RELEASED)
+    )
+    holders = keys.make_keys(changed.filter(pl.col("kind") == EventKind.USER_ADDED)[field])
+    back = released.filter(keys.make_keys(released.select(before).to_series()).is_in(holders.implode()))
+    if back.is_empty():
+        return decisions
+    by_row = {row: {**decisions.by_row.get(row, {}), TAKEN: heading} for row in back["row"]}
+    return replace(decisions, by_row={**decisions.by_row, **by_row})
 
 
 def _add_supervisors(changed: pl.DataFrame, agency: models.Agency, failed_ids: set[str]) -> pl.DataFrame:

@@ -166,7 +166,7 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
         operator = _read_operator(agency, context, PERMISSION)
         external_id = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]), guarded=False)[0]
         existing = models.User.objects.filter(agency=agency, external_id=external_id).first() if external_id else None
-        result, plan = _plan_row(agency, row, operator)
+        result, plan = _plan_row(agency, row, operator, context)
         if existing:
             repeated = plan.counts["unchanged"] == 1 and existing.created_at > context.at - _SENT_TWICE
             return EditResult(find_user(agency, existing.pk), already_exists=not repeated)
@@ -185,7 +185,7 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
 def _change_user(user: models.User, row: Row, now: Row, context: AuditContext, operator: Operator | None) -> EditResult:
     """Write the row of an existing user; `now`: the row as the user is now."""
     identity = {columns.EXTERNAL_ID.heading: now[columns.EXTERNAL_ID.heading]}
-    result, plan = _plan_row(user.agency, {**row, **identity}, operator)
+    result, plan = _plan_row(user.agency, {**row, **identity}, operator, context)
     renamed, rekey = _plan_rekey(user.agency, row, now, operator)
     result = replace(
         result,
@@ -240,15 +240,20 @@ def _write_marks(user: models.User, changed: MarkChanges, context: AuditContext)
         trail.record_event(user.agency, context, EventKind.USER_UPDATED, user, changed)
 
 
-def _plan_row(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[EditResult, Plan]:
+def _plan_row(
+    agency: models.Agency, row: Row, operator: Operator | None, context: AuditContext
+) -> tuple[EditResult, Plan]:
     """Return the plan of the row, and its result.
 
     An invalid supervisor is a problem here, because the user who typed it is present to correct it.
     """
     cells = pl.DataFrame({column.field: [row[column.heading]] for column in columns.COLUMNS})
     table = Table.of_values(cells.with_row_index("row", offset=2))
-    policy = Policy(Mode.UPDATE, operator=operator, decisions=AS_GIVEN)
-    snapshot = snapshot_queries.read_snapshot(agency, table, policy.mode, limited=False)
+    today = context.at.date()
+    decisions = replace(AS_GIVEN, release_badges=agency.release_badges)
+    policy = Policy(Mode.UPDATE, operator=operator, decisions=decisions, today=today)
+    released_on = today if agency.release_badges else None
+    snapshot = snapshot_queries.read_snapshot(agency, table, policy.mode, limited=False, released_on=released_on)
     plan = planning.make_plan(table, snapshot, policy)
     entry = report.list_rows(plan, RowFilter.ALL)[0]
     errors = [note for note in entry.notes if note.code in STRICT_NOTES]

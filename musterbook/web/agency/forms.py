@@ -10,7 +10,7 @@ from musterbook.core.domain import labels
 from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
 from musterbook.directory import models
 from musterbook.directory.agency import limits
-from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, IMPORTS, MAILS
+from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, IMPORT_FLAGS, IMPORTS, MAILS
 from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, NUMBERS, StaleSettings, describe_bounds
 from musterbook.web import parsers
 
@@ -108,7 +108,7 @@ _NUMBERS = {"users": "Users", "percent": "Or percent of the active users, if tha
 class LimitsForm(SectionForm):
     """The number of users of each kind that an import may concern without confirmation. Blank: the default."""
 
-    settings = (*LIMITS, *IMPORTS)
+    settings = (*LIMITS, *IMPORTS, *IMPORT_FLAGS)
     grace_days = _make_number_field(
         "grace_days", "Days for which a user keeps access who is missing in synchronize files",
         "0: none. A missing user is marked as leaving, and becomes Inactive after this many days and imports without a"
@@ -121,6 +121,10 @@ class LimitsForm(SectionForm):
     preview_days = _make_number_field(
         "preview_days", "Days after which a plan that nobody has applied expires", "For previews and held imports."
     )
+    release_badges = forms.BooleanField(
+        label="The badge of an inactive user can be given to another user", required=False,
+        help_text="The former holder's badge then says until when they had it, such as 1039 (until 2026-11-28).",
+    )  # fmt: skip
     second_approver = forms.BooleanField(
         label="Another user must confirm what is held", required=False,
         help_text="Whoever requested an import cannot confirm it themselves.",
@@ -143,12 +147,12 @@ class LimitsForm(SectionForm):
         whole = [one for one in settings["limits"] if one["role"] is None and one["group"] is None]
         shown = {f"{one['kind']}_{name}": one[name] for one in whole for name in ("off", *_NUMBERS)}
         numbers = {name: f"{value:g}" for name, value in shown.items() if name.endswith("_percent")}
-        return shown | numbers | {name: settings[name] for name in ("second_approver", *IMPORTS)}
+        return shown | numbers | {name: settings[name] for name in ("second_approver", *IMPORTS, *IMPORT_FLAGS)}
 
     def read_values(self) -> dict[str, Any]:
         """Return the limits as they are stored, those of roles and groups included."""
         whole = [one for one in (self._read_limit(default) for default in DEFAULT_LIMITS) if one]
-        others = {name: self.cleaned_data[name] for name in ("second_approver", *IMPORTS)}
+        others = {name: self.cleaned_data[name] for name in ("second_approver", *IMPORTS, *IMPORT_FLAGS)}
         return {"limits": [*self._named, *whole], **others}
 
     def _read_limit(self, default: Limit) -> dict[str, Any] | None:
