@@ -107,3 +107,13 @@ def test_a_user_gets_another_external_id_on_their_page(chief: Client) -> None:
     refused = chief.post(address, sent)
     assert refused.status_code == 422
     assert "belongs to First 3 Last 3 (E-3, Active)" in refused.content.decode()
+
+
+def test_a_new_id_that_looks_damaged_is_kept_as_written(chief: Client) -> None:
+    models.User.objects.filter(external_id="E-2").update(external_id="0012")
+    plan = send(chief, "EXTERNAL_ID,NEW_EXTERNAL_ID", "0012,12")
+    page = read(chief, plan)
+    assert "its leading zeros were lost" in page
+    (button,) = re.findall(r'name="decide" value="(looks-damaged \d[^"]*)"', page)
+    again = chief.post(f"{plan}/mend", {"decide": button}).headers["Location"]
+    assert '<ins class="m-becomes">12</ins>' in read(chief, again.replace("show=errored", "show=updated"))

@@ -83,6 +83,7 @@ NEW_EXTERNAL_ID = Column(
 )
 ALL = (*COLUMNS, NEW_EXTERNAL_ID)
 """Every column that any kind of file can have."""
+HEADINGS = frozenset(column.heading for column in ALL)
 
 
 @dataclass(frozen=True, slots=True)

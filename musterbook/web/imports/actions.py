@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from musterbook.core.domain.columns import ALL
+from musterbook.core.domain.columns import HEADINGS
 from musterbook.core.reading import corrections
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
@@ -42,9 +42,6 @@ PATIENCE = 3.0
 """The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
 _FILTERS = {"done": "Done", "previews": "Previews and held", "all": "All"}
 """The filters of the history, each with its label."""
-
-
-_HEADINGS = {column.heading for column in ALL}
 
 
 def make_key(request: HttpRequest, *facts: object) -> str:
@@ -232,7 +229,7 @@ def read_corrections(form: Any) -> dict[str, dict[str, str]]:
     for name, text in form.items():
         kind, _, rest = name.partition("-")
         row, _, heading = rest.partition("-")
-        is_cell = kind == "cell" and row.isascii() and row.isdecimal() and len(row) < 9 and heading in _HEADINGS
+        is_cell = kind == "cell" and row.isascii() and row.isdecimal() and len(row) < 9 and heading in HEADINGS
         if is_cell and text != form.get(f"was-{row}-{heading}"):
             cells.setdefault(row, {})[heading] = text[:10_000]
     return cells

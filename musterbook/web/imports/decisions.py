@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from musterbook.core.domain.columns import BY_HEADING
+from musterbook.core.domain.columns import HEADINGS
 from musterbook.core.domain.decisions import DAMAGE, IDENTITY, OTHER, SAME, merge_by_row
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.plan_pages import PlanRow
@@ -49,7 +49,7 @@ def read_changes(text: str, options: Options) -> Mapping[str, Any]:
     if row == ALL and choice in dict(_LABELS.get(code, ())):
         return {"accepted": {**options.accepted, code: choice}}
     is_row = row.isascii() and row.isdecimal() and len(row) < 9
-    is_choice = (code == DAMAGE and choice in BY_HEADING) or (code == IDENTITY and choice in (SAME, OTHER))
+    is_choice = (code == DAMAGE and choice in HEADINGS) or (code == IDENTITY and choice in (SAME, OTHER))
     return {"decided": merge_by_row(options.decided, {row: {code: choice}})} if is_row and is_choice else {}
 
 

@@ -294,6 +294,11 @@ def test_a_refused_file_makes_a_refused_plan() -> None:
     assert [problem.code for problem in made.refusals] == ["empty-file"]
 
 
+def test_a_file_with_another_number_of_rows_than_expected_is_refused() -> None:
+    """F11."""
+    assert [problem.code for problem in rekey(("C", "N"), expect_rows=2).refusals] == ["row-count"]
+
+
 def test_too_many_problems_refuse_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("musterbook.core.reading.budget.limit_problems", lambda _: 1)
     made = rekey(("nobody", "N"), ("no one", "M"))
