@@ -13,7 +13,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook import jobs
-from musterbook.core.domain.policy import Mode
+from musterbook.core.domain.policy import LimitKind, Mode
+from musterbook.core.planning.holds import NUMBERED, UNNUMBERED, Hold
 from musterbook.directory import models
 from musterbook.directory.audit import verify
 from musterbook.directory.audit.event_kinds import EventKind
@@ -21,6 +22,7 @@ from musterbook.directory.imports import pending_uploads, plan_files, queue
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.pending_uploads import TooLarge, UploadGone
 from musterbook.directory.storage import import_files
+from musterbook.web.imports.forms import ConfirmForm
 from tests import worker
 from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in, text
@@ -130,6 +132,64 @@ def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Clie
     assert cast.user(springfield.agency, 2).active
     assert "<h1>Applied</h1>" in text(chief.get(chief.post(plan, {"deactivations": " 1 "}).headers["Location"]))
     assert not cast.user(springfield.agency, 2).active
+
+
+def test_the_users_of_a_held_import_are_shown_first(springfield: Springfield, chief: Client) -> None:
+    """Rule S4."""
+    models.Agency.objects.update(limits=[cast.allow(0), cast.allow(0, kind="additions")])
+    plan = follow_to_plan(chief, send(chief, person(2, STATUS="Inactive"), person(7)))
+    page = text(chief.get(plan))
+    assert "2 users" not in page and "1 user added, 1 updated, 1 will lose access" in page
+    assert "<li>First 2 Last 2 (E-2)</li>" in page
+    tile = page[page.index('id="show-deactivations"') :]
+    assert page.index('id="show-deactivations"') < page.index('id="show-added"') and 'aria-current="true"' in tile[:120]
+    assert "These users are Active now and would be Inactive." in page
+    assert "Number of users who lose access" in page and "Number of users who are added" in page
+    one = chief.post(plan, {"deactivations": "1", "additions": "3"})
+    assert one.status_code == 422 and text(one).count("Type that number if it is right.") == 2
+    assert "<h1>Applied</h1>" in text(
+        chief.get(chief.post(plan, {"deactivations": "1", "additions": "1"}).headers["Location"])
+    )
+    assert not cast.user(springfield.agency, 2).active
+
+
+def test_a_long_list_of_users_of_a_hold_leads_to_all_of_them(springfield: Springfield, chief: Client) -> None:
+    models.Agency.objects.update(limits=[cast.allow(0)])
+    springfield.imported(*cast.people(*range(10, 35)))
+    plan = follow_to_plan(chief, send(chief, *cast.people(*range(10, 35), STATUS="Inactive")))
+    assert 'and 5 more: <a href="?show=deactivations">see all of them</a>' in text(chief.get(plan))
+    assert "First 34 Last 34" in text(chief.get(f"{plan}?show=deactivations&q=last+34"))
+
+
+def test_who_requested_an_import_cannot_confirm_it_if_another_user_must(
+    springfield: Springfield, chief: Client
+) -> None:
+    """Rule S8."""
+    models.Agency.objects.update(second_approver=True)
+    plan = make_held(springfield, chief)
+    assert "If you go on, it is held until another user confirms it." in text(chief.get(plan))
+    held = chief.post(plan, {"deactivations": "1"}).headers["Location"]
+    page = text(chief.get(held))
+    assert "You requested this, so another user must confirm it." in page and "Apply</button>" not in page
+    refused = chief.post(held, {"deactivations": "1"}, follow=True)
+    assert "another user must confirm it. Nothing was changed." in text(refused)
+    assert cast.user(springfield.agency, 2).active
+    boss = signed_in(Client(), "user.1")
+    assert "type each number" in text(boss.get(held))
+    done = boss.post(held, {"deactivations": "1"}).headers["Location"]
+    assert "<h1>Applied</h1>" in text(boss.get(done)) and not cast.user(springfield.agency, 2).active
+
+
+def test_a_hold_without_a_number_is_a_box_to_tick() -> None:
+    form = ConfirmForm([Hold("cut-off"), Hold("row-count", rows=1200)], {"row-count": "1,200"})
+    assert not form.is_valid() and list(form.errors) == ["cut-off"]
+    full = ConfirmForm([Hold("cut-off"), Hold("row-count", rows=1200)], {"row-count": "1,200", "cut-off": "on"})
+    assert full.is_valid() and full.confirmed == {"cut-off": None, "row-count": 1200}
+
+
+def test_every_kind_that_can_hold_an_import_has_a_field() -> None:
+    holds = [Hold("limit", name) if name in list(LimitKind) else Hold(name) for name in (*NUMBERED, *UNNUMBERED)]
+    assert list(ConfirmForm(holds).fields) == [*NUMBERED, *UNNUMBERED]
 
 
 def test_a_plan_that_is_another_by_now_is_shown_and_not_done(springfield: Springfield, chief: Client) -> None:

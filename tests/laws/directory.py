@@ -75,8 +75,8 @@ def content(file: File) -> bytes:
 
 
 def run(
-    made: models.Agency, file: File | bytes, case: Case | None = None, *, preview: bool = False,
-    shown: models.Import | None = None,
+    made: models.Agency, file: File | bytes, case: Case | None = None, *,
+    preview: bool = False, shown: models.Import | None = None,
 ) -> ImportResult:  # fmt: skip
     """One import of the file, in the way that the case says; whatever holds it is confirmed."""
     case = case or Case((), File({}), Mode.UPDATE)

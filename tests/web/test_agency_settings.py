@@ -220,6 +220,49 @@ def test_roles_that_may_do_more_are_shown_and_not_changed(chief: Client) -> None
     assert not models.Role.objects.filter(second_factor=True).exists()
 
 
+def test_limits_are_blank_where_they_are_the_default(chief: Client) -> None:
+    models.Agency.objects.update(limits=[])
+    page = read_page(chief, "imports")
+    assert "Default: users 3, percent 1, most 20." in page and "Default: off." in page
+    assert {value for name, values in fields(page).items() for value in values if "_users" in name} == {""}
+    post(chief, "imports", privileges_users="2", updates_off=["on"])
+    assert agency().limits == [allow(2, kind="privileges"), {**allow(0, kind="updates"), "off": True}]
+    assert "Users who change: no limit" in read_page(chief, "imports")
+    post(chief, "imports", privileges_users="", updates_off=[])
+    assert agency().limits == []
+
+
+def test_limits_that_somebody_has_changed_meanwhile_are_not_lost(chief: Client) -> None:
+    sent = fields(read_page(chief, "imports")) | {"privileges_users": "2"}
+    models.Agency.objects.update(limits=[allow(9)])
+    page = chief.post(at("imports"), sent).content.decode()
+    assert "Somebody has changed these settings meanwhile." in page and agency().limits == [allow(9)]
+    assert "saved." in chief.post(at("imports"), fields(page), follow=True).content.decode()
+    assert agency().limits == [allow(5, 10, 500), allow(2, kind="privileges")]
+
+
+def test_a_role_gets_a_limit_of_its_own_and_loses_it(chief: Client) -> None:
+    role = models.Role.objects.get(agency=agency(), name="Officer").pk
+    sent = {"kind": "deactivations", "of": f"role-{role}", "users": "0", "percent": "", "most": ""}
+    page = chief.post(at("imports/add-limit"), sent, follow=True).content.decode()
+    assert "The limit is added." in page and "limit deactivations of role Officer" in page
+    assert agency().limits[-1] == {**allow(0), "role": role}
+    assert "saved." in post(chief, "imports", handovers_users="1")
+    assert {**allow(0), "role": role} in agency().limits
+    name = {"limit": "limit deactivations of role Officer"}
+    page = chief.post(at("imports/remove-limit"), name, follow=True).content.decode()
+    assert "The limit is removed." in page and "limit deactivations of role Officer" not in page
+    chief.post(at("imports/remove-limit"), name)
+    assert agency().limits == [allow(5, 10, 500), allow(1, kind="handovers")]
+
+
+def test_a_limit_of_a_role_that_cannot_be_is_reported(chief: Client) -> None:
+    answer = chief.post(at("imports/add-limit"), {"kind": "deactivations", "of": "", "users": "-1"})
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "Write a whole number from 0 to 2,147,483,647." in page
+    assert agency().limits == [allow(5, 10, 500)]
+
+
 def test_headings_that_imports_remember_are_shown_and_forgotten(chief: Client) -> None:
     assert "None yet." in read_page(chief, "imports")
     models.Agency.objects.update(mapping={"Personnel no.": "EXTERNAL_ID", "Shoes": ""})

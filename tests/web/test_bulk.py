@@ -259,6 +259,20 @@ def test_many_deactivations_want_their_number(agency: Springfield, boss: Client)
     assert not agency.user(3).active and not agency.user(4).active
 
 
+def test_who_requested_it_cannot_confirm_it_if_another_user_must(agency: Springfield, boss: Client) -> None:
+    """Rule S8."""
+    models.Agency.objects.update(limits=[cast.allow(1)], second_approver=True)
+    address = plan(boss, act="deactivate", user=ids(agency, 3, 4))
+    page = text(boss.get(address))
+    assert "2 users would lose access. The limit is 1" in page and "First 3 Last 3 (E-3)" in page
+    assert "If you go on, it is held until another user confirms it." in page
+    held = boss.post(address, {"deactivations": "2"}).headers["Location"]
+    page = text(boss.get(held))
+    assert "Held: nothing was changed" in page and "You requested this, so another user must confirm it." in page
+    refused = boss.post(held, {"deactivations": "2"}, follow=True)
+    assert "another user must confirm it. Nothing was changed." in text(refused) and agency.user(3).active
+
+
 def test_it_is_done_by_somebody_who_has_signed_in_recently(agency: Springfield, boss: Client) -> None:
     address = plan(boss, act="rank", value="=Captain", user=ids(agency, 3))
     age_session(boss, 20)

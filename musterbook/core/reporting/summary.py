@@ -58,7 +58,7 @@ _DOUBTS = {
     CUT_OFF: "The file ends in the middle of row {fact}, so it was cut off.",
     "row-count": "The file says that it has {fact} rows, but it has {rows:,}.",
     "shrunk": "The file has {rows:,} rows. The last one had {fact}.",
-    UNREADABLE: "{rows:,} rows cannot be read well enough to identify their users.",
+    UNREADABLE: "Rows that cannot be read well enough to identify their users: {rows:,}.",
 }
 
 

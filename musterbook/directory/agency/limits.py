@@ -69,15 +69,15 @@ def _is_other(stored: Stored, kinds: set[str]) -> bool:
 def _store_limit(agency: models.Agency, limit: Limit) -> Stored:
     return {
         "kind": limit.kind.value, "users": limit.users, "percent": limit.percent, "most": limit.most, "off": limit.off,
-        "role": _find_id(models.Role, agency, "name_key", fold(limit.role)),
-        "group": _find_id(models.Group, agency, "external_id", limit.group),
+        "role": _find_id(models.Role, agency, limit.role, name_key=fold(limit.role)),
+        "group": _find_id(models.Group, agency, limit.group, external_id=limit.group),
     }  # fmt: skip
 
 
-def _find_id(model: type[Any], agency: models.Agency, field: str, name: str) -> int | None:
+def _find_id(model: type[Any], agency: models.Agency, name: str, **key: str) -> int | None:
     if not name:
         return None
-    found: int | None = model.objects.filter(agency=agency, **{field: name}).values_list("pk", flat=True).first()
+    found: int | None = model.objects.filter(agency=agency, **key).values_list("pk", flat=True).first()
     if found is None:
         raise UnknownName(name)
     return found

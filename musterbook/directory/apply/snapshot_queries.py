@@ -120,10 +120,14 @@ def _measure_padded(agency: models.Agency, name: str) -> int:
 
 def _count_active(agency: models.Agency) -> pl.DataFrame:
     """Return the number of active users (HEADCOUNT), by role and group if a limit needs them."""
-    by_name = any(limit.get("role") or limit.get("group") for limit in agency.limits)
-    names, users = "role_id, group_id", frames.table(models.User)
-    sql = f"SELECT {names if by_name else 'NULL, NULL'}, COUNT(*) FROM {users} WHERE agency_id = %s AND active"
-    return frames.read_frame(f"{sql} GROUP BY {names}" if by_name else sql, [agency.pk], HEADCOUNT)
+    users = frames.table(models.User)
+    if any(limit["role"] or limit["group"] for limit in agency.limits):
+        sql = f"SELECT role_id, group_id, COUNT(*) FROM {users} WHERE agency_id = %s AND active GROUP BY role_id, group_id"
+        return frames.read_frame(sql, [agency.pk], HEADCOUNT)
+    # Each part has an index of its own.
+    part = f"(SELECT COUNT(*) FROM {users} WHERE agency_id = %s"
+    sql = f"SELECT NULL, NULL, {part}) - {part} AND NOT active)"
+    return frames.read_frame(sql, [agency.pk, agency.pk], HEADCOUNT)
 
 
 def _read_resting(agency: models.Agency) -> pl.DataFrame | None:

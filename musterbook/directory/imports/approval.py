@@ -21,7 +21,24 @@ def list_valid(agency: models.Agency, record: models.Import, confirmed: Confirme
     return confirmed if is_approver(agency, record.requester, record.actor) else {}
 
 
+def can_confirm(shown: models.Import, by: str) -> bool:
+    """Return whether the operator may confirm what this import shows, if it is or would be held."""
+    return is_approver(shown.agency, shown.requester, by)
+
+
 def check_approver(shown: models.Import, by: str) -> None:
-    """Raise NeedsApprover if the operator applies a held plan that another user must confirm."""
-    if shown.holds and not is_approver(shown.agency, shown.actor, by):
-        raise NeedsApprover(shown.actor)
+    """Raise NeedsApprover if the operator applies a held import that another user must confirm.
+
+    A preview that would be held can be applied by who made it: that requests it, and it is held.
+    """
+    if shown.state == "held" and not can_confirm(shown, by):
+        raise NeedsApprover(shown.requester)
+
+
+def find_authority(record: models.Import) -> str:
+    """Return the user by whose permissions the import is planned ("" for the system).
+
+    It is the operator. What is held, and confirmed by another user, is planned by the permissions of who requested it:
+    otherwise it would be another plan than the one that they confirm.
+    """
+    return record.requester if record.options.get("approves") else record.actor

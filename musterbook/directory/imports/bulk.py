@@ -142,8 +142,9 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
 
     def plan(agency: models.Agency) -> Plan:
         confirmed = approval.list_valid(agency, record, Options.of_json(record.options).confirmed)
+        authorize_change(agency, context.actor, change)
         policy = Policy(
-            operator=authorize_change(agency, context.actor, change),
+            operator=authorize_change(agency, approval.find_authority(record), change),
             limits=limits.read_limits(agency),
             confirmed=confirmed,
             decisions=AS_GIVEN,

@@ -70,7 +70,7 @@ _CORRECTIONS_KEY = "mended"
 
 
 _ONLY_IF_GIVEN = (
-    "values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows", "release_badges",
+    "values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows", "release_badges", "approves",
 )  # fmt: skip
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
@@ -108,6 +108,8 @@ class Options:
     """The number of data rows that the file must have (F11); None for any."""
     release_badges: bool | None = None
     """Whether badges of Inactive users can be taken (M13), None for the agency's setting."""
+    approves: bool = False
+    """Whether it carries out what another user has requested and could not confirm (S8)."""
 
     @property
     def layout(self) -> Layout:
@@ -269,7 +271,8 @@ def make_attempt(
         reading = _start_reading(record, upload, options, progress)
 
     def plan(agency: models.Agency) -> planning.Plan:
-        operator = authorize_import(agency, context.actor, options.mode)
+        authorize_import(agency, context.actor, options.mode)
+        operator = authorize_import(agency, approval.find_authority(record), options.mode)
         users = _read_all_users(agency, upload, options.mode)
         table = file_ends.note_line_end(record, reading(), options.source)
         record.file_facts = _describe_table(table)
@@ -460,7 +463,8 @@ def make_apply_options(shown: models.Import, confirmed: Confirmed | None, mails:
     """
     stored = Options.of_json(shown.options)
     earlier = {} if shown.agency.second_approver else stored.confirmed
-    options = replace(stored, preview=False, confirmed={**earlier, **(confirmed or {})})
+    approves = shown.agency.second_approver and (stored.approves or shown.state == "held")
+    options = replace(stored, preview=False, confirmed={**earlier, **(confirmed or {})}, approves=approves)
     return options if mails is None else replace(options, mails=mails)
 
 

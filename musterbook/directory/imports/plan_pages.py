@@ -26,6 +26,8 @@ from musterbook.directory.imports import plan_files
 PAGE = 50
 FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted", "mailed")
 """The filters of the rows, ordered by how much they need attention."""
+CONCERNED = ("deactivations", "privileges", "handovers", "cleared")
+"""The kinds of limits whose users are a filter too, while they hold the import."""
 _TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number", "to")
 """The columns that a search covers, as far as a part of a plan has them."""
 
@@ -86,7 +88,7 @@ class PlanPage:
 
 
 def read_page(record: models.Import, filter_name: str, text: str = "", number: int = 1) -> PlanPage:
-    """Return one page of the rows of one kind (an outcome, or `noted`).
+    """Return one page of the rows of one kind: an outcome, `noted`, or a kind of limit that holds the import.
 
     `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
     """
@@ -101,19 +103,44 @@ def read_page(record: models.Import, filter_name: str, text: str = "", number: i
 
 
 def _count_kept(record: models.Import, filter_name: str) -> int:
-    return sum(record.mails.values()) if filter_name == "mailed" else record.counts.get(filter_name, 0)
+    if filter_name == "mailed":
+        return sum(record.mails.values())
+    return len(list_concerned(record, filter_name)) or record.counts.get(filter_name, 0)
 
 
 def _read_plan_rows(
     record: models.Import, filter_name: str, text: str, number: int
 ) -> tuple[list[dict[str, str | int]], int, int]:
-    part = _scan_noted(record) if filter_name == "noted" else plan_files.scan_part(record.number, filter_name)
+    part = _scan_rows(record, filter_name)
     names = [name for name in _TEXTS if name in part.collect_schema().names()]
     if text:
         part = part.filter(pl.any_horizontal(_contains(name, text) for name in names))
     total = int(part.select(pl.len()).collect().item())
     number = min(max(number, 1), max(1, -(-total // PAGE)))
-    return part.slice((number - 1) * PAGE, PAGE).collect().to_dicts(), total, number
+    page_rows = part.slice((number - 1) * PAGE, PAGE).collect().to_dicts()
+    if filter_name in CONCERNED:  # the parts have different columns
+        page_rows = [{name: cell for name, cell in row.items() if cell is not None} for row in page_rows]
+    return page_rows, total, number
+
+
+def _scan_rows(record: models.Import, filter_name: str) -> pl.LazyFrame:
+    if filter_name in CONCERNED:
+        return _scan_concerned(record, filter_name)
+    return _scan_noted(record) if filter_name == "noted" else plan_files.scan_part(record.number, filter_name)
+
+
+def list_concerned(record: models.Import, kind: str) -> list[str]:
+    """Return the external ids of the users for whom a limit of this kind holds the import."""
+    return sorted({one for hold in record.holds if hold.get("kind") == kind for one in hold["external_ids"]})
+
+
+def _scan_concerned(record: models.Import, kind: str) -> pl.LazyFrame:
+    """Return the rows of these users, as the plan changes them."""
+    off = {"status": pl.lit("Inactive"), "was_status": pl.lit("Active")}
+    parts = [plan_files.scan_part(record.number, name) for name in _CHANGED]
+    gone = plan_files.scan_part(record.number, "deactivated").select("external_id", **off)
+    users = pl.concat([*parts, gone], how="diagonal")
+    return users.filter(pl.col("external_id").is_in(list_concerned(record, kind)))
 
 
 def _contains(name: str, text: str) -> pl.Expr:
@@ -249,7 +276,7 @@ def _list_changes(filter_name: str, row: Mapping[str, str | int]) -> list[CellCh
     if "changes" in row:
         stored = json.loads(str(row["changes"])) if filter_name in _CHANGED else {}
         return [CellChange(heading, *pair) for heading, pair in stored.items() if heading != changes.LINK]
-    if filter_name not in _CHANGED:
+    if filter_name not in (*_CHANGED, *CONCERNED):
         return []
     pairs = [
         (heading, str(row.get(f"was_{name}", "")), str(row[name]))

@@ -61,7 +61,7 @@ def make_record(
     """
     shown_fields: dict[str, Any] = {"requester": context.actor}
     if shown:
-        shown_fields = {"requester": shown.actor, "origin": shown, "expected": shown.digest}
+        shown_fields = {"requester": shown.requester, "origin": shown, "expected": shown.digest}
     return models.Import(
         number=new_number(context.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state,
         actor=context.actor, through=context.through, address=context.address[:64],

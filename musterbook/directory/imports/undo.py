@@ -128,7 +128,8 @@ def make_attempt(undoing: models.Import, context: AuditContext, expected: str | 
     record = get_undone(undoing)
 
     def plan(agency: models.Agency) -> Plan:
-        operator = authorize_undo(record, context.actor)
+        authorize_undo(record, context.actor)
+        operator = authorize_undo(record, approval.find_authority(undoing))
         confirmed = approval.list_valid(agency, undoing, Options.of_json(undoing.options).confirmed)
         policy = Policy(
             Mode(undoing.mode), operator=operator, limits=limits.read_limits(agency), confirmed=confirmed,

@@ -13,6 +13,11 @@ def keep_limits(apps, schema_editor):
             agency.save(update_fields=["limits"])
 
 
+def name_requesters(apps, schema_editor):
+    """Whoever has run an import has requested it."""
+    apps.get_model("directory", "Import").objects.update(requester=models.F("actor"))
+
+
 def list_holds(apps, schema_editor):
     """List why imports are held, as later versions do."""
     imports = apps.get_model("directory", "Import").objects.filter(held__isnull=False)
@@ -53,6 +58,7 @@ class Migration(migrations.Migration):
             field=models.CharField(db_default='', default='', max_length=255),
         ),
         migrations.RunPython(keep_limits, migrations.RunPython.noop),
+        migrations.RunPython(name_requesters, migrations.RunPython.noop),
         migrations.RunPython(list_holds, migrations.RunPython.noop),
         migrations.RemoveField(
             model_name='agency',

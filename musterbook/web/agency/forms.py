@@ -145,9 +145,11 @@ class LimitsForm(SectionForm):
     def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the limits of the whole agency as the fields show them."""
         whole = [one for one in settings["limits"] if one["role"] is None and one["group"] is None]
-        shown = {f"{one['kind']}_{name}": one[name] for one in whole for name in ("off", *_NUMBERS)}
-        numbers = {name: f"{value:g}" for name, value in shown.items() if name.endswith("_percent")}
-        return shown | numbers | {name: settings[name] for name in ("second_approver", *IMPORTS, *IMPORT_FLAGS)}
+        shown = {f"{one['kind']}_off": one["off"] for one in whole}
+        for one in (one for one in whole if not one["off"]):
+            shown |= {f"{one['kind']}_{name}": one[name] for name in ("users", "most")}
+            shown |= {f"{one['kind']}_percent": f"{one['percent']:g}" if one["percent"] else None}
+        return shown | {name: settings[name] for name in ("second_approver", *IMPORTS, *IMPORT_FLAGS)}
 
     def read_values(self) -> dict[str, Any]:
         """Return the limits as they are stored, those of roles and groups included."""

@@ -115,7 +115,7 @@ def one(request: HttpRequest, number: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
-    form = page.make_confirm_form(record, request.POST)
+    form = page.make_confirm_form(request, record, request.POST)
     if form and not form.is_valid():
         return page.render_import(request, record, form)
     confirmed = form.confirmed if form else None

@@ -13,7 +13,7 @@ from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_t
 from musterbook.core.reporting import summary as summary_of
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import history, plan_ends, plan_files, plan_pages, queue, undo
+from musterbook.directory.imports import approval, history, plan_ends, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.http import request_context
@@ -31,6 +31,16 @@ _TILES = (
 """The counts of rows. Each is also a filter."""
 _MOST_NAMES = 200
 """The most names that are offered for a cell."""
+_CONCERNED = {
+    "deactivations": ("would lose access", "These users are Active now and would be Inactive."),
+    "privileges": ("would gain a permission", "These users would have a permission that they do not have now."),
+    "handovers": (
+        "would take another's name",
+        "These users would get an email address or username that another user has now.",
+    ),
+    "cleared": ("would lose a value", "These users have a value in a column that is blank in every row."),
+}
+"""The label and the sentence of each kind of limit that holds an import."""
 _MOST_USERS = 20
 """The most users that are named for each reason why an import is held."""
 _MOST_PAGES = 10**8
@@ -46,10 +56,18 @@ _TILE_SENTENCES = {
 }
 
 
-def make_confirm_form(record: models.Import, *args: Any) -> ConfirmForm | None:
-    """Return the form that confirms each number that holds the import, or None if nothing holds it."""
-    holds = history.list_unconfirmed(record, {})
+def make_confirm_form(request: HttpRequest, record: models.Import, *args: Any) -> ConfirmForm | None:
+    """Return the form that confirms each number that holds the import.
+
+    Return None if nothing holds it, or if the signed-in user may not confirm it.
+    """
+    holds = history.list_unconfirmed(record, {}) if can_confirm(request, record) else []
     return ConfirmForm(holds, *args) if holds else None
+
+
+def can_confirm(request: HttpRequest, record: models.Import) -> bool:
+    """Return whether the signed-in user may confirm what holds the import (rule S8)."""
+    return approval.can_confirm(record, get_account(request).user.external_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +112,7 @@ def render_import(
     if request_context.is_part(request):
         return render(request, "import_rows.html", row_context)
     wrong = next((candidate for candidate in (form, mapping, reading) if candidate and candidate.is_bound), None)
-    context = row_context | _describe_import(request, record) | _make_forms(record, form, mapping, reading)
+    context = row_context | _describe_import(request, record) | _make_forms(request, record, form, mapping, reading)
     context |= {"new_users": groups.make_defaults_form(record)} | groups.list_lines(record)
     return render(request, "import.html", context, status=422 if wrong else 200)
 
@@ -131,9 +149,12 @@ def list_rows(
     """Return the tiles, and the page of rows that is requested.
 
     `labels` has the label of each tile, and `sentences` the sentence about its rows. By default, the page has the first
-    tile that has rows, so rows that need attention come first.
+    tile that has rows, so rows that need attention come first: those of users for whom a limit holds the import.
     """
-    counts = {name: number for name, number in _count_rows(record).items() if name in labels}
+    concerned = {name: len(plan_pages.list_concerned(record, name)) for name in plan_pages.CONCERNED}
+    labels = {name: _CONCERNED[name][0] for name, number in concerned.items() if number} | labels
+    sentences = {name: sentence for name, (_, sentence) in _CONCERNED.items()} | sentences
+    counts = {name: number for name, number in (_count_rows(record) | concerned).items() if name in labels}
     show = request.GET.get("show", "")
     tile = show if show in counts else next((name for name in labels if counts[name]), "unchanged")
     text, number = request.GET.get("q", ""), parsers.parse_number(request.GET.get("page", ""), _MOST_PAGES)
@@ -194,7 +215,7 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
         "would_change": any(summary.counts.get(name) for name in ("added", "updated", "deactivated", "marked")),
         "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
         "holds": describe_holds(record),
-        "needs_approver": record.agency.second_approver,
+        "needs_approver": not can_confirm(request, record),
         "summary": summary_of.summarize(summary.counts, summary.mails, done=record.state == "applied"),
         "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
             str(summary.file.get("delimiter")), ""
@@ -212,19 +233,23 @@ def describe_end(record: models.Import) -> str:
 
 
 def _make_forms(
-    record: models.Import, form: ConfirmForm | None, mapping: MappingForm | None, reading: ReadingForm | None
+    request: HttpRequest,
+    record: models.Import,
+    form: ConfirmForm | None,
+    mapping: MappingForm | None,
+    reading: ReadingForm | None,
 ) -> dict[str, Any]:
     options = Options.of_json(record.options)
     if record.kind not in FROM_FILE or record.state not in {"previewed", "held", "refused"}:
-        return {"form": form or make_confirm_form(record)}
+        return {"form": form or make_confirm_form(request, record)}
     if mapping is None:
         try:
             mapping = MappingForm(plan_files.read_header(record.number), options.mapping, options.layout)
         except plan_files.PlanGone:
-            return {"form": form or make_confirm_form(record)}
+            return {"form": form or make_confirm_form(request, record)}
     initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet")}
     return {
-        "form": form or make_confirm_form(record),
+        "form": form or make_confirm_form(request, record),
         "mapping": mapping if mapping.fields else None,
         "reading": reading or ReadingForm(initial=initial),
     }

@@ -160,7 +160,7 @@ def one(request: HttpRequest, number: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> HttpResponseBase:
-    form = page.make_confirm_form(record, request.POST)
+    form = page.make_confirm_form(request, record, request.POST)
     if form and not form.is_valid():
         return bulk_page.render_change(request, record, change, form)
     confirmed = form.confirmed if form else None

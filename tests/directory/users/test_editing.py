@@ -381,6 +381,7 @@ def test_one_edit_reads_no_more_than_it_needs(agency: models.Agency, monkeypatch
 
     def watched(*given: object, **more: object) -> object:
         found = real(*given, **more)  # type: ignore[arg-type]
+        assert found.headcount is None
         seen.append(found.users.height)
         return found
 
