@@ -313,11 +313,48 @@ def test_the_same_person_is_applied_as_an_update(springfield: Springfield, chief
 @pytest.mark.parametrize(
     "value",
     ["", "looks-damaged", "looks-damaged 2 X", "looks-damaged all LOCATION", "identity-change 2", "identity-change all",
-     "identity-change x same", "identity-change 99999999999 same", "taken all", "x y z w"],
+     "identity-change x same", "identity-change 99999999999 same", "taken all x", "taken 2 EMAIL", "x y z w"],
 )  # fmt: skip
 def test_a_decision_that_no_button_has_is_left(chief: Client, value: str) -> None:
     address = preview(chief, NORA)
     assert decide(chief, address, value) == address
+
+
+def test_a_badge_of_an_inactive_user_is_released_and_then_all_such_badges_are(
+    springfield: Springfield, chief: Client
+) -> None:
+    # M13
+    springfield.imported(person(40, STATUS="Inactive"), person(41, STATUS="Inactive"))
+    takes = [person(70, BADGE_NUMBER="B-40"), person(71, BADGE_NUMBER="B-41"), person(72, BADGE_NUMBER="B-3")]
+    first = preview(chief, *takes)
+    page = read_page(chief, first)
+    assert page.count("Release it") == 2 and "Release all such badges" in page
+    second = decide(chief, first, "taken 2 BADGE_NUMBER")
+    assert tiles(chief, second) == {"errored": 2, "added": 1, "noted": 1}
+    assert "Badges of inactive users that are given to users of the file: 1." in read_page(chief, second)
+    third = decide(chief, second, "taken all")
+    assert tiles(chief, third) == {"errored": 1, "added": 2, "noted": 2}
+    assert "Badges of inactive users are given to users of the file." in read_page(chief, third)
+    chief.post(third)
+    assert cast.user(springfield.agency, 40).badge_number.startswith("B-40 (until ")
+
+
+def test_the_form_releases_badges_as_the_agency_does_unless_it_is_changed(
+    springfield: Springfield, chief: Client
+) -> None:
+    # M13
+    assert Options.of_json(_options_of(chief)).release_badges is None
+    assert Options.of_json(_options_of(chief, releases="on")).release_badges is True
+    models.Agency.objects.update(release_badges=True)
+    assert Options.of_json(_options_of(chief, releases="on")).release_badges is None
+    assert Options.of_json(_options_of(chief)).release_badges is False
+
+
+def _options_of(client: Client, **fields: str) -> dict[str, object]:
+    """The options of a preview that is sent with these fields."""
+    send(client, cast.file([person(7)]), **fields)
+    options: dict[str, object] = models.Import.objects.latest("pk").options
+    return options
 
 
 def test_rows_without_such_a_problem_offer_no_decision(chief: Client) -> None:

@@ -55,6 +55,11 @@ class Problem:
         return cls(code, row, column, value, *fill_slots(code, params, ""))
 
     @property
+    def releasable(self) -> bool:
+        """Return whether the problem is a badge of an Inactive user, which can be released (M13)."""
+        return self.code == "taken" and RELEASE_ADVICE in self.hint
+
+    @property
     def message(self) -> str:
         """Return the sentence that describes the problem."""
         return _fill_template(CATALOG[self.code].sentence, self)
@@ -74,6 +79,9 @@ class Problem:
             "remedy": self.remedy,
         }
 
+
+RELEASE_ADVICE = "They are Inactive: release the badge, or import the file with --release-badges."
+"""The part of the advice on a badge that can be released (M13)."""
 
 SCHEMA = {
     "row": pl.UInt32,

@@ -101,7 +101,7 @@ def _find_held(
 ) -> pl.DataFrame:
     """Return the claims to badges of users who are Inactive in the final state.
 
-    In a synchronize import, these may be users whom the file does not mention: whether they become Inactive is known only
+    In a synchronize import, these may be users that the file does not mention: whether they become Inactive is known only
     when all rows have been judged (`find_kept`).
     """
     held = claims.filter(

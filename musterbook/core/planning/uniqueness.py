@@ -307,9 +307,8 @@ def _advise_on_columns() -> pl.Expr:
 
 def _advise_on_release() -> pl.Expr:
     """Return the advice for a badge of an Inactive user, which can be released (M13)."""
-    sentence = "They are Inactive: release the badge, or import the file with --release-badges."
     inactive = (pl.col("column") == BADGE_NUMBER.heading) & ~pl.col("active")
-    return pl.when(inactive).then(pl.lit(sentence)).otherwise(pl.lit(""))
+    return pl.when(inactive).then(pl.lit(problems.RELEASE_ADVICE)).otherwise(pl.lit(""))
 
 
 def _advise_on_person() -> pl.Expr:

@@ -222,7 +222,7 @@ def _build_events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator
 
 
 def _build_events_of_absent(plan: Plan) -> Iterator[pl.DataFrame]:
-    """Yield an event for each user whom no row mentions: those whose badge is released, then those who become Inactive."""
+    """Yield an event for each user that no row mentions: those whose badge is released, then those who become Inactive."""
     leavers, released = plan.leavers.deactivated, plan.released.filter(pl.col("holder_row").is_null())
     unlisted = pl.lit(None, pl.UInt32).alias("row")
     badges = released.with_columns(unlisted, leaves=pl.col("id").is_in(leavers["id"].implode()))

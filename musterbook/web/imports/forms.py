@@ -14,6 +14,7 @@ from musterbook.core.reading import headings
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.plan_files import FileHeader
 from musterbook.directory.users import marks
+from musterbook.http import request_context
 from musterbook.web.imports import uploads
 
 _MODES = [
@@ -39,10 +40,17 @@ class UploadForm(forms.Form):
         " it, and Synchronize looks for missing users among its users only. Leave it blank to look among all users.",
     )  # fmt: skip
 
+    releases = forms.BooleanField(
+        label="Badges of inactive users can be given to users of this file", required=False,
+        help_text="The former holder's badge then says until when they had it, such as 1039 (until 2026-11-28).",
+    )  # fmt: skip
+
     def __init__(self, request: HttpRequest) -> None:
         is_post = request.method == "POST"
+        self._usual = request_context.agency(request).release_badges
         super().__init__(request.POST if is_post else None, request.FILES if is_post else None)
         most = settings.MUSTER_MAX_FILE_MB
+        self.fields["releases"].initial = self._usual
         file = self.fields["file"]
         file.help_text = f"CSV, .xlsx or .ods, up to {most:,} MB. You can also drop it here."
         file.widget.attrs["accept"] = ".csv,.txt,.tsv,.xlsx,.ods"
@@ -64,7 +72,11 @@ class UploadForm(forms.Form):
         """Return the options that were chosen."""
         data = self.cleaned_data
         mails = False if data["quiet"] else None
-        return Options(Mode(data["mode"]), preview=preview, strict=data["strict"], mails=mails, source=data["source"])
+        releases = None if data["releases"] == self._usual else data["releases"]
+        return Options(
+            Mode(data["mode"]), preview=preview, strict=data["strict"], mails=mails, source=data["source"],
+            release_badges=releases,
+        )  # fmt: skip
 
 
 class ConfirmForm(forms.Form):
