@@ -11,6 +11,7 @@ from musterbook.accounts import former_persons, links, outbox, registration, tok
 from musterbook.accounts.models import Account, Failure, Identity, Lock, PastPassword
 from musterbook.accounts.tokens import TokenRefused
 from musterbook.core.domain.decisions import IDENTITY
+from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
 from musterbook.directory.imports import history, undo
 from musterbook.directory.imports.file_import import Options
@@ -69,7 +70,7 @@ def test_all_access_of_the_former_person_ends_and_the_new_one_is_invited(
 
 def test_the_history_says_who_an_account_belonged_to(springfield: Springfield) -> None:
     done = cast.apply_rows(springfield.agency, [NORA], OTHER)
-    rows = history.make_report(done.record, None, history.RowFilter.CHANGED).rows
+    rows = history.make_report(done.record, None, RowFilter.CHANGED).rows
     assert [(row.outcome, row.identity["was"][:14]) for row in rows] == [("updated", "First 2 Last 2")]
 
 

@@ -46,7 +46,7 @@ CAST = (
 ADA, BEN, CY, DEE = "A", "B", "C", "D"
 
 
-def agency(*others: dict[str, object], **changed: dict[str, object]) -> Snapshot:
+def agency(*others: dict[str, object], **changed: Mapping[str, object]) -> Snapshot:
     """The cast's agency, with others, and some of the cast changed: `agency(C={"active": False})`."""
     users = [{**one, **changed.get(str(one["external_id"]), {})} for one in (*CAST, *others)]
     return Snapshot(pl.DataFrame(users, schema=SCHEMA), WORDS)

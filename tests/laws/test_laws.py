@@ -59,7 +59,7 @@ def test_law_1_the_same_file_again_writes_and_mails_nothing(case: Case) -> None:
 
 def _confirmed(case: Case) -> dict[str, int | None]:
     expected = model.expected(case)
-    return {kind: len(users) for kind, users in expected.harms.items()} | {"unreadable-rows": expected.unreadable}
+    return {**{kind: len(users) for kind, users in expected.harms.items()}, "unreadable-rows": expected.unreadable}
 
 
 @given(world.people())

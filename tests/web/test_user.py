@@ -244,7 +244,11 @@ def test_add_user_says_when_a_synchronize_import_would_deactivate_the_user(
     assert risk not in post(
         admin, path, **make_form(admin, external_id="E-7", email="x@agency.example", username="x", badge_number="x")
     )
-    cast.run(springfield.agency, [person(1, ROLE="Admin"), person(2)], Options(mode=Mode.SYNC, confirmed=1))
+    cast.run(
+        springfield.agency,
+        [person(1, ROLE="Admin"), person(2)],
+        Options(mode=Mode.SYNC, confirmed={"deactivations": 1}),
+    )
     assert "The next synchronize import makes this user Inactive, unless its file" in read_page(admin, path)
     assert f"{risk}, unless its file" in post(admin, path, **make_form(admin))
     assert models.User.objects.get(external_id="E-9").active

@@ -1,5 +1,6 @@
 """Damage by comparison (C12), and numbers without the usual zeros."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -16,7 +17,7 @@ from tests.core.cast import CY, DEE, agency, codes, make_table, outcomes, plan_r
 KEEP_ALL = Decisions(accepted={DAMAGE: ""})
 
 
-def plan_with(decisions: Decisions, *rows: dict[str, str], **changed: dict[str, object]) -> Plan:
+def plan_with(decisions: Decisions, *rows: dict[str, str], **changed: Mapping[str, object]) -> Plan:
     return plan.make_plan(make_table(list(rows)), agency(**changed), Policy(decisions=decisions))
 
 

@@ -1,6 +1,7 @@
 """Synchronize (S1–S6): who becomes Inactive, whom a file mentions, who is protected, and what is held or refused."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def find_hold(made: Plan) -> str:
     return str(made.held["code"]) if made.held else ""
 
 
-def leave(users: int) -> dict[str, tuple[Limit, ...]]:
+def leave(users: int) -> dict[str, Any]:
     """The option with which so many users may lose access."""
     return {"limits": (Limit(LimitKind.DEACTIVATIONS, users),)}
 

@@ -1,5 +1,7 @@
 """The same account, another person (M12)."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from musterbook.core.domain.decisions import IDENTITY, OTHER, SAME, Decisions
@@ -15,7 +17,7 @@ NEW_CY = row(CY, FIRST_NAME="Nora", LAST_NAME="Nilsen", EMAIL="nora@a.example", 
 
 
 def plan_with(
-    decisions: Decisions, *rows: dict[str, str], mode: Mode = Mode.UPDATE, **changed: dict[str, object]
+    decisions: Decisions, *rows: dict[str, str], mode: Mode = Mode.UPDATE, **changed: Mapping[str, object]
 ) -> Plan:
     return plan.make_plan(make_table(list(rows)), agency(**changed), Policy(mode, decisions=decisions))
 
