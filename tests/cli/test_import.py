@@ -484,3 +484,16 @@ def test_an_error_that_nobody_expected_is_one_line_without_a_trace(
     assert (done.status, done.text) == (5, "")
     assert done.err.startswith("The command failed: ZeroDivisionError: by nought\n")
     assert "Traceback" not in done.err
+
+
+def test_headings_in_other_words_are_named_with_how_to_map_them(springfield: Muster) -> None:
+    """F4."""
+    words = {"EMAIL": "Work Email", "BADGE_NUMBER": "Badge #"}
+    headings = [words.get(name, name) for name in HEADINGS]
+    path = springfield.folder / "words.csv"
+    path.write_text(f"Staff list\n{','.join(headings)}\n", encoding="utf-8")
+    refused = springfield("import", path, "--agency", "springfield-pd")
+    assert refused.status == 3
+    assert "--header-row 2 --map 'Work Email=EMAIL' --map 'Badge #=BADGE_NUMBER'" in refused.err
+    path.write_text("A,B\n1,2\n", encoding="utf-8")
+    assert "--map Heading=COLUMN" in springfield("import", path, "--agency", "springfield-pd").err

@@ -273,6 +273,18 @@ def test_headings_that_imports_remember_are_shown_and_forgotten(chief: Client) -
     assert agency().mapping == {"Personnel no.": "EXTERNAL_ID"}
 
 
+def test_how_imports_read_files_is_shown_and_forgotten(chief: Client) -> None:
+    """F2, F12."""
+    assert "How imports read files" not in read_page(chief, "imports")
+    models.Agency.objects.update(reading={"encoding": "windows-1250", "header_row": 3})
+    page = read_page(chief, "imports")
+    assert "<code>windows-1250</code>" in page and "Row that has the headings" in page
+    answer = chief.post(at("imports/forget"), {"reading": "header_row"}, follow=True).content.decode()
+    assert "Row that has the headings: it is forgotten." in answer
+    chief.post(at("imports/forget"), {"reading": "nonsense"}, follow=True)
+    assert agency().reading == {"encoding": "windows-1250"}
+
+
 def test_without_a_mail_server_the_page_says_where_mails_go(chief: Client) -> None:
     assert "There is no mail server (MUSTER_SMTP_URL)" in read_page(chief, "mails")
 

@@ -376,7 +376,8 @@ def test_headings_are_mapped_from_a_list_with_values_and_remembered_once_applied
     page = read_page(chief, address)
     assert "Refused: nothing was changed" in page
     assert "B-7, B-8, B-9" in page and "First 7, First 8, First 9" in page
-    assert page.count('<option value="BADGE_NUMBER">') == 2 and '<option value="EMAIL">' not in page
+    assert page.count('<option value="BADGE_NUMBER"') == 2 and '<option value="EMAIL">' not in page
+    assert page.count("selected>BADGE_NUMBER") == 1  # F4: the most likely column is preselected
     sent = {"map": "1", "map-0": "BADGE_NUMBER", "map-1": "FIRST_NAME"}
     answer = chief.post(f"{address}/read", sent)
     plan = answer.headers["Location"]
@@ -401,6 +402,42 @@ def test_a_file_is_read_in_another_encoding(springfield: Springfield, chief: Cli
     again = chief.post(f"{address}/read", {"encoding": "windows-1250"}).headers["Location"]
     assert "Łukasz" in read_page(chief, again)
     assert chief.post(f"{address}/read", {"encoding": "nonsense"}).status_code == 422
+
+
+def test_a_heading_is_read_as_two_columns_or_left_out_and_back_again(springfield: Springfield, chief: Client) -> None:
+    """F5."""
+    rows = [person(number, PHONE="45") for number in (7, 8, 9)]
+    file = cast.file(rows).replace(b"USERNAME", b"Desk")
+    address = send(chief, file)
+    page = read_page(chief, address)
+    assert '<option value="EMAIL,USERNAME">EMAIL and USERNAME</option>' in page
+    fields = {name: place for place, name in re.findall(r'<label[^>]*for="id_map-(known-\d+)"[^>]*>\s*([A-Z_]+)', page)}
+    sent = {"map": "1", "map-0": "", f"map-{fields['EMAIL']}": "EMAIL,USERNAME", f"map-{fields['PHONE']}": "-"}
+    plan = chief.post(f"{address}/read", sent).headers["Location"]
+    assert tiles(chief, plan) == {"added": 3}
+    page = read_page(chief, plan)
+    assert "EMAIL → EMAIL,USERNAME" in page and "PHONE → not read" in page
+    assert page.count("selected>Leave it out") == 1 and page.count("selected>EMAIL and USERNAME") == 1
+    chief.post(plan)
+    springfield.agency.refresh_from_db()
+    assert springfield.agency.mapping == {"Desk": "", "EMAIL": "EMAIL,USERNAME", "PHONE": ""}
+    again = send(chief, cast.file(rows))
+    back = chief.post(f"{again}/read", {"map": "1"}).headers["Location"]
+    options = Options.of_json(models.Import.objects.get(number=back.rpartition("/")[2]).options)
+    assert options.mapping == {"PHONE": "PHONE"}
+
+
+def test_the_header_row_and_the_number_of_rows_are_chosen_on_the_page(chief: Client) -> None:
+    """F11, F12."""
+    file = b"Roster\n" + cast.file([person(7)]).replace(b"ROLE", b"Rights")
+    address = send(chief, file, expect_rows="1")
+    again = chief.post(f"{address}/read", {"header_row": "2"}).headers["Location"]
+    page = read_page(chief, again)
+    assert "<dt>Header row</dt><dd>2</dd>" in page and "<dt>Expected rows</dt><dd>1</dd>" in page
+    assert chief.post(f"{address}/read", {"header_row": "0"}).status_code == 422
+    assert "The file has 1 data rows, not 2 as expected." in read_page(
+        chief, send(chief, cast.file([person(7)]), expect_rows="2")
+    )
 
 
 def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(

@@ -79,6 +79,5 @@ def _correct_original(table: Table, by_field: Mapping[str, Mapping[int, str]], s
     positions = {column: str(index) for column, index in table.file.positions.items()}
     padding = pl.when(pl.col("row").is_in(shifted.implode())).then(pl.all().exclude("row").fill_null(""))
     rows = table.original.with_columns(padding.otherwise(pl.all().exclude("row")))
-    return rows.with_columns(
-        _put_cells(positions[name.upper()], cells, positions[name.upper()]) for name, cells in by_field.items()
-    )
+    by_position = {positions[name.upper()]: cells for name, cells in by_field.items()}
+    return rows.with_columns(_put_cells(position, cells, position) for position, cells in by_position.items())

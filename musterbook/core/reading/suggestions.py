@@ -125,7 +125,7 @@ def suggest_columns(
         if column not in found and at not in used:
             found[column] = heading
             used.add(at)
-    return found
+    return {column: found[column] for column in missing if column in found}
 
 
 def _score(column: Column, heading: str, cells: Sequence[str]) -> float:

@@ -52,11 +52,15 @@ def imports(request: HttpRequest) -> HttpResponseBase:
     )  # fmt: skip
 
 
+_READING = {"encoding": "Encoding of files that are not UTF-8", "header_row": "Row that has the headings"}
+
+
 def _describe_imports(agency: models.Agency) -> dict[str, Any]:
     """Return the remembered mapping of headings, and the limits of roles and groups."""
     named = [one for one in limits.read_own_limits(agency) if not one.whole]
     return {
         "mapping": sorted(agency.mapping.items()),
+        "reading": [(name, _READING[name], value) for name, value in sorted(agency.reading.items())],
         "named_limits": [(limits.name_limit(one), limits.describe_limit(one)) for one in named],
         "limit_form": NamedLimitForm(agency),
     }
@@ -89,8 +93,11 @@ def remove_limit(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 @needs(PERMISSION)
 def forget(request: HttpRequest) -> HttpResponseBase:
-    """Forget the column to which a heading was mapped."""
-    heading = request.POST.get("heading", "")
+    """Forget the column to which a heading was mapped, or how files are read."""
+    heading, name = request.POST.get("heading", ""), request.POST.get("reading", "")
+    agency, context = request_context.agency(request), request_context.audit_context(request)
+    if agency_settings.forget_reading(agency, name, context):
+        messages.success(request, f"{_READING[name]}: it is forgotten. It is found in each file again.")
     if agency_settings.forget_heading(request_context.agency(request), heading, request_context.audit_context(request)):
         messages.success(request, f"What “{heading}” was mapped to is forgotten. The next file that has it asks.")
     return redirect("agency_imports")

@@ -11,6 +11,7 @@ from musterbook.core.domain.columns import Layout
 from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.core.planning.holds import Hold
 from musterbook.core.reading import headings
+from musterbook.core.reading.csv import likely_encodings
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.plan_files import FileHeader
 from musterbook.directory.users import marks
@@ -44,6 +45,10 @@ class UploadForm(forms.Form):
         label="Badges of inactive users can be given to users of this file", required=False,
         help_text="The former holder's badge then says until when they had it, such as 1039 (until 2026-11-28).",
     )  # fmt: skip
+    expect_rows = forms.IntegerField(
+        label="Expected number of rows", required=False, min_value=0, max_value=100_000_000,
+        help_text="If you know how many users the file lists. A file with another number of rows is refused.",
+    )  # fmt: skip
 
     def __init__(self, request: HttpRequest) -> None:
         is_post = request.method == "POST"
@@ -76,6 +81,7 @@ class UploadForm(forms.Form):
         return Options(
             Mode(data["mode"]), preview=preview, strict=data["strict"], mails=mails, source=data["source"],
             release_badges=releases,
+            expect_rows=data["expect_rows"],
         )  # fmt: skip
 
 
@@ -137,6 +143,8 @@ _ENCODINGS = [
     ("windows-1251", "Windows-1251 (Cyrillic)"), ("windows-1253", "Windows-1253 (Greek)"),
     ("windows-1254", "Windows-1254 (Turkish)"), ("utf-16", "UTF-16"), ("mac-roman", "Mac Roman"),
     ("shift-jis", "Shift JIS (Japanese)"), ("gb18030", "GB 18030 (Chinese)"),
+    *((name, label) for name, label in likely_encodings.LABELS.items()
+      if name not in ("windows-1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gbk", "mac_roman")),
 ]  # fmt: skip
 _DELIMITERS = [
     ("", "Tell it from the header row"), ("comma", "Comma"), ("semicolon", "Semicolon"), ("tab", "Tab"), ("pipe", "Pipe"),
@@ -149,53 +157,94 @@ class ReadingForm(forms.Form):
     encoding = forms.ChoiceField(label="Encoding", choices=_ENCODINGS, required=False)
     delimiter = forms.ChoiceField(label="Delimiter", choices=_DELIMITERS, required=False)
     sheet = forms.CharField(label="Sheet of the workbook", max_length=255, required=False)
+    header_row = forms.IntegerField(
+        label="Row that has the headings", min_value=1, max_value=1_048_576, required=False,
+        help_text="Only if they are not found. Once the import is applied, it is remembered, and so is the encoding.",
+    )  # fmt: skip
 
-    def read_choices(self) -> dict[str, str | None]:
+    def read_choices(self) -> dict[str, Any]:
         """Return the choices as options of an import."""
         return {name: value or None for name, value in self.cleaned_data.items()}
 
 
+_LEAVE_OUT = "-"
+_IDENTIFYING = ("EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "USERNAME")
+"""The columns that one heading often serves two of: the addresses are the user names, the employee ids the badges."""
+
+
 class MappingForm(forms.Form):
-    """A choice of column for each heading that is not the name of a column."""
+    """A choice of columns for each heading.
+
+    `lines` are the headings that are not the name of a column. `known_lines` are those that are: such a heading can be
+    left out, or serve another column too.
+    """
 
     def __init__(self, file: FileHeader, given: Mapping[str, str], layout: Layout, data: Any = None) -> None:
         super().__init__(data, prefix="map")
-        self.lines = [
-            (heading, samples)
-            for heading, samples in zip(file.headings, file.samples, strict=False)
-            if _needs_mapping(heading, file.mapped, layout)
-        ]
-        choices = [("", "Do not read it"), *((name, name) for name in _list_free_columns(file.mapped, given, layout))]
-        for index, (heading, samples) in enumerate(self.lines):
-            self.fields[str(index)] = forms.ChoiceField(
-                label=heading, choices=choices, required=False, initial=given.get(heading) or file.mapped.get(heading, ""),
-                help_text=", ".join(samples) if samples else "no values in the first rows",
-            )  # fmt: skip
+        lines = [*zip(file.headings, file.samples, strict=False)]
+        self.lines = [line for line in lines if _is_strange(line[0], layout)]
+        self.known_lines = [line for line in lines if headings.normalize_heading(line[0]) in layout.by_heading]
+        self._read = file.mapped
+        self._given = given
+        free = _list_free_columns(file.mapped, layout)
+        choices = [("", "Do not read it"), *((name, name) for name in free), *_pair_columns(free, free)]
+        for index, line in enumerate(self.lines):
+            heading = line[0]
+            initial = given.get(heading) or file.mapped.get(heading) or file.suggested.get(heading, "")
+            self._add_field(str(index), line, choices, initial)
+        for index, line in enumerate(self.known_lines):
+            self._add_known_field(index, line, layout, free)
+
+    def _add_known_field(
+        self, index: int, line: tuple[str, Sequence[str]], layout: Layout, free: Sequence[str]
+    ) -> None:
+        """Add the field of a heading that is the name of a column, if there is something to choose."""
+        heading, name = line[0], headings.normalize_heading(line[0])
+        now = self._read.get(heading, _LEAVE_OUT)
+        others = [*free, *(column for column in headings.split_columns(now) if column in layout.by_heading)]
+        choices = [("", f"Read it as {name}"), *_pair_columns([name], [other for other in others if other != name])]
+        if layout.by_heading[name] in layout.optional or now == _LEAVE_OUT:
+            choices.append((_LEAVE_OUT, "Leave it out"))
+        if len(choices) > 1:
+            self._add_field(f"known-{index}", line, choices, "" if now == name else now)
+
+    def _add_field(
+        self, name: str, line: tuple[str, Sequence[str]], choices: list[tuple[str, str]], initial: str
+    ) -> None:
+        heading, samples = line
+        self.fields[name] = forms.ChoiceField(
+            label=heading, choices=choices, required=False, initial=initial,
+            help_text=", ".join(samples) if samples else "no values in the first rows",
+        )  # fmt: skip
 
     def read_choices(self) -> dict[str, str]:
-        """Return the column of each heading, or "" for a heading that is not read."""
-        return {heading: self.cleaned_data[str(index)] for index, (heading, _) in enumerate(self.lines)}
+        """Return the columns of each heading that is chosen by hand, or "" for a heading that is not read."""
+        chosen = {heading: self.cleaned_data[str(index)] for index, (heading, _) in enumerate(self.lines)}
+        for index, (heading, _) in enumerate(self.known_lines):
+            name = headings.normalize_heading(heading)
+            choice = self.cleaned_data.get(f"known-{index}", "") or name
+            if choice != self._read.get(heading, _LEAVE_OUT) or heading in self._given:
+                chosen[heading] = "" if choice == _LEAVE_OUT else choice
+        return chosen
 
 
-def _needs_mapping(heading: str, mapped: Mapping[str, str], layout: Layout) -> bool:
-    """Return whether the heading needs a mapping.
-
-    It does if it is neither the name of a column nor one of our own headings, or if it was mapped by hand.
-    """
+def _is_strange(heading: str, layout: Layout) -> bool:
+    """Return whether the heading is neither the name of a column nor one of our own headings."""
     name = headings.normalize_heading(heading)
-    is_strange = bool(name) and name not in layout.by_heading and not name.startswith(headings.OWN_PREFIX)
-    return is_strange or heading in _list_hand_mapped(mapped)
+    return bool(name) and name not in layout.by_heading and not name.startswith(headings.OWN_PREFIX)
 
 
-def _list_hand_mapped(mapped: Mapping[str, str]) -> set[str]:
-    return {heading for heading, column in mapped.items() if headings.normalize_heading(heading) != column}
-
-
-def _list_free_columns(mapped: Mapping[str, str], mapping: Mapping[str, str], layout: Layout) -> Sequence[str]:
+def _list_free_columns(mapped: Mapping[str, str], layout: Layout) -> list[str]:
     """Return the columns that no heading of the file has as its own name."""
-    used = {
-        column
-        for heading, column in mapped.items()
-        if heading not in _list_hand_mapped(mapped) and heading not in mapping
-    }
-    return [column.heading for column in layout.columns if column.heading not in used]
+    own = {headings.normalize_heading(heading) for heading in mapped}
+    return [column.heading for column in layout.columns if column.heading not in own]
+
+
+def _pair_columns(ones: Iterable[str], others: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the choices of two identifying columns, one of each."""
+    names = {one: others for one in ones if one in _IDENTIFYING}
+    pairs = {frozenset((one, other)) for one in names for other in others if other in _IDENTIFYING and other != one}
+    ordered = sorted(
+        (sorted(pair, key=_IDENTIFYING.index) for pair in pairs), key=lambda pair: _IDENTIFYING.index(pair[0])
+    )
+    return [(",".join(pair), " and ".join(pair)) for pair in ordered]

@@ -247,7 +247,7 @@ def _make_forms(
             mapping = MappingForm(plan_files.read_header(record.number), options.mapping, options.layout)
         except plan_files.PlanGone:
             return {"form": form or make_confirm_form(request, record)}
-    initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet")}
+    initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet", "header_row")}
     return {
         "form": form or make_confirm_form(request, record),
         "mapping": mapping if mapping.fields else None,

@@ -10,7 +10,7 @@ from musterbook.core.domain import problems
 from musterbook.core.domain.columns import COLUMNS, REQUIRED
 from musterbook.core.domain.table import Table
 from musterbook.core.reading.corrections import correct_table, merge_corrections
-from musterbook.core.reading.intake import read
+from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reporting.results_file import errors_file
 from tests.core.reporting.test_results_file import outcomes
 
@@ -82,3 +82,13 @@ def test_a_corrected_table_equals_that_of_a_file_with_the_corrected_cells(
     assert corrected.cells.equals(again.cells)
     assert corrected.original.equals(again.original)
     assert corrected.faults.equals(again.faults)
+
+
+def test_a_corrected_cell_that_serves_two_columns_is_corrected_for_both() -> None:
+    """F5: they are one cell of the file."""
+    content = ",".join(HEADER).replace("USERNAME", "Desk") + "\n" + ",".join(ROW) + "\n"
+    shared = read(content.encode(), ReadOptions(mapping={"EMAIL": "EMAIL,USERNAME"}))
+    corrected = correct_table(shared, {"2": {"USERNAME": "b@agency.example"}})
+    assert corrected.cells.select("email", "username").row(0) == ("b@agency.example", "b@agency.example")
+    assert corrected.original.row(0)[2] == "b@agency.example"
+    assert correct_table(shared, {"2": {"ROLE": "Admin"}}).cells["email"].to_list() == ["a@agency.example"]

@@ -54,3 +54,12 @@ def test_an_encrypted_workbook_is_refused_as_such() -> None:
     archive = bytearray(zip_of("xl/workbook.xml"))
     archive[archive.index(b"PK\x01\x02") + 8] |= 1
     assert [problem.code for problem in read(bytes(archive)).problems] == ["encrypted-workbook"]
+
+
+@pytest.mark.parametrize("gap", [0, 1])
+def test_lock_files_are_named_as_such(gap: int) -> None:
+    """F2."""
+    lock = b"\x05Admin" + b" " * (48 + gap) + b"\x05\x00" + "Admin".encode("utf-16-le") + b" \x00" * 40
+    assert "the lock file of an open workbook" in read(lock).problems[0].message
+    assert "macOS" in read(b"\x00\x05\x16\x07" + bytes(80)).problems[0].message
+    assert read(b"\x05Admin" + bytes(60)).problems[0].code == "nul-byte"

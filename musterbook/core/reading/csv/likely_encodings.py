@@ -19,7 +19,7 @@ _WESTERN = (
     "áâãàçéêíóôõúü",  # Portuguese
     "àèéìíîòóùú",  # Italian
     "àçèéíïòóúü",  # Catalan
-    "áéëïíóöúèêü",  # Dutch
+    "éèêëïöü",  # Dutch
     "æøåéèóôü",  # Danish, Norwegian
     "åäöéüà",  # Swedish
     "åäöõüšž",  # Finnish, Estonian
@@ -50,14 +50,16 @@ _THAI = ("\u0e01-\u0e5b", "านรกอเงมยลว")
 class _Candidate:
     """An encoding that spreadsheets and other programs use.
 
-    `rate` returns how plausible a reading is: 0 (not at all) to 1.
+    `rate` returns how plausible a reading is: 0 (not at all) to 1. `weight` is less for encodings that are rare today.
     """
 
     encoding: str
     label: str
     rate: Callable[[str], float]
+    weight: float = 1.0
 
 
+_NO_CAPITAL = 0.8
 _LATIN = 0.6
 """The rating of a plausible reading in Latin letters."""
 _MIXED = re.compile(r"[A-Za-z0-9][^\x00-\x7f]|[^\x00-\x7f][A-Za-z0-9]")
@@ -98,10 +100,14 @@ def _rate_script(block: str, common: str) -> Callable[[str], float]:
 
     def rate(text: str) -> float:
         words = [*_find_words(text)]
-        if not (words and _has_only_letters(text) and all(pattern.fullmatch(word) for word in words)):
+        letters = "".join(words)
+        if len(letters) < 2 or not _has_only_letters(text):
             return 0.0
-        letters = "".join(words).lower()
-        return sum(letter in common for letter in letters) / len(letters)
+        if not all(pattern.fullmatch(word) and not word.endswith("σ") for word in words):
+            return 0.0
+        # Names begin with a capital, in scripts that have capitals.
+        share = sum(letter in common for letter in letters.lower()) / len(letters)
+        return share * (_NO_CAPITAL if letters.islower() or letters.isupper() else 1.0)
 
     return rate
 
@@ -122,6 +128,7 @@ def _rate_cjk(encoding: str, common: str) -> Callable[[str], float]:
     return rate
 
 
+_RARE = 0.8
 _CANDIDATES = (
     _Candidate("cp1250", "Windows-1250 (Central European)", _rate_latin(_CENTRAL)),
     _Candidate("cp1251", "Windows-1251 (Cyrillic)", _rate_script(*_CYRILLIC)),
@@ -130,29 +137,32 @@ _CANDIDATES = (
     _Candidate("cp1255", "Windows-1255 (Hebrew)", _rate_script(*_HEBREW)),
     _Candidate("cp1256", "Windows-1256 (Arabic)", _rate_script(*_ARABIC)),
     _Candidate("cp1257", "Windows-1257 (Baltic)", _rate_latin(_BALTIC)),
-    _Candidate("cp874", "Windows-874 (Thai)", _rate_script(*_THAI)),
+    _Candidate("cp874", "Windows-874 (Thai)", _rate_script(*_THAI), _RARE),
     _Candidate("cp932", "Shift JIS (Japanese)", _rate_cjk("cp932", "[\x88-\x97].|\x82[\x9f-\xf1]|[\x81\x83].")),
     _Candidate("gbk", "GBK (Chinese)", _rate_cjk("gbk", "[\xb0-\xd7][\xa1-\xfe]")),
     _Candidate("big5", "Big5 (Chinese)", _rate_cjk("big5", "[\xa4-\xc6].")),
     _Candidate("cp949", "EUC-KR (Korean)", _rate_cjk("cp949", "[\xb0-\xc8][\xa1-\xfe]")),
-    _Candidate("euc_jp", "EUC-JP (Japanese)", _rate_cjk("euc_jp", "[\xa4\xa5\xb0-\xcf][\xa1-\xfe]")),
+    _Candidate("euc_jp", "EUC-JP (Japanese)", _rate_cjk("euc_jp", "[\xa4\xa5\xb0-\xcf][\xa1-\xfe]"), _RARE),
     _Candidate("mac_roman", "Mac Roman", _rate_latin(_WESTERN)),
     _Candidate("cp850", "DOS 850 (Western European)", _rate_latin(_WESTERN)),
-    _Candidate("cp437", "DOS 437 (United States)", _rate_latin(_WESTERN)),
-    _Candidate("iso8859_2", "ISO 8859-2 (Central European)", _rate_latin(_CENTRAL)),
-    _Candidate("cp852", "DOS 852 (Central European)", _rate_latin(_CENTRAL)),
-    _Candidate("mac_latin2", "Mac Central European", _rate_latin(_CENTRAL)),
-    _Candidate("koi8_r", "KOI8-R (Cyrillic)", _rate_script(*_CYRILLIC)),
-    _Candidate("cp866", "DOS 866 (Cyrillic)", _rate_script(*_CYRILLIC)),
-    _Candidate("iso8859_5", "ISO 8859-5 (Cyrillic)", _rate_script(*_CYRILLIC)),
-    _Candidate("mac_cyrillic", "Mac Cyrillic", _rate_script(*_CYRILLIC)),
-    _Candidate("cp737", "DOS 737 (Greek)", _rate_script(*_GREEK)),
-    _Candidate("mac_greek", "Mac Greek", _rate_script(*_GREEK)),
-    _Candidate("cp862", "DOS 862 (Hebrew)", _rate_script(*_HEBREW)),
+    _Candidate("cp437", "DOS 437 (United States)", _rate_latin(_WESTERN), _RARE),
+    _Candidate("iso8859_2", "ISO 8859-2 (Central European)", _rate_latin(_CENTRAL), _RARE),
+    _Candidate("cp852", "DOS 852 (Central European)", _rate_latin(_CENTRAL), _RARE),
+    _Candidate("mac_latin2", "Mac Central European", _rate_latin(_CENTRAL), _RARE),
+    _Candidate("koi8_r", "KOI8-R (Cyrillic)", _rate_script(*_CYRILLIC), _RARE),
+    _Candidate("cp866", "DOS 866 (Cyrillic)", _rate_script(*_CYRILLIC), _RARE),
+    _Candidate("iso8859_5", "ISO 8859-5 (Cyrillic)", _rate_script(*_CYRILLIC), _RARE),
+    _Candidate("mac_cyrillic", "Mac Cyrillic", _rate_script(*_CYRILLIC), _RARE),
+    _Candidate("cp737", "DOS 737 (Greek)", _rate_script(*_GREEK), _RARE),
+    _Candidate("mac_greek", "Mac Greek", _rate_script(*_GREEK), _RARE),
+    _Candidate("cp862", "DOS 862 (Hebrew)", _rate_script(*_HEBREW), _RARE),
 )
 _WINDOWS = "cp1252"
+_SIMILAR = "cp1254"
+"""The encoding that differs from Windows-1252 in six letters only. So it never explains text that is not Windows-1252."""
 _CJK = ("cp932", "gbk", "big5", "cp949", "euc_jp")
-_LABELS = {"windows-1252": "Windows-1252", **{candidate.encoding: candidate.label for candidate in _CANDIDATES}}
+LABELS = {"windows-1252": "Windows-1252", **{candidate.encoding: candidate.label for candidate in _CANDIDATES}}
+"""Encoding → its name as people know it."""
 _MIN_SHARE = 0.6
 """The share of the cells that an encoding must read plausibly."""
 _MIN_RATING = 0.35
@@ -166,7 +176,7 @@ _WESTERN_LETTERS = tuple(map(frozenset, _WESTERN))
 
 def get_label(encoding: str) -> str:
     """Return the name of an encoding as people know it."""
-    return _LABELS.get(encoding.replace("-", "_"), _LABELS.get(encoding, encoding))
+    return LABELS.get(encoding.replace("-", "_"), LABELS.get(encoding, encoding))
 
 
 def find_unlikely(content: bytes) -> int:
@@ -182,9 +192,20 @@ def find_unlikely(content: bytes) -> int:
 
 
 def describe_likely(content: bytes) -> str:
-    """Return a sentence for each likely encoding of text that is not Windows-1252, with up to three cells; "" for none."""
+    """Return a sentence for each likely encoding of text that is neither UTF-8 nor Windows-1252; "" for none.
+
+    Each shows up to three cells.
+    """
     cells = list(dict.fromkeys(_find_raw_cells(content)))[:_MOST_CELLS]
-    return _describe_readings(cells, cells)
+    return "" if 2 * sum(map(_is_utf8, cells)) > len(cells) else _describe_readings(cells, cells, without=_SIMILAR)
+
+
+def _is_utf8(cell: bytes) -> bool:
+    try:
+        cell.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def describe_reading(rows: pl.DataFrame, encoding: str) -> str:
@@ -228,8 +249,9 @@ def _find_cells(rows: pl.DataFrame) -> list[str]:
     return list(found)
 
 
-def _describe_readings(cells: Sequence[bytes], shown: Sequence[bytes]) -> str:
-    rated = [(rating, candidate) for candidate in _CANDIDATES if (rating := _rate(candidate, cells)) >= _MIN_RATING]
+def _describe_readings(cells: Sequence[bytes], shown: Sequence[bytes], without: str = "") -> str:
+    candidates = (candidate for candidate in _CANDIDATES if candidate.encoding != without)
+    rated = [(rating, candidate) for candidate in candidates if (rating := _rate(candidate, cells)) >= _MIN_RATING]
     best = max((rating for rating, _ in rated), default=0.0)
     readings: dict[str, str] = {}
     for rating, candidate in sorted(rated, key=lambda entry: -entry[0]):
@@ -241,22 +263,23 @@ def _describe_readings(cells: Sequence[bytes], shown: Sequence[bytes]) -> str:
 
 def _rate(candidate: _Candidate, cells: Sequence[bytes]) -> float:
     """Return the mean rating of the cells that the encoding reads plausibly, or 0 if there are too few of them."""
-    ratings = [candidate.rate(text) for text in _read_cells(candidate, cells)]
+    ratings = [candidate.rate(text) if text else 0.0 for text in _read_cells(candidate, cells)]
     plausible = [rating for rating in ratings if rating]
-    return sum(plausible) / len(plausible) if len(plausible) > _MIN_SHARE * len(cells) else 0.0
+    enough = len(plausible) > _MIN_SHARE * len(ratings)
+    return candidate.weight * sum(plausible) / len(plausible) if enough else 0.0
 
 
 def _read_plausible(candidate: _Candidate, cells: Sequence[bytes]) -> list[str]:
-    return [text for text in _read_cells(candidate, cells) if candidate.rate(text)]
+    return [text for text in _read_cells(candidate, cells) if text and candidate.rate(text)]
 
 
 def _read_cells(candidate: _Candidate, cells: Sequence[bytes]) -> Iterator[str]:
-    """Yield the readings that differ from that of Windows-1252."""
+    """Yield the readings that differ from that of Windows-1252, "" for a cell that the encoding cannot read."""
     for cell in cells:
         try:
             text = cell.decode(candidate.encoding)
         except UnicodeDecodeError:
-            continue
+            text = ""
         if text != cell.decode(_WINDOWS, "replace"):
             yield text
 

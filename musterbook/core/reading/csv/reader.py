@@ -179,7 +179,7 @@ def _unreadable_refusal(
         dialect = _detect_dialect(error.before[:_HEAD], delimiter, replace(choice, named=None))
     row, index = exact.locate_end(error.before, dialect.delimiter, skip=dialect.skip)
     column = _name_column(dialect, row, index)
-    likely = likely_encodings.describe_likely(content) if error.encoding == encoding.WINDOWS else ""
+    likely = likely_encodings.describe_likely(content) if error.encoding in {encoding.WINDOWS, "utf-8"} else ""
     code, value = ("doubtful-encoding", error.doubtful) if error.doubtful else ("unreadable-byte", error.encoding)
     problem = Problem.of(code, column=column, value=value, in_row=str(row), likely=likely)
     return Refusal(problem, headings=_get_header(dialect, row))

@@ -1,0 +1,70 @@
+"""Likely encodings: what other encodings would read, in the note and in the refusal (rule F2)."""
+
+import pytest
+
+from musterbook.core.reading.csv import likely_encodings
+from musterbook.core.reading.intake import ReadOptions, read
+from tests.core.reading.test_encoding import roster
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp1250", ["Dvořák", "Černák", "Novotný"]), ("cp1250", ["Wałęsa", "Kowalczyk"]), ("cp1250", ["Erdős", "Szűcs"]),
+        ("cp1251", ["Иван", "Петров"]), ("koi8-r", ["Иван", "Петров"]), ("cp866", ["Иван", "Петров"]),
+        ("cp1253", ["Γιώργος", "Παπαδόπουλος"]), ("cp1254", ["Yıldız", "Doğan"]), ("cp1255", ["יוסף", "כהן"]),
+        ("cp1256", ["محمد", "علي"]), ("cp1257", ["Bērziņš", "Ozoliņš"]), ("cp932", ["田中", "鈴木"]), ("gbk", ["王伟", "张敏"]),
+        ("big5", ["王偉", "張敏"]), ("cp949", ["김철수", "이영희"]), ("mac_roman", ["José", "Müller"]),
+        ("cp850", ["García", "Müller"]),
+    ],
+)  # fmt: skip
+def test_the_likely_encoding_shows_how_it_reads_the_cells(encoding: str, names: list[str]) -> None:
+    table = read(roster(names).encode(encoding))
+    text = " ".join(problem.message for problem in (*table.problems, *table.notes))
+    assert all(name in text for name in names if not name.isascii())
+
+
+@pytest.mark.parametrize(
+    "names", [["Kraiø", "Søren"], ["José", "Muñoz", "Núñez"], ["Jürgen", "Weiß"], ["François", "Hélène"], ["25°C"]]
+)
+def test_western_names_are_shown_in_one_reading(names: list[str]) -> None:
+    [note] = read(roster(names).encode("cp1252")).notes
+    assert (note.code, "In " in note.message) == ("encoding", False)
+
+
+def test_japanese_text_is_never_read_as_windows_1252() -> None:
+    """F2: letters between quotation marks and control pictures are not text in any language."""
+    table = read(roster(["Ann", "田中"]).encode("cp932"))
+    [problem] = table.problems
+    assert (problem.code, problem.column) == ("doubtful-encoding", "FIRST_NAME")
+    assert "row 3" in problem.message and "In Shift JIS (Japanese): “田中”." in problem.message
+
+
+def test_a_remembered_encoding_applies_to_what_it_can_read_and_is_not_utf_8() -> None:
+    """F2: it is remembered like a mapping."""
+    central, names = ReadOptions(remembered_encoding="windows-1250"), ["Dvořák", "Ann"]
+    table = read(roster(names).encode("cp1250"), central)
+    assert table.cells["first_name"].to_list() == names
+    assert (
+        "Windows-1250 (Central European), the encoding that is remembered. For example: “Dvořák”."
+        in table.notes[0].message
+    )
+    assert read(roster(names).encode(), central).cells["first_name"].to_list() == names
+    assert not read(roster(["Ann"]).encode(), central).notes
+    for useless in ("utf-8", "klingon", "euc_kr"):
+        found = read(roster(["José"]).encode("cp1252"), ReadOptions(remembered_encoding=useless))
+        assert found.file.encoding == "windows-1252"
+    plain = roster(["Dvořák"]).encode("utf-16-le")
+    assert read(plain, ReadOptions(remembered_encoding="utf-16-le")).cells["first_name"].to_list() == ["Dvořák"]
+    assert read(roster(["A\0n"]).encode(), ReadOptions(remembered_encoding="klingon")).problems[0].code == "nul-byte"
+
+
+def test_an_encoding_without_a_label_has_its_own_name() -> None:
+    assert [likely_encodings.get_label(name) for name in ("cp1250", "iso8859-2", "latin-1")] == [
+        "Windows-1250 (Central European)", "ISO 8859-2 (Central European)", "latin-1",
+    ]  # fmt: skip
+
+
+def test_only_the_first_cells_of_a_large_file_are_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likely_encodings, "_MOST_CELLS", 1)
+    assert "“Bj" in read(roster(["Bjørn"] * 20).encode("cp1252")).notes[0].message
