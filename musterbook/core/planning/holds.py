@@ -154,7 +154,7 @@ def _is_of(limit: Limit, snapshot: Snapshot, prefixes: tuple[str, ...] = ("", "w
 
 
 def _count_active(limit: Limit, snapshot: Snapshot) -> int:
-    """Return the number of active users whom the limit is about."""
+    """Return the number of active users that the limit is about."""
     theirs = pl.lit(True) if limit.whole else _is_of(limit, snapshot, ("",))
     if snapshot.headcount is not None:
         return int(snapshot.headcount.filter(theirs)["active"].sum())

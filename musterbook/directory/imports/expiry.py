@@ -41,7 +41,7 @@ def submit_due(at: datetime) -> int:
 def _submit(agency: models.Agency, day: date, at: datetime) -> int:
     ended = _find_ended(agency, day)
     unused = sorted(set(find_unused(agency, agency.unused_days, at)) - set(ended))
-    # Whoever set these last days has confirmed them. The limits of deactivations hold the others, if they are too many.
+    # The person who set these last days has confirmed them. The limits of deactivations hold the others, if too many.
     confirmed = _confirm_if_many(agency, len(ended))
     _deactivate(agency, ended, f"Last day was before {day}", f"ended {day}", at, confirmed)
     _deactivate(agency, unused, f"No sign-in for {agency.unused_days} days", f"unused {day}", at, {})

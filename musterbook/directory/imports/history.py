@@ -314,7 +314,7 @@ def list_notes(record: models.Import, plan: Plan | None) -> list[tuple[str, Prob
 
 
 def map_names(record: models.Import, most: int) -> dict[str, str]:
-    """Return a map from external id to name for the first `most` users whom the import deactivates or protects.
+    """Return a map from external id to name for the first `most` users that the import deactivates or protects.
 
     It also has the first `most` users of each hold.
     """
