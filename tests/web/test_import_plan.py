@@ -106,7 +106,7 @@ def test_the_tiles_count_and_filter(chief: Client) -> None:
 
 def test_a_plan_that_changes_nothing_says_so_and_is_not_offered_to_be_applied(chief: Client) -> None:
     page = read_page(chief, preview(chief, person(1, ROLE="Admin"), person(8, ROLE="Nobody")))
-    assert "There is nothing to change." in page and ">Apply</button>" not in page
+    assert "1 row with problems." in page and ">Apply</button>" not in page
     assert ">Apply</button>" in read_page(chief, preview(chief, person(2, RANK="Sergeant")))
     assert ">Apply</button>" in read_page(chief, preview(chief, person(1, ROLE="Admin"), mode="sync"))
 
@@ -117,14 +117,14 @@ def test_the_plan_shows_the_deactivated_and_the_protected_users(springfield: Spr
     assert tiles(chief, address) == {"added": 1, "deactivated": 1, "protected": 1, "unchanged": 1}
     assert "First 2 Last 2" in read_page(chief, f"{address}?show=deactivated")
     assert "exempt from synchronize" in read_page(chief, f"{address}?show=protected")
-    assert "deactivates 1 users" in read_page(chief, address)
+    assert "1 user added, 1 will lose access, 1 invitation." in read_page(chief, address)
 
 
 def test_a_file_of_a_source_marks_its_users(springfield: Springfield, chief: Client) -> None:
     """S9."""
     address = preview(chief, person(1, ROLE="Admin"), source="HR-Sworn")
     page = read_page(chief, address)
-    assert "<dd>hr-sworn</dd>" in page and "It marks 1 with their source" in page and ">Apply</button>" in page
+    assert "<dd>hr-sworn</dd>" in page and "1 user marked with their source" in page and ">Apply</button>" in page
 
 
 def test_a_plan_of_many_rows_comes_page_by_page_and_can_be_searched(chief: Client) -> None:

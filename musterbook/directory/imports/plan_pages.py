@@ -130,7 +130,7 @@ def _scan_rows(record: models.Import, filter_name: str) -> pl.LazyFrame:
 
 
 def list_concerned(record: models.Import, kind: str) -> list[str]:
-    """Return the external ids of the users for whom a limit of this kind holds the import."""
+    """Return the external ids of the users that a limit of this kind holds the import for."""
     return sorted({one for hold in record.holds if hold.get("kind") == kind for one in hold["external_ids"]})
 
 

@@ -149,7 +149,7 @@ def list_rows(
     """Return the tiles, and the page of rows that is requested.
 
     `labels` has the label of each tile, and `sentences` the sentence about its rows. By default, the page has the first
-    tile that has rows, so rows that need attention come first: those of users for whom a limit holds the import.
+    tile that has rows, so rows that need attention come first: those of users that a limit holds the import for.
     """
     concerned = {name: len(plan_pages.list_concerned(record, name)) for name in plan_pages.CONCERNED}
     labels = {name: _CONCERNED[name][0] for name, number in concerned.items() if number} | labels
