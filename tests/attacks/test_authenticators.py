@@ -198,7 +198,8 @@ def test_an_export_comes_after_the_recent_sign_in_that_it_asked_for(springfield:
 def test_a_limit_that_was_typed_is_saved_after_signing_in_again(springfield: Springfield, aged: Client) -> None:
     page = "/springfield/settings/imports"
     form = aged.get(page).context["form"]
-    sent = {name: form[name].value() or "" for name in form.fields} | {"deactivations_users": "2000"}
+    shown = {name: form[name].value() for name in form.fields}
+    sent = {name: value for name, value in shown.items() if value is not None} | {"deactivations_users": "2000"}
     before = models.Agency.objects.get().limits
     assert _is_asked(aged.post(page, sent))
     assert models.Agency.objects.get().limits == before

@@ -102,7 +102,7 @@ def test_a_held_import_has_no_barriers_and_takes_the_number(chief: Page, springf
     chief.get_by_role("button", name="Apply").click()
     expect(chief).to_have_title(re.compile("^Error: "))
     assert barriers(chief) == []
-    chief.get_by_label("Number of users to deactivate").fill("1")
+    chief.get_by_label("Number of users who lose access").fill("1")
     chief.get_by_role("button", name="Apply").click()
     expect(chief.get_by_role("heading", name="Applied")).to_be_visible()
     assert barriers(chief) == []
