@@ -3,8 +3,8 @@
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from musterbook.cli.output import check_writable, is_same_file, save, say, write
 from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
+    from musterbook.core.planning.holds import Hold
     from musterbook.core.planning.plan import Plan
     from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
     from musterbook.directory import models
@@ -227,9 +228,14 @@ def apply(  # noqa: PLR0913, PLR0917  (as above)
                 "--results and --errors are only for imports of files. To list the chosen users, use --rows all."
             )
         plan_ends.raise_if_ended(record, datetime.now(UTC))
-        approval.check_approver(record, act_as)
         unconfirmed = history.list_unconfirmed(record, confirmed)
+        try:
+            approval.check_approver(record, act_as)
+        except approval.NeedsApprover:
+            _write_held(record, history.list_unconfirmed(record, {}), output_options)
+            raise
         if unconfirmed:
+            _write_held(record, unconfirmed, output_options)
             say(exits.format_confirmation(unconfirmed))
             raise typer.Exit(Exit.HELD)
         run = {ImportKind.BULK: queue.apply_bulk, ImportKind.UNDO: undoing.apply_shown}.get(
@@ -390,6 +396,17 @@ def _print_result(record: "models.Import", plan: "Plan | None", output_options: 
     if hint:
         say(hint)
     raise typer.Exit(exits.get_import_exit(report.state, report.counts["errored"]))
+
+
+def _write_held(record: "models.Import", holds: "Sequence[Hold]", output_options: OutputOptions) -> None:
+    """Write the report of a plan that stays held for these reasons, if the output is JSON."""
+    from musterbook.core.reporting.report import RowFilter
+    from musterbook.directory.imports import history
+
+    if output_options.output == "json":
+        shown = history.make_report(record, None, RowFilter(output_options.rows))
+        first = holds[0].as_first(shown.counts["losing_access"])
+        write_json(replace(shown, state="held", held=first, holds=holds).as_json())
 
 
 def _make_command(record: "models.Import", *, called: bool) -> str:

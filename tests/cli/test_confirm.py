@@ -64,6 +64,30 @@ def test_an_undo_is_held_and_applied_by_its_own_id(staffed: Muster) -> None:
     assert staffed("apply", held.json["import"], "--confirm", "deactivations=2").status == 0
 
 
+def test_a_plan_that_stays_held_is_printed_as_json(staffed: Muster) -> None:
+    """Rule S4: a script that applies a plan sees what it must confirm, also where only a preview was asked for."""
+    file = staffed.file(row("bob", role="Clerk"), row("cat", status="Inactive"))
+    seen = staffed("import", file, "--agency", "springfield-pd", "--preview", "--output", "json").json
+    known = ("--confirm", "deactivations=1")
+    stays = staffed("apply", seen["import"], *known, "--confirm", "privileges=2", "--output", "json", "--rows", "all")
+    assert (stays.status, stays.json["state"], stays.json["import"]) == (4, "held", seen["import"])
+    assert [(hold["kind"], hold["users"]) for hold in stays.json["holds"]] == [("privileges", 1)]
+    assert (stays.json["held"]["kind"], len(stays.json["rows"])) == ("privileges", 2)
+    assert staffed("apply", seen["import"], *known, "--confirm", "privileges=1", "--output", "json").status == 0
+
+
+def test_a_plan_that_waits_for_another_user_is_printed_as_json(staffed: Muster) -> None:
+    """Rule S8."""
+    staffed.imported(row("boss", role="Admin"), also=("--confirm", "privileges=1"))
+    models.Agency.objects.update(second_approver=True)
+    held = staffed.imported(*PROMOTED, also=("--as", "E-ann")).json
+    number, also = held["import"], ("--confirm", "privileges=2", "--output", "json", "--as")
+    refused = staffed("apply", number, *also, "E-ann")
+    assert (refused.status, refused.json["state"], refused.json["holds"]) == (4, "held", held["holds"])
+    assert "another user must confirm it" in refused.err
+    assert staffed("apply", number, *also, "E-boss").json["state"] == "applied"
+
+
 def test_an_undo_that_is_confirmed_is_done_at_once(staffed: Muster) -> None:
     number = staffed.imported(row("dan"), row("eve")).json["import"]
     assert staffed("undo", number, "--confirm", "deactivations=2").status == 0
