@@ -8,9 +8,20 @@ from musterbook.core.domain import columns, problems
 from musterbook.core.domain.columns import Column
 from musterbook.core.domain.decisions import DAMAGE, Decisions
 from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.planning.unchanged import name_ids
 from musterbook.core.values import damaged_text, text
 
 _COMPARED = (columns.BADGE_NUMBER, columns.FIRST_NAME, columns.LAST_NAME, columns.USERNAME, columns.LOCATION)
+_NAMED = {
+    columns.EMAIL: "email",
+    columns.STATUS: "active",
+    columns.ROLE: "role_id",
+    columns.RANK: "rank_id",
+    columns.EVIDENCE_GROUP_EXT_ID: "group_id",
+    columns.PHONE: "phone",
+}
+"""The columns in which a word for no value cannot be read at all → the name of its value in a row."""
 _CELLS = {"row": pl.UInt32, "value": pl.String, "was": pl.String, "signs": pl.Boolean}
 """A value of a row, the stored one of its user ("" for none), and whether it has signs that Python has to look at."""
 
@@ -23,7 +34,9 @@ _CAUSES = {
 }
 
 
-def find_damaged(rows: pl.DataFrame, table: Table, users: pl.DataFrame, decisions: Decisions) -> pl.DataFrame:
+def find_damaged(
+    rows: pl.DataFrame, table: Table, users: pl.DataFrame, vocabulary: Vocabulary, decisions: Decisions
+) -> pl.DataFrame:
     """Return the problems of cells that look damaged, except those that the operator has decided to keep.
 
     `rows`: the checked rows with the stored values of their users. `users`: the users of the snapshot.
@@ -36,6 +49,7 @@ def find_damaged(rows: pl.DataFrame, table: Table, users: pl.DataFrame, decision
         _find_in_addresses(rows),
         _find_in_supervisors(rows, users),
         _find_in_phones(rows, table),
+        *(_find_words(rows, table, column, vocabulary) for column in _NAMED if column in table.present),
     ]
     return decisions.remove_kept(pl.concat(parts))
 
@@ -154,6 +168,36 @@ def _find_in_phones(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
         was=pl.format(", where the user has “{}”", "was_phone"),
         cause=_CAUSES["number"],
     )
+
+
+def _find_words(rows: pl.DataFrame, table: Table, column: Column, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return the problems of words for no value in a column that has no such value, where the user has one or is new.
+
+    Only cells that could not be read are compared.
+    """
+    name = _NAMED[column]
+    stored = _render_stored(name, vocabulary).fill_null("").alias("was")
+    unread = rows.filter(pl.col(name).is_null()).select("row", stored, new=pl.col("id").is_null())
+    if unread.is_empty():
+        return problems.build_frame()
+    cells = table.cells.select("row", value=column.field).join(unread, on="row")
+    words = cells.with_columns(text.clean(cells["value"], guarded=table.guarded).alias("value")).filter(
+        damaged_text.is_no_value(pl.col("value")), pl.col("value") != "#N/A", pl.col("new") | (pl.col("was") != "")
+    )
+    return _flag_cells(words.select("row", "value", "was", signs=pl.lit(False)), column)
+
+
+def _render_stored(name: str, vocabulary: Vocabulary) -> pl.Expr:
+    """Return the stored value as the text of a file."""
+    names = {
+        "role_id": {role.id: role.name for role in vocabulary.roles},
+        "rank_id": {rank.id: rank.name for rank in vocabulary.ranks},
+        "group_id": {group.id: group.external_id for group in vocabulary.groups},
+    }
+    was = pl.col(f"was_{name}")
+    if name == "active":
+        return pl.when(was).then(pl.lit("Active")).when(~was).then(pl.lit("Inactive"))
+    return name_ids(f"was_{name}", names[name]) if name in names else was
 
 
 def note_missing_zeros(rows: pl.DataFrame, padded: Mapping[str, int]) -> pl.DataFrame:

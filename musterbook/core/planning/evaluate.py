@@ -109,7 +109,7 @@ class _Evaluation:
         forbidden = authority.find_forbidden(rows, self.policy.operator, self.vocabulary)
         resting = uniqueness.find_resting(rows, self.matched.resting)
         ids = [uniqueness.find_repeated_ids(rows), uniqueness.find_like_ids(rows, self.matched.users)]
-        damaged = damage.find_damaged(rows, self.table, self.matched.users, self.policy.decisions)
+        damaged = damage.find_damaged(rows, self.table, self.matched.users, self.vocabulary, self.policy.decisions)
         persons = identity.find_identities(rows, self.policy.decisions)
         problems = pl.concat([
             self.matched.problems, *ids, inactive, forbidden, resting, damaged, persons.problems,

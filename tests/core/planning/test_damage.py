@@ -80,6 +80,29 @@ def test_a_word_for_no_value_where_the_user_has_none_is_an_error_too() -> None:
     assert codes(plan_rows(row(DEE, LOCATION="NULL")).problems) == [DAMAGE]
 
 
+@pytest.mark.parametrize(
+    ("column", "stored", "shown"),
+    [("RANK", {"rank_id": 1}, "Captain"), ("EVIDENCE_GROUP_EXT_ID", {"group_id": 1}, "G-1"),
+     ("PHONE", {"phone": "+4930123456"}, "+4930123456"), ("ROLE", {}, "Officer"), ("STATUS", {}, "Active"),
+     ("STATUS", {"active": False}, "Inactive"), ("EMAIL", {}, "cy@a.example")],
+)  # fmt: skip
+def test_a_word_for_no_value_in_a_column_of_names_shows_what_the_user_has(
+    column: str, stored: Mapping[str, object], shown: str
+) -> None:
+    # C12
+    made = plan_with(Decisions(), row(CY, **{column: "NULL"}), row("E", **{column: "n/a"}), C=stored)
+    assert outcomes(made) == ["errored", "errored"]
+    found = [problem for problem in list_problems(made.problems) if problem.code == DAMAGE]
+    assert [(problem.row, problem.column) for problem in found] == [(2, column), (3, column)]
+    assert f"where the user has “{shown}”" in found[0].message
+    assert DAMAGE not in codes(plan_with(KEEP_ALL, row(CY, **{column: "NULL"}), C=stored).problems)
+
+
+def test_a_word_for_no_rank_where_the_user_has_none_is_an_unknown_rank() -> None:
+    assert codes(plan_with(Decisions(), row(DEE, RANK="NULL"), D={"rank_id": None}).problems) == ["unknown-rank"]
+    assert codes(plan_rows(row("E", RANK="#N/A")).problems) == ["spreadsheet-damage"]
+
+
 def test_a_change_of_case_is_no_damage() -> None:
     assert outcomes(plan_with(Decisions(), row(CY, LAST_NAME="NULL"), C={"last_name": "Null"})) == ["updated"]
 
