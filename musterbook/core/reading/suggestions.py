@@ -9,18 +9,19 @@ from difflib import SequenceMatcher
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.columns import Column
+from musterbook.core.values.search_keys import fold_text
 from musterbook.core.values.text import TRIMMED
 
 SYNONYMS: Mapping[Column, str] = {
     columns.EXTERNAL_ID: (
         "external id, employee id, employee number, worker id, person id, person number, personnel number, staff id,"
-        " staff number, user id, emp id, emp no, id number, unique id, hr id, payroll number, ee id, ee number,"
+        " staff number, emp id, emp no, id number, unique id, hr id, payroll number, ee id, ee number,"
         " employee code, member id, id"
         # Entra, Active Directory, Okta, SCIM
         ", employeeId, employeeNumber, objectId, object guid, objectGUID, objectSid, externalId, immutableId"
         # Workday, ADP, UKG, PeopleSoft, Oracle, SAP, Munis
         ", worker, associate id, associate oid, position id, file number, file no, emplid, empl id, pernr, perner,"
-        " personnel no, a_employee_number, a_employee, em_no, assignment number"
+        " personnel no, a_employee_number, a_employee, em_no, assignment number, personalnummer, matricule, user id"
     ),
     columns.EMAIL: (
         "email, e-mail, email address, e-mail address, work email, work e-mail, work email address, business email,"
@@ -34,7 +35,8 @@ SYNONYMS: Mapping[Column, str] = {
     columns.BADGE_NUMBER: (
         "badge, badge number, badge no, badge #, badge id, shield, shield number, shield no, shield #, star,"
         " star number, star no, serial number, officer number, officer id, officer no, warrant number, collar number,"
-        " shoulder number, pid, id badge, radio number, unit number, call sign, callsign, dsn, post id, post number"
+        " shoulder number, pid, id badge, radio number, unit number, call sign, callsign, dsn, post id, post number,"
+        " badge shield, shield badge, badge star, dienstnummer"
     ),
     columns.FIRST_NAME: (
         "first name, first, firstname, fname, f name, given name, given, given names, forename, forenames,"
@@ -50,12 +52,14 @@ SYNONYMS: Mapping[Column, str] = {
         ", sn, surname, lastName, familyName, name.familyName, last_name_srch, a_name_last, nachname, nom, apellido"
     ),
     columns.STATUS: (
-        "status, state, active, enabled, is active, active status, user status, account status, employee status,"
+        "status, active, enabled, is active, active status, user status, account status, employee status,"
         " employment status, worker status, position status, work status, assignment status, current status,"
         " record status"
         # Entra, Active Directory, Okta, Google, PeopleSoft, ADP, UKG, Munis
         ", accountEnabled, account enabled, enabled, userAccountControl, suspended, empl_status, hr_status, empl status,"
         " hr status, active inactive, block sign in, a_active_status, inactive"
+        # Also the state of an address.
+        ", state"
     ),
     columns.USERNAME: (
         "username, user name, user, login, login name, login id, logon, logon name, logon id, sign-in name, sign in name,"
@@ -63,7 +67,7 @@ SYNONYMS: Mapping[Column, str] = {
         " domain user, system user name, account user name"
         # Entra, Active Directory, Okta, PeopleSoft, SAP
         ", userPrincipalName, upn, samAccountName, sam account name, login, oprid, operator id, uid, cn, mailNickname,"
-        " alias, samid, sysid, usrid"
+        " alias, samid, sysid, usrid, user id, userid, identifiant"
     ),
     columns.ROLE: (
         "role, roles, user role, security role, application role, access role, profile, user profile, permission,"
@@ -77,6 +81,7 @@ SYNONYMS: Mapping[Column, str] = {
 """Column → headings of other systems, the most certain first."""
 
 _MIN_LIKENESS = 0.6
+_SHARED_WORDS = frozenset({"NUMBER", "NAME", "ID"})
 _LONGEST = 40
 _MANAGERS = ("manager", "supervis", "boss", "reportsto", "chief", "approver")
 """The parts of headings whose addresses are another person's."""
@@ -88,7 +93,7 @@ _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 def _fold_heading(heading: str) -> str:
     """Return a heading as it is compared to the synonyms: `Badge #` and `badgeNumber` are `badgeno`."""
-    text = re.sub(r"[^0-9a-z#]+", "", heading.casefold()).replace("#", "no")
+    text = re.sub(r"[^0-9a-z#]+", "", fold_text(heading).casefold()).replace("#", "no")
     return re.sub("number|nbr|num", "no", text)
 
 
@@ -168,6 +173,15 @@ def _measure_likeness(column: str, heading: str) -> float:
         return 0.0
     one, other = column.replace("_", ""), heading.replace("_", "")
     shared = set(column.split("_")) & set(heading.split("_"))
-    contained = one in other or other in one or bool(shared - {"NUMBER", "NAME", "ID"})
+    contained = one in other or other in one or bool(shared - _SHARED_WORDS)
     likeness = max(SequenceMatcher(None, column, heading).ratio(), _MIN_LIKENESS if contained else 0.0)
+    if not contained:
+        # `PHONE_NUMBER` is like `BADGE_NUMBER` only in the word that many headings share.
+        own, theirs = _drop_shared(one), _drop_shared(other)
+        likeness = min(likeness, SequenceMatcher(None, own, theirs).ratio()) if theirs != other else likeness
     return likeness if likeness >= _MIN_LIKENESS else 0.0
+
+
+def _drop_shared(heading: str) -> str:
+    """Return a heading without the word at its end that many headings share."""
+    return re.sub(f"(?:{'|'.join(sorted(_SHARED_WORDS))})$", "", heading)

@@ -3,7 +3,7 @@
 import pytest
 
 from musterbook.core.domain import columns
-from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.domain.columns import BY_HEADING, REQUIRED
 from musterbook.core.reading.intake import read
 from musterbook.core.reading.suggestions import count_likely, suggest_columns
 from tests.core.reading.test_intake import text
@@ -18,6 +18,17 @@ FILES = {
     "Job Profile,Badge #",
     "PeopleSoft": "OPRID,LAST_NAME,EMAIL_ADDR,FIRST_NAME,EMPLID,EMPL_STATUS,ROLENAME,Badge ID",
 }
+_ENTRA = (
+    "userPrincipalName,displayName,surname,mail,givenName,id,userType,jobTitle,department,accountEnabled,usageLocation,"
+    "streetAddress,state,country,officeLocation,city,postalCode,telephoneNumber,mobilePhone,companyName,creationType"
+)
+_ADP = (
+    "Associate ID,File Number,Position ID,Payroll Name,Legal First Name,Legal Last Name,Position Status,"
+    "Work Contact: Work Email,Job Title Description,Home Department Description,Reports To Name,User ID"
+)
+_ACTIVE_DIRECTORY = (
+    "SamAccountName,GivenName,Surname,EmailAddress,Enabled,EmployeeID,Title,Office,OfficePhone,ObjectGUID"
+)
 
 
 @pytest.mark.parametrize("heading_row", FILES.values(), ids=FILES)
@@ -70,3 +81,49 @@ def test_a_username_that_is_missing_may_be_the_address() -> None:
     assert "“EMAIL=EMAIL,USERNAME”" in problem.remedy
     [email, username] = read(text("1,7,Ann,Lee,Active,Officer", header=header.replace("EMAIL,", ""))).problems
     assert "map that heading" in email.remedy and "map that heading" in username.remedy
+
+
+def suggest(headings: str) -> dict[str, str]:
+    """The heading that is suggested for each column, if all required columns are missing."""
+    suggested = suggest_columns(REQUIRED, headings.split(","), ())
+    return {column.heading: found for column, found in suggested.items()}
+
+
+@pytest.mark.parametrize(
+    ("headings", "column", "heading"),
+    [
+        (_ENTRA, "STATUS", "accountEnabled"),
+        ("Name,State,Employment Status", "STATUS", "Employment Status"),
+        ("Name,State", "STATUS", "State"),
+        (_ADP, "EXTERNAL_ID", "Associate ID"),
+        (_ADP, "USERNAME", "User ID"),
+        ("User ID,Username", "EXTERNAL_ID", "User ID"),
+        ("User ID,Username", "USERNAME", "Username"),
+        ("Employee ID,User ID", "USERNAME", "User ID"),
+        (_ACTIVE_DIRECTORY, "USERNAME", "SamAccountName"),
+        ("Personalnummer,Dienstnummer,Vorname,Nachname,Benutzername,Rolle", "EXTERNAL_ID", "Personalnummer"),
+        ("Personalnummer,Dienstnummer,Vorname,Nachname,Benutzername,Rolle", "BADGE_NUMBER", "Dienstnummer"),
+        ("Matricule,Courriel,Prénom,Nom,Identifiant", "FIRST_NAME", "Prénom"),
+        ("Matricule,Courriel,Prénom,Nom,Identifiant", "EXTERNAL_ID", "Matricule"),
+        ("Name,Badge/Shield", "BADGE_NUMBER", "Badge/Shield"),
+        ("Bage Number,Phone Number", "BADGE_NUMBER", "Bage Number"),
+        ("Frist Name,Full Name", "FIRST_NAME", "Frist Name"),
+        ("Last Nam,Display Name", "LAST_NAME", "Last Nam"),
+    ],
+)
+def test_the_heading_of_a_real_system_is_suggested(headings: str, column: str, heading: str) -> None:
+    assert suggest(headings).get(column) == heading
+
+
+@pytest.mark.parametrize(
+    ("heading", "column"),
+    [
+        ("Phone Number", "BADGE_NUMBER"), ("File Number", "BADGE_NUMBER"), ("Cost Center Number", "BADGE_NUMBER"),
+        ("Home Number", "BADGE_NUMBER"), ("Display Name", "LAST_NAME"), ("Full Name", "LAST_NAME"),
+        ("displayName", "LAST_NAME"), ("Middle Name", "FIRST_NAME"), ("Middle Name", "LAST_NAME"),
+        ("Plan Name", "LAST_NAME"), ("Tax ID", "EXTERNAL_ID"),
+    ],
+)  # fmt: skip
+def test_a_word_that_many_headings_share_suggests_nothing(heading: str, column: str) -> None:
+    assert column in BY_HEADING
+    assert suggest(f"Color,{heading}").get(column) is None
