@@ -110,7 +110,7 @@ class _Model:
         self.case, self.out = case, Expected()
         self.known = {person.external_id: person for person in case.people}
         self.operator = case.people[case.operator] if case.operator is not None else None
-        self.lines = [self._line(number, row) for number, row in case.file.rows.items()]
+        self.lines = [self._line(number, row) for number, row in self._list_rows()]
 
     def run(self) -> Expected:
         if self.case.mode is Mode.SYNC and not self.lines:
@@ -132,6 +132,17 @@ class _Model:
         return self.out
 
     # Cells
+
+    def _list_rows(self) -> list[tuple[int, Row]]:
+        """M6: rows that are the same in every cell are one row. A row whose cells are not certain is none of them."""
+        rows, seen = [], set[tuple[str, ...]]()
+        for number, row in self.case.file.rows.items():
+            cells = tuple(row[heading] for heading in self.case.file.headings)
+            if number in self.case.file.short or cells not in seen:
+                rows.append((number, row))
+            if number not in self.case.file.short:
+                seen.add(cells)
+        return rows
 
     def _line(self, number: int, row: Row) -> _Line:
         values: dict[str, str] = {}
@@ -419,15 +430,19 @@ class _Model:
             self.out.problems |= {(line.number, *problem) for problem in line.problems}
         errored = any(outcome == "errored" for outcome in self.out.outcomes.values())
         if self.case.strict and errored:
-            self.out.refused = "not-strict"
+            self._refuse("not-strict")
         elif self.case.mode is Mode.SYNC and not sound:
-            self.out.refused = "no-good-row"
+            self._refuse("no-good-row")
         self.out.final = {p.external_id: {**p.values, "boss": p.boss} for p in self.known.values()}
         for external_id in self.out.deactivated:
             self.out.final[external_id]["STATUS"] = "Inactive"
         for line in sound:
             values = {h: line.after(h) for h in HEADINGS if h != "SUPERVISOR_EMAIL"}
             self.out.final[line.external_id] = {**values, "boss": self.bosses.get(line.external_id, "")}
+
+    def _refuse(self, code: str) -> None:
+        """F10: a refused file says nothing of users that it does not mention."""
+        self.out.refused, self.out.deactivated, self.out.protected = code, set(), {}
 
     def _outcome(self, line: _Line) -> str:
         if not line.person:
