@@ -18,6 +18,7 @@ _RULED_OUT = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
 _DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path != DICTIONARY)
 _MODULES = sorted(path for path in (ROOT / "musterbook").rglob("*.py") if path.parent.name != "migrations")
+_PAGES = [path for path in _MODULES if {"web", "accounts"} & set(path.parts)]
 _TEMPLATES = sorted((ROOT / "musterbook").rglob("templates/**/*.*"))
 
 
@@ -45,6 +46,13 @@ def test_documents_use_no_word_that_is_ruled_out(path: Path) -> None:
 def test_templates_use_no_word_that_is_ruled_out(path: Path) -> None:
     text = re.sub(r"{%.*?%}|{{.*?}}|<[^>]*>", "", path.read_text(encoding="utf-8"))
     assert [f"{found}: write {WORDS[found]}" for found in _found(text)] == []
+
+
+@pytest.mark.parametrize("path", _PAGES, ids=_name)
+def test_texts_of_pages_use_no_word_that_is_ruled_out(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert [f"{found}: write {WORDS[found]}" for text in texts if " " in text for found in _found(text)] == []
 
 
 def _found(text: str) -> Iterator[str]:

@@ -180,7 +180,7 @@ def explain_refusal(token: Token, at: datetime) -> str:
         return "It was revoked."
     if token.expires_at <= at:
         return "It has expired."
-    return "" if _has_access(token.maker, token.made_at) else "Whoever made it has lost access since."
+    return "" if _has_access(token.maker, token.made_at) else "The user who made it has lost access since."
 
 
 def _has_access(maker: User, since: datetime) -> bool:

@@ -61,7 +61,7 @@ ADMIN: tuple[Section, ...] = (
             Entry("All Users", "all_users", "Search them, act on many at once, export them.", "users.view"),
             Entry("Add User", "add_user", "Add one user by hand.", "users.edit"),
             Entry("Import Users", "import_users", "Add, update or synchronize users from a file.", "users.import"),
-            Entry("Import history", "imports", "Every import: who, when, and what came of it.", "users.import"),
+            Entry("Import history", "imports", "Every import: who, when, and its result.", "users.import"),
         ),
     ),
     Section(

@@ -118,7 +118,7 @@ def test_a_token_ends_with_the_access_of_who_made_it_and_for_ever(springfield: S
     springfield.registered(1)
     _, secret = make_token(springfield, number=4)
     springfield.imported(person(4, ROLE="Admin", STATUS="Inactive"))
-    lost = "Whoever made it has lost access since."
+    lost = "The user who made it has lost access since."
     assert find_refusal(springfield, secret) == lost
     (listed,), _ = tokens.list_tokens(springfield.agency, NOW)
     assert listed.why_not == lost

@@ -171,7 +171,7 @@ def test_in_a_browser_a_file_sends_nothing(page: Page, springfield: Springfield)
     sent = list_posts(page)
     page.get_by_role("button", name="Preview").click()
     page.wait_for_url("**/imports/*")
-    page.get_by_text("Columns that were not recognised").click()
+    page.get_by_text("Columns that were not recognized").click()
     assert page.get_by_text("<i hx-post=").is_visible()
     page.wait_for_timeout(300)
     assert [address for address in sent if "/roles/" in address] == []

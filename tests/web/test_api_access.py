@@ -138,7 +138,7 @@ def test_the_list_says_which_tokens_do_less_than_they_were_made_for(chief: Clien
     sign_in(other := Client(), "user.1")
     assert "Not now, for its maker may not: Add, edit" in other.get(LIST).content.decode()
     models.User.objects.filter(external_id="E-5").update(active=False)
-    assert "Whoever made it has lost access since." in other.get(LIST).content.decode()
+    assert "The user who made it has lost access since." in other.get(LIST).content.decode()
 
 
 def test_the_list_asks_the_database_no_more_for_many(chief: Client, django_assert_max_num_queries: Any) -> None:

@@ -118,9 +118,9 @@ def correct_cells(page: Page, wrong: dict[int, tuple[str, str]]) -> None:
     """Types what is right into these cells, and has them checked."""
     for row, (column, right) in wrong.items():
         page.locator(f"#cell-{row}-{column}").fill(right)
-    page.get_by_role("button", name="Check the mended cells").click()
+    page.get_by_role("button", name="Check the corrected cells").click()
     expect(page.locator("#show-errored strong")).to_have_text(str(BROKEN - len(wrong) + BYSTANDERS))
-    assert f"{len(wrong)} cells mended here" in page.get_by_role("main").inner_text()
+    assert f"{len(wrong)} cells corrected here" in page.get_by_role("main").inner_text()
 
 
 def corrected_errors(page: Page, wrong: dict[int, tuple[str, str]]) -> tuple[str, bytes]:

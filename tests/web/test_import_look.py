@@ -158,8 +158,8 @@ def test_corrected_cells_are_not_lost_without_a_question(chief: Page) -> None:
     chief.get_by_role("link", name="Upload another file").click()
     chief.wait_for_timeout(200)
     assert asked == ["beforeunload"]
-    chief.get_by_role("button", name="Check the mended cells").click()
-    expect(chief.get_by_text("1 cell mended here")).to_be_visible()
+    chief.get_by_role("button", name="Check the corrected cells").click()
+    expect(chief.get_by_text("1 cell corrected here")).to_be_visible()
 
 
 def test_without_scripts_a_file_is_previewed_corrected_and_applied(
@@ -169,7 +169,7 @@ def test_without_scripts_a_file_is_previewed_corrected_and_applied(
     page = signed_in(context.new_page(), springfield)
     send(page, cast.file([*cast.people(*range(100, 160)), person(7, ROLE="x")]))
     page.locator("#cell-62-ROLE").fill("Officer")
-    page.get_by_role("button", name="Check the mended cells").click()
+    page.get_by_role("button", name="Check the corrected cells").click()
     page.locator("#show-added").click()
     page.get_by_role("link", name="Next").click()
     expect(page.get_by_text("Page 2 of 2")).to_be_visible()

@@ -195,7 +195,7 @@ def test_cells_are_corrected_until_none_is_wrong_and_the_file_stays_as_it_was(
     assert tiles(chief, second) == {"errored": 1, "added": 2}
     third = correct_cells(chief, second, (3, "EMAIL", "x", "user8@agency.example")).partition("?")[0]
     assert tiles(chief, f"{third}?show=added") == {"added": 3}
-    assert "2 cells mended here" in read_page(chief, third)
+    assert "2 cells corrected here" in read_page(chief, third)
     assert import_files.read_content(third.rpartition("/")[2]) == file
     done = chief.post(third).headers["Location"]
     assert "<h1>Applied</h1>" in read_page(chief, done)
@@ -301,7 +301,7 @@ def test_another_person_is_applied_and_invited(springfield: Springfield, chief: 
     done = chief.post(second).headers["Location"]
     assert "<h1>Applied</h1>" in read_page(chief, done)
     assert models.Event.objects.filter(kind="user.replaced").count() == 1
-    assert "1 identity changes" in history(chief)
+    assert "1 with an identity change" in history(chief)
 
 
 def test_the_same_person_is_applied_as_an_update(springfield: Springfield, chief: Client) -> None:
@@ -594,7 +594,7 @@ def test_a_plan_is_kept_as_long_as_its_file(chief: Client, settings: Settings) -
 def test_an_import_that_waits_for_a_worker_says_so_and_can_be_cancelled(chief: Client, nobody_at_work: None) -> None:
     address = preview(chief, person(7), do="upload")
     page = read_page(chief, address)
-    assert "Waiting for its turn" in page and "no worker is running" in page
+    assert "Waiting for its turn" in page and "No worker is running" in page
     part = chief.get(f"{address}?progress", headers=HTMX).content.decode()
     assert part.lstrip().startswith('<div id="progress"')
     assert chief.post(f"{address}/cancel").headers["Location"] == address
@@ -680,12 +680,25 @@ def history(client: Client, query: str = "") -> str:
     return read_page(client, f"/springfield/imports/{query}")
 
 
+def test_the_history_counts_every_harm_under_its_name(springfield: Springfield, chief: Client) -> None:
+    """Law 0: who lost access by a row is counted too, and who gained a permission."""
+    rows = (person(1, ROLE="Admin"), person(2, STATUS="Inactive"), person(7, ROLE="Admin"))
+    preview(chief, *rows)
+    assert "1 will lose access, 1 will gain a permission" in history(chief, "?which=previews")
+    preview(chief, *rows, do="upload")
+    page = history(chief)
+    assert "1 user added, 1 updated, 1 lost access, 1 gained a permission, 1 invitation" in page
+    assert "through a page" in page
+
+
 def test_the_history_shows_actor_time_and_result(springfield: Springfield, chief: Client) -> None:
     preview(chief, person(7))
     preview(chief, person(8), person(9, ROLE="x"), do="upload")
     page = history(chief)
     assert page.count("<tr>") == 3
-    assert "First 1 Last 1" in page and "1 added" in page and "1 with problems" in page and "the system" in page
+    assert (
+        "First 1 Last 1" in page and "1 user added, 1 invitation, 1 row with problems" in page and "the system" in page
+    )
     assert "previewed" in history(chief, "?which=previews") and history(chief, "?which=all").count("<tr>") == 4
     assert history(chief, "?which=nonsense&before=0").count("<tr>") <= 3
 

@@ -487,7 +487,7 @@ def test_a_reset_is_a_link_to_hand_over_where_no_mail_leaves(springfield: Spring
     other.post(link[1], {"password1": better, "password2": better})
     assert "Password reset" not in read_page(admin, at(springfield, 2))
     assert sign_in(Client(), "user.2", better).status_code == 302
-    assert "has no password to choose anew" in post(admin, at(springfield, 3, "reset"))
+    assert "has no password to choose again" in post(admin, at(springfield, 3, "reset"))
 
 
 def test_a_reset_goes_by_mail_where_mails_leave(springfield: Springfield, admin: Client, settings: Settings) -> None:

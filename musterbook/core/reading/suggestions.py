@@ -82,6 +82,9 @@ SYNONYMS: Mapping[Column, str] = {
 
 _MIN_LIKENESS = 0.6
 _SHARED_WORDS = frozenset({"NUMBER", "NAME", "ID"})
+_MIN_SHORT_LIKENESS = 0.75
+"""The likeness that a heading needs to be a typing mistake in a short name: MOBILE shares most letters with ROLE."""
+_SHORT = 4
 _LONGEST = 40
 _MANAGERS = ("manager", "supervis", "boss", "reportsto", "chief", "approver")
 """The parts of headings whose addresses are another person's."""
@@ -179,7 +182,8 @@ def _measure_likeness(column: str, heading: str) -> float:
         # `PHONE_NUMBER` is like `BADGE_NUMBER` only in the word that many headings share.
         own, theirs = _drop_shared(one), _drop_shared(other)
         likeness = min(likeness, SequenceMatcher(None, own, theirs).ratio()) if theirs != other else likeness
-    return likeness if likeness >= _MIN_LIKENESS else 0.0
+    enough = likeness >= (_MIN_SHORT_LIKENESS if len(one) <= _SHORT and not contained else _MIN_LIKENESS)
+    return likeness if enough else 0.0
 
 
 def _drop_shared(heading: str) -> str:

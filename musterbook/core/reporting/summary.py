@@ -26,15 +26,22 @@ _DONE = {
 _ROWS = (("errored", "with problems"), ("skipped", "skipped"))
 
 
-def summarize(counts: Mapping[str, int], mails: Mapping[str, int] | None = None, *, done: bool = False) -> str:
+def summarize(
+    counts: Mapping[str, int],
+    mails: Mapping[str, int] | None = None,
+    *,
+    done: bool = False,
+    words: Mapping[str, str] | None = None,
+) -> str:
     """Return one sentence, such as “6 users added, 11 updated, 8 will lose access, 6 invitations, 7 rows skipped”.
 
-    `mails`: the number of emails of each kind. `done`: whether the import was applied.
+    `mails`: the number of emails of each kind. `done`: whether the import was applied. `words`: other words for some counts.
     """
-    users = [(counts.get(name, 0), _DONE.get(name, label) if done else label) for name, label in _COUNTS]
+    labels = dict(_COUNTS) | (_DONE if done else {}) | (words or {})
+    users = [(counts.get(name, 0), labels[name]) for name, _ in _COUNTS]
     parts = _name_first([(number, label) for number, label in users if number], "user")
     parts += filter(None, [count_emails(mails or {})])
-    rows = [(counts.get(name, 0), label) for name, label in _ROWS]
+    rows = [(counts.get(name, 0), labels.get(name, label)) for name, label in _ROWS]
     parts += _name_first([(number, label) for number, label in rows if number], "row")
     return ", ".join(parts) or "Nothing changes"
 

@@ -73,7 +73,7 @@ def _check_permissions(by: Operator) -> None:
     A provider asserts the identity of users, so an operator who sets one can sign in as any user.
     """
     if by.permissions < ALL:
-        raise NotAllowed("A provider can let anybody in as anybody. Whoever changes one needs every permission.")
+        raise NotAllowed("A provider can let anybody in as anybody. The user who changes one needs every permission.")
 
 
 def _check_provider(values: Mapping[str, Any]) -> Provider:

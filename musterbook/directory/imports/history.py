@@ -9,13 +9,13 @@ from typing import IO
 from django.db import DatabaseError
 
 from musterbook.core.domain.columns import REQUIRED
-from musterbook.core.domain.labels import PLAN_ENDS
+from musterbook.core.domain.labels import CHANNELS, PLAN_ENDS
 from musterbook.core.domain.policy import Confirmed
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import COLUMN_SEPARATOR
 from musterbook.core.planning.holds import Hold, is_confirmed
 from musterbook.core.planning.plan import Plan
-from musterbook.core.reporting import report
+from musterbook.core.reporting import report, summary
 from musterbook.core.reporting.report import OUTCOMES_LISTED, Report, ReportRow, RowFilter
 from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
 from musterbook.directory import models
@@ -81,7 +81,7 @@ def _get_action(record: models.Import) -> str:
 class ListedImport:
     """One import as the history shows it.
 
-    `by`: the operator's name. `outcome`: the effects of the import, each with the number of users or rows.
+    `by`: the operator's name. `outcome`: the sentence that sums up its effects (rule A1, law 0).
     `kind`: one of ImportKind. For a bulk change, `file_name` describes the change.
     """
 
@@ -92,7 +92,7 @@ class ListedImport:
     by: str
     through: str
     file_name: str
-    outcome: list[tuple[str, int]]
+    outcome: str
     undoes: str
     undone: bool
     kind: str
@@ -118,13 +118,6 @@ FILTERS = {
     "all": models.STATES,
 }
 """The filters of the history → the states of each."""
-_LABELS = {
-    "added": "added",
-    "updated": "updated",
-    "identity_changes": "identity changes",
-    "deactivated": "deactivated",
-    "errored": "with problems",
-}
 
 
 def list_page(agency: models.Agency, which: str, before: str = "") -> HistoryPage:
@@ -152,12 +145,13 @@ def list_page(agency: models.Agency, which: str, before: str = "") -> HistoryPag
 
 def _make_listed(r: models.Import, by: str, undone: bool) -> ListedImport:
     change = bulk.get_change(r)
-    labels = change.words if change else {}
-    outcome = [(labels.get(name, label), r.counts[name]) for name, label in _LABELS.items() if r.counts.get(name)]
+    words = change.words if change else {}
+    outcome = summary.summarize(r.counts, r.mails, done=r.state == "applied", words=words) if r.counts else ""
     undoes = getattr(r.undoes, "number", "")
     ended = PLAN_ENDS.get(r.ended, "")
     return ListedImport(
-        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, r.kind, ended
+        r.number, r.started_at, r.mode, r.state, by, CHANNELS.get(r.through, r.through), r.file_name, outcome, undoes, undone,
+        r.kind, ended,
     )  # fmt: skip
 
 

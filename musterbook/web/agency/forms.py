@@ -127,7 +127,7 @@ class LimitsForm(SectionForm):
     )  # fmt: skip
     second_approver = forms.BooleanField(
         label="Another user must confirm what is held", required=False,
-        help_text="Whoever requested an import cannot confirm it themselves.",
+        help_text="The user who requested an import cannot confirm it themselves.",
     )  # fmt: skip
 
     def __init__(self, agency: models.Agency, sent: Any = None) -> None:
@@ -214,7 +214,7 @@ class AccountsForm(SectionForm):
     )  # fmt: skip
     password_days = _make_number_field(
         "password_days", "Days after which a password must be changed",
-        "0: never, as is advised. Whoever has an older one chooses another when they next sign in.",
+        "0: never, as is advised. A user with an older one chooses another when they next sign in.",
     )  # fmt: skip
     lock_failures = _make_number_field(
         "lock_failures", "Failed sign-ins within 15 minutes that lock an account",
@@ -257,7 +257,7 @@ class MailsForm(SectionForm):
     settings = MAIL
     sends_mail = forms.BooleanField(
         label="Imports and edits send mails", required=False,
-        help_text="Whoever imports can say otherwise for one import.",
+        help_text="The user who imports can say otherwise for one import.",
     )  # fmt: skip
     kinds = forms.MultipleChoiceField(
         label="Of these kinds", choices=[(kind, labels.EMAIL_TITLES[kind]) for kind in MAILS], required=False,
@@ -342,7 +342,7 @@ class ProviderForm(forms.Form):
     )  # fmt: skip
     trust_email = forms.BooleanField(
         label="Its email addresses count without its word that it has verified them", required=False,
-        help_text="Only for a provider of your own: whoever can choose an address there could come in as somebody else.",
+        help_text="Only for a provider of your own: a person who can choose an address there could sign in as somebody else.",
     )  # fmt: skip
     second_factor = forms.BooleanField(
         label="Who must have a second factor needs one here too", required=False,
@@ -351,11 +351,11 @@ class ProviderForm(forms.Form):
 
     acr = forms.CharField(
         label="How users must have signed in there", max_length=1000, required=False,
-        help_text="Values of acr or AuthnContext with blanks between them; one must be told. Leave blank to take any.",
+        help_text="Values of acr or AuthnContext with blanks between them; the provider must send one. Leave blank to take any.",
     )  # fmt: skip
     amr = forms.CharField(
         label="Methods that they must have used there", max_length=1000, required=False,
-        help_text="Values of amr with blanks between them; all must be told. Such as mfa. Leave blank to take any.",
+        help_text="Values of amr with blanks between them; the provider must send all. Such as mfa. Leave blank to take any.",
     )  # fmt: skip
     max_age_minutes = forms.IntegerField(
         label="Minutes since they signed in there, at most", min_value=0, required=False,

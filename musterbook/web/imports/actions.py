@@ -80,7 +80,7 @@ def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import], s
     except FileNotFoundError:
         raise
     except OSError:
-        messages.error(request, "There is no room for this file now. Tell whoever runs Musterbook here.")
+        messages.error(request, "There is no room for this file now. Tell the person who runs Musterbook here.")
         return redirect("import_users")
     address = reverse("import", args=[record.number])
     return redirect(f"{address}?show={show}" if show else address)

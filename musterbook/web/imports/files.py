@@ -62,7 +62,7 @@ _MESSAGES: dict[type[Exception], str] = {
     history.ResultsInProgress: "Another results file is being made. Download this one again in a moment.",
     formats.TooManyRows: "The file has more rows than a workbook can hold. Download it as CSV.",
     sandbox.ReadingStopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
-    sandbox.ReadingFailed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
+    sandbox.ReadingFailed: "The file could not be made. Tell the person who runs Musterbook here: the log says more.",
 }
 """The message for each error that prevents a file."""
 _PART = 1 << 16

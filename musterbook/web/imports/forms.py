@@ -19,8 +19,8 @@ from musterbook.http import request_context
 from musterbook.web.imports import uploads
 
 _MODES = [
-    (Mode.UPDATE.value, "Add or update user accounts. Users whom the file does not mention stay as they are."),
-    (Mode.SYNC.value, "Synchronize all user accounts. Active users whom the file does not mention become Inactive."),
+    (Mode.UPDATE.value, "Add or update user accounts. Users that the file does not mention stay as they are."),
+    (Mode.SYNC.value, "Synchronize all user accounts. Active users that the file does not mention become Inactive."),
     (
         Mode.REKEY.value,
         "Change external ids. The file has the columns EXTERNAL_ID and NEW_EXTERNAL_ID, and nothing else changes.",

@@ -45,7 +45,7 @@ _MOST_USERS = 20
 """The most users that are named for each reason why an import is held."""
 _MOST_PAGES = 10**8
 _TILE_SENTENCES = {
-    "errored": "These rows have problems. They change nothing until they are mended; the other rows do not wait for them.",
+    "errored": "These rows have problems. They change nothing until they are corrected; the other rows do not wait for them.",
     "added": "These users are new.",
     "updated": "These users change.",
     "deactivated": "The file does not mention these users, so they become Inactive. They keep all that they have.",
@@ -132,9 +132,7 @@ def _describe_progress(standing: queue.ImportStatus) -> str:
     if standing.stopping:
         return "It was asked to stop, and does unless it is done first."
     if standing.no_worker:
-        return (
-            "Nobody is at work: tell whoever runs Musterbook here that no worker is running. The import waits for one."
-        )
+        return "No worker is running, and the import waits for one. Tell the person who runs Musterbook here."
     if standing.ahead:
         return (
             f"It waits for import {standing.ahead.number} by {standing.ahead.actor or 'the system'}, which comes first."

@@ -26,7 +26,7 @@ from musterbook.web import parsers
 
 PAGE = "import_users"
 """The name of the page that accepts a file."""
-NO_ROOM = "There is no room for this file now. Tell whoever runs Musterbook here."
+NO_ROOM = "There is no room for this file now. Tell the person who runs Musterbook here."
 _CHECKED_EVERY = 16 * 1024 * 1024
 
 
@@ -106,7 +106,7 @@ class Handler(FileUploadHandler):
 
 def _describe_limit() -> str:
     most = settings.MUSTER_MAX_FILE_MB
-    return f"This file is larger than {most:,} MB. Split it, or ask whoever runs Musterbook here to allow more."
+    return f"This file is larger than {most:,} MB. Split it, or ask the person who runs Musterbook here to allow more."
 
 
 def _takes_files(request: HttpRequest) -> bool:

@@ -50,7 +50,7 @@ def render_pdf(
     for label, text in facts:
         sheet.line(f"{label}: {text}", after=1)
     sheet.line(
-        "Whether anything was altered is told by the page “Check the audit trail”, and by muster audit verify.",
+        "The page “Check the audit trail” and muster audit verify say whether anything was altered.",
         after=12,
     )
     number = 0

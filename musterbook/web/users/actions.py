@@ -56,8 +56,8 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
         f"Deactivate {_format_name(user)}?",
         (
             "They are signed out everywhere at once, and cannot sign in, register or choose a new password.",
-            "Open invitations and links that were sent to them are void.",
-            "Nothing of them is deleted, and whoever reports to them still does. You can reactivate them at any time.",
+            "Open invitations and links that were sent to them no longer work.",
+            "Nothing of them is deleted, and their direct reports still report to them. You can reactivate them at any time.",
         ),
         "Deactivate",
         takes=True,
@@ -88,7 +88,7 @@ def _describe_sign_in(user: models.User) -> str:
         notice = (
             "A mail tells them so." if is_notified(user, "reactivated") else "No mail tells them so: do it yourself."
         )
-        return f"They sign in anew with the password and second factors that they had. {notice}"
+        return f"They sign in again with the password and second factors that they had. {notice}"
     if is_notified(user, "invitation"):
         return "They have not registered yet, so a new invitation is sent to them."
     return "They have not registered yet, and no invitation is sent: invite them from their page afterwards."
@@ -131,7 +131,7 @@ def invite(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _invite(user: models.User, context: AuditContext, by: Operator | None) -> str:
     credentials.invite(user, context, by)
-    return f"An invitation is on its way to {user.email}. Earlier ones are void when it leaves."
+    return f"An invitation is on its way to {user.email}. Earlier ones no longer work when it is sent."
 
 
 @never_cache
@@ -196,7 +196,7 @@ def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
         "Their one-time codes, passkeys and recovery codes are removed, and a mail tells them so.",
         "When they sign in next, with their password, they set up a new one before anything else.",
         "Check first that it is they who ask: in person, or by a call to a number that you know.",
-        "Whoever knows their password could ask for this as well.",
+        "A person who knows their password could ask for this as well.",
     )
     question = Question(
         f"Remove the second factors of {_format_name(user)}?", points, "Remove second factors", takes=True,
@@ -227,7 +227,7 @@ def release_sign_on(request: HttpRequest, pk: int) -> HttpResponseBase:
     """
     user = find_user(request, pk)
     points = (
-        "The next person whom a provider takes for this user is linked to them, and signs in as them.",
+        "The next person that a provider identifies as this user is linked to them, and signs in as them.",
         "Do this when the provider has given them a new account, or when they move to another provider.",
         "Make sure that it is they who ask, and that the provider has not given their address to somebody else.",
     )
@@ -272,7 +272,7 @@ def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 _ERROR_MESSAGES = {
     registration.CannotInvite: "{name} can be invited no more, or not now: they have registered, or are Inactive.",
-    registration.CannotReset: "{name} has no password to choose anew: they have not registered, or are Inactive.",
+    registration.CannotReset: "{name} has no password to choose again: they have not registered, or are Inactive.",
     credentials.NotAllowed: "The role of {name} has permissions that yours has not, so you may not do this.",
     sessions.UnknownSession: "That session has ended already.",
 }

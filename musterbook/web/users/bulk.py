@@ -70,7 +70,7 @@ def _plan_chosen(request: HttpRequest, act: str) -> HttpResponseBase:
     except chosen_users.TooManyTicked:
         ids = []
     except chosen_users.WrongSearch:
-        ids, wrong = [], "A filter is not understood, so it is not clear who matches. Mend it, and choose again."
+        ids, wrong = [], "A filter is not understood, so it is not clear who matches. Correct it, and choose again."
     return _submit_plan(request, agency, act, ids) if ids else _redirect_back(request, wrong)
 
 
@@ -130,7 +130,7 @@ def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import]) -
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except OSError:
-        messages.error(request, "There is no room for this now. Tell whoever runs Musterbook here.")
+        messages.error(request, "There is no room for this now. Tell the person who runs Musterbook here.")
         return redirect("all_users")
     return redirect("bulk_plan", record.number)
 

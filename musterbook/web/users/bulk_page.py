@@ -24,7 +24,7 @@ _TILE_SENTENCES = {
     "mailed": page.MAILED_SENTENCE,
 }
 _MAILS = {
-    "invite": "Each of these users gets a new invitation; earlier ones are void then.",
+    "invite": "Each of these users gets a new invitation; earlier ones no longer work then.",
     "reset": "Each of these users gets a link to choose a new password. Until then the old one works.",
 }
 _MAILED = {"invite": "a new invitation", "reset": "a link to choose a new password"}

@@ -48,7 +48,7 @@ None of them affects who signs in, with what, until when, or what they may do.
 """
 
 _HINTS = {
-    "EXTERNAL_ID": "As your organisation assigns it. Files name the user by it.",
+    "EXTERNAL_ID": "As your organization assigns it. Files name the user by it.",
     "USERNAME": "What the user signs in with.",
     "SUPERVISOR_EMAIL": "The supervisor's email address.",
     "PHONE": "With the country code, such as +1 202 555 0143.",

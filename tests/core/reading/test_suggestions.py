@@ -53,6 +53,12 @@ def test_a_column_of_addresses_is_email_unless_they_are_another_person_s() -> No
     }
 
 
+def test_a_short_name_is_suggested_only_for_a_typing_mistake_in_it() -> None:
+    """F4: a suggestion is preselected on the page, so a heading of another meaning must not be one."""
+    assert suggest_columns(REQUIRED, ["Mobile", "Bank", "Phone"], ()) == {}
+    assert suggest_columns([columns.ROLE], ["Roll"], ()) == {columns.ROLE: "Roll"}
+
+
 def test_very_long_and_blank_headings_mean_nothing() -> None:
     assert suggest_columns(REQUIRED, ["", "x" * 200, "E"], ()) == {}
 
