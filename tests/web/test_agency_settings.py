@@ -223,7 +223,8 @@ def test_roles_that_may_do_more_are_shown_and_not_changed(chief: Client) -> None
 def test_limits_are_blank_where_they_are_the_default(chief: Client) -> None:
     models.Agency.objects.update(limits=[])
     page = read_page(chief, "imports")
-    assert "Default: users 3, percent 1, most 20." in page and "Default: off." in page
+    assert "Default: the larger of 3 users and 1% of the active users, at most 20." in page
+    assert "Default: no limit." in page
     assert {value for name, values in fields(page).items() for value in values if "_users" in name} == {""}
     post(chief, "imports", privileges_users="2", updates_off=["on"])
     assert agency().limits == [allow(2, kind="privileges"), {**allow(0, kind="updates"), "off": True}]
@@ -245,7 +246,8 @@ def test_a_role_gets_a_limit_of_its_own_and_loses_it(chief: Client) -> None:
     role = models.Role.objects.get(agency=agency(), name="Officer").pk
     sent = {"kind": "deactivations", "of": f"role-{role}", "users": "0", "percent": "", "most": ""}
     page = chief.post(at("imports/add-limit"), sent, follow=True).content.decode()
-    assert "The limit is added." in page and "limit deactivations of role Officer" in page
+    assert "The limit is added." in page and "Users who lose access: role Officer</td>" in page
+    assert ">0 users</td>" in page
     assert agency().limits[-1] == {**allow(0), "role": role}
     assert "saved." in post(chief, "imports", handovers_users="1")
     assert {**allow(0), "role": role} in agency().limits

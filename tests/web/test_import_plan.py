@@ -434,10 +434,18 @@ def test_the_header_row_and_the_number_of_rows_are_chosen_on_the_page(chief: Cli
     again = chief.post(f"{address}/read", {"header_row": "2"}).headers["Location"]
     page = read_page(chief, again)
     assert "<dt>Header row</dt><dd>2</dd>" in page and "<dt>Expected rows</dt><dd>1</dd>" in page
-    assert chief.post(f"{address}/read", {"header_row": "0"}).status_code == 422
+    wrong = chief.post(f"{address}/read", {"header_row": "0"})
+    assert wrong.status_code == 422 and "Write the number of a row, such as 3." in wrong.content.decode()
     assert "The file has 1 data rows, not 2 as expected." in read_page(
         chief, send(chief, cast.file([person(7)]), expect_rows="2")
     )
+
+
+def test_wrong_options_of_a_file_are_shown_with_what_was_typed(chief: Client) -> None:
+    sent = {"mode": "sync", "do": "preview", "expect_rows": "-1", "source": "HR-Sworn"}
+    page = chief.post("/springfield/users/import", sent).content.decode()
+    assert '<details class="m-more" open>' in page and "Write a whole number, such as 1200." in page
+    assert 'value="-1"' in page and 'value="HR-Sworn"' in page
 
 
 def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(

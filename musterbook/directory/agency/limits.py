@@ -112,3 +112,14 @@ def describe_limit(limit: Limit) -> str:
         return "off"
     most = "" if limit.most is None else f", most {limit.most}"
     return f"users {limit.users}, percent {limit.percent:g}{most}{' (default)' if limit.cautious else ''}"
+
+
+def explain_limit(limit: Limit) -> str:
+    """Return a limit in words for a page, such as “the larger of 5 users and 10% of the active users, at most 500”."""
+    if limit.off:
+        return "no limit"
+    users, percent = f"{limit.users:,} user{'' if limit.users == 1 else 's'}", f"{limit.percent:g}% of the active users"
+    both = (
+        f"the larger of {users} and {percent}" if limit.users and limit.percent else percent if limit.percent else users
+    )
+    return both if limit.most is None else f"{both}, at most {limit.most:,}"

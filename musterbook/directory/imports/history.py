@@ -146,7 +146,8 @@ def list_page(agency: models.Agency, which: str, before: str = "") -> HistoryPag
 def _make_listed(r: models.Import, by: str, undone: bool) -> ListedImport:
     change = bulk.get_change(r)
     words = change.words if change else {}
-    outcome = summary.summarize(r.counts, r.mails, done=r.state == "applied", words=words) if r.counts else ""
+    planned = r.state in {"applied", "previewed", "held"}
+    outcome = summary.summarize(r.counts, r.mails, done=r.state == "applied", words=words) if planned else ""
     undoes = getattr(r.undoes, "number", "")
     ended = PLAN_ENDS.get(r.ended, "")
     return ListedImport(

@@ -105,6 +105,11 @@ _LIMITED = {
 _NUMBERS = {"users": "Users", "percent": "Or percent of the active users, if that is more", "most": "At most"}
 
 
+def name_limit(limit: Limit) -> str:
+    """Return what the limit of a role or group counts, and in which."""
+    return f"{_LIMITED[limit.kind]}: {f'role {limit.role}' if limit.role else f'group {limit.group}'}"
+
+
 class LimitsForm(SectionForm):
     """The number of users of each kind that an import may concern without confirmation. Blank: the default."""
 
@@ -135,7 +140,7 @@ class LimitsForm(SectionForm):
         super().__init__(agency, sent)
         for default in DEFAULT_LIMITS:
             for name, label in _NUMBERS.items():
-                hint = f"Default: {limits.describe_limit(default)}." if name == "users" else ""
+                hint = f"Default: {limits.explain_limit(default)}." if name == "users" else ""
                 named = f"{_LIMITED[default.kind]}: {label[0].lower()}{label[1:]}"
                 self.fields[f"{default.kind}_{name}"] = _make_limit_field(name, named, hint)
             self.fields[f"{default.kind}_off"] = forms.BooleanField(

@@ -26,6 +26,7 @@ from musterbook.web.agency.forms import (
     NamedLimitForm,
     SecondFactorsForm,
     SectionForm,
+    name_limit,
 )
 from musterbook.web.permission import get_account, needs
 
@@ -61,7 +62,7 @@ def _describe_imports(agency: models.Agency) -> dict[str, Any]:
     return {
         "mapping": sorted(agency.mapping.items()),
         "reading": [(name, _READING[name], value) for name, value in sorted(agency.reading.items())],
-        "named_limits": [(limits.name_limit(one), limits.describe_limit(one)) for one in named],
+        "named_limits": [(limits.name_limit(one), name_limit(one), limits.explain_limit(one)) for one in named],
         "limit_form": NamedLimitForm(agency),
     }
 

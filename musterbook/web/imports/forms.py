@@ -48,6 +48,7 @@ class UploadForm(forms.Form):
     expect_rows = forms.IntegerField(
         label="Expected number of rows", required=False, min_value=0, max_value=100_000_000,
         help_text="If you know how many users the file lists. A file with another number of rows is refused.",
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), "Write a whole number, such as 1200."),
     )  # fmt: skip
 
     def __init__(self, request: HttpRequest) -> None:
@@ -160,6 +161,7 @@ class ReadingForm(forms.Form):
     header_row = forms.IntegerField(
         label="Row that has the headings", min_value=1, max_value=1_048_576, required=False,
         help_text="Only if they are not found. Once the import is applied, it is remembered, and so is the encoding.",
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), "Write the number of a row, such as 3."),
     )  # fmt: skip
 
     def read_choices(self) -> dict[str, Any]:

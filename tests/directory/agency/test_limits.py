@@ -126,3 +126,16 @@ def test_a_limit_of_a_role_is_added_replaced_and_removed(made: models.Agency) ->
 def test_roles_and_groups_are_offered_by_name(made: models.Agency) -> None:
     labels = [label for _, label in limits.list_names(made)]
     assert labels == ["Role Admin", "Role Chief", "Role Officer", "Group Patrol (PATROL)"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        (Limit(LimitKind.DEACTIVATIONS, 5, 10, 500), "the larger of 5 users and 10% of the active users, at most 500"),
+        (Limit(LimitKind.PRIVILEGES, 1, 0), "1 user"),
+        (Limit(LimitKind.CLEARED, 0, 2.5, 1000), "2.5% of the active users, at most 1,000"),
+        (Limit(LimitKind.UPDATES, off=True), "no limit"),
+    ],
+)
+def test_pages_explain_a_limit_in_words(limit: Limit, text: str) -> None:
+    assert limits.explain_limit(limit) == text
