@@ -67,6 +67,14 @@ def test_a_file_of_new_ids_is_previewed_applied_and_undone(chief: Client) -> Non
     assert models.User.objects.get(email="user1@agency.example").external_id == "E-1"
 
 
+def test_users_of_a_held_file_of_new_ids_come_first(chief: Client) -> None:
+    """S4: a held plan is shown with the users that hold it first."""
+    models.Agency.objects.update(limits=[{**cast.allow(0), "kind": "rekeys"}])
+    page = read(chief, send(chief, "EXTERNAL_ID,NEW_EXTERNAL_ID", "E-2,N-2", "E-9,N-9"))
+    assert "1 user would get another external id." in page and "These users change." in page
+    assert '<a href="?show=updated#plan">See these rows</a>' in page and '<ins class="m-becomes">N-2</ins>' in page
+
+
 def test_a_wrong_cell_is_corrected_on_the_page(chief: Client) -> None:
     plan = send(chief, "EXTERNAL_ID,NEW_EXTERNAL_ID", "E-9,N-2")
     page = read(chief, plan)

@@ -41,6 +41,8 @@ _CONCERNED = {
     "cleared": ("would lose a value", "These users have a value in a column that is blank in every row."),
 }
 """The label and the sentence of each kind of limit that holds an import."""
+_HELD_ROWS = {"rekeys": "updated", "updates": "updated", "additions": "added", "unreadable-rows": "errored"}
+"""What else holds an import → the tile that has its rows."""
 _MOST_USERS = 20
 """The most users that are named for each reason why an import is held."""
 _MOST_PAGES = 10**8
@@ -89,7 +91,7 @@ def describe_holds(record: models.Import) -> list[ShownHold]:
             summary_of.describe_hold(hold),
             [(external_id, names.get(external_id, "")) for external_id in hold.external_ids[:_MOST_USERS]],
             max(0, len(hold.external_ids) - _MOST_USERS),
-            hold.kind if hold.external_ids else "",
+            hold.kind if hold.external_ids else _HELD_ROWS.get(hold.key, ""),
         )
         for hold in history.list_unconfirmed(record, {})
     ]
@@ -149,6 +151,8 @@ def list_rows(
     `labels` has the label of each tile, and `sentences` the sentence about its rows. By default, the page has the first
     tile that has rows, so rows that need attention come first: those of users that a limit holds the import for.
     """
+    held = [_HELD_ROWS[hold.key] for hold in history.list_unconfirmed(record, {}) if hold.key in _HELD_ROWS]
+    labels = {name: labels[name] for name in held if name in labels} | labels
     concerned = {name: len(plan_pages.list_concerned(record, name)) for name in plan_pages.CONCERNED}
     labels = {name: _CONCERNED[name][0] for name, number in concerned.items() if number} | labels
     sentences = {name: sentence for name, (_, sentence) in _CONCERNED.items()} | sentences
