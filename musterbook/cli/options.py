@@ -36,7 +36,10 @@ def parse_confirmed(pairs: list[str] | None, deactivations: int | None) -> dict[
 Output: TypeAlias = Annotated[
     Literal["text", "json"], typer.Option("--output", help="Text for people, or JSON for programs.")
 ]
-Rows: TypeAlias = Annotated[Literal["errored", "changed", "all"], typer.Option("--rows", help="The rows to list.")]
+Rows: TypeAlias = Annotated[
+    Literal["errored", "changed", "all"],
+    typer.Option("--rows", help="The rows to list; `changed` and `all` list errored rows too."),
+]
 Confirm: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

@@ -50,7 +50,17 @@ def test_rows_that_changed_are_listed_with_before_and_after(springfield: Muster)
         ("E-cat", "added"),
     ]
     assert report["rows"][0]["changes"] == {"RANK": ["", "Sergeant"]}
-    assert report["rows"][1]["changes"]["SUPERVISOR_EMAIL"] == ["", "bob@springfield.example"]
+    assert report["rows"][1]["changes"]["SUPERVISOR_EMAIL"] == ["", "bob@springfield.example (E-bob)"]
+
+
+def test_rows_with_problems_are_listed_with_those_that_changed(springfield: Muster) -> None:
+    """The contract: `--rows changed` lists errored rows too, also of an import that is shown later."""
+    springfield.imported(ANN, BOB)
+    done = springfield.imported(ANN, row("bob", rank="?"), CAT, also=("--rows", "changed")).json
+    listed = [("E-bob", "errored"), ("E-cat", "added")]
+    shown = springfield("imports", "show", done["import"], "--output", "json", "--rows", "changed").json
+    for report in (done, shown):
+        assert [(entry["external_id"], entry["outcome"]) for entry in report["rows"]] == listed
 
 
 def test_all_rows_are_listed_where_all_are_wanted(springfield: Muster) -> None:

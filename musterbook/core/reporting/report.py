@@ -27,7 +27,7 @@ class RowFilter(StrEnum):
 
 OUTCOMES_LISTED = {
     RowFilter.ERRORED: ("errored",),
-    RowFilter.CHANGED: ("added", "updated"),
+    RowFilter.CHANGED: ("added", "updated", "errored"),
     RowFilter.ALL: ("added", "updated", "unchanged", "errored"),
 }
 """The outcomes of the rows that each listing holds."""
