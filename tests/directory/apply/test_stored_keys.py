@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
+from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 
 from musterbook.directory import models
@@ -51,9 +52,8 @@ def test_m4_keys_of_an_older_version_are_corrected_and_the_second_of_two_like_va
 
 def test_the_migration_corrects_the_keys_of_users_and_of_released_names(agency: models.Agency) -> None:
     migration = MigrationExecutor(connection).loader.get_migration_by_prefix("directory", "0016")
-    migration.operations[-1].code(  # type: ignore[attr-defined]  # of RunPython
-        MigrationExecutor(connection).loader.project_state().apps, None
-    )
+    [corrects] = [one for one in migration.operations if isinstance(one, RunPython)]
+    corrects.code(MigrationExecutor(connection).loader.project_state().apps, None)  # type: ignore[arg-type]  # it uses no editor
     assert keys_of(agency) == ["p-1", "p\u20101", "4-4"]
     assert models.ReleasedName.objects.get().key == "a-b"
 
