@@ -123,7 +123,10 @@ class Options:
         corrections = values.pop("corrections")
         if corrections:
             values[_CORRECTIONS_KEY] = corrections
-        return {name: value for name, value in values.items() if value or value == 0 or name not in _ONLY_IF_GIVEN}
+        usual = Options()
+        return {
+            name: value for name, value in values.items() if name not in _ONLY_IF_GIVEN or value != getattr(usual, name)
+        }
 
     def make_decisions(self, agency: models.Agency) -> Decisions:
         """Return the decisions of the operator, and those that the agency has made for all."""

@@ -17,11 +17,14 @@ _OUTSIDE = ("deactivated", "protected")
 
 
 def describe_difference(shown: models.Import, plan: Plan) -> str:
-    """Return the sentences that say what differs: the counts, and the first users, as far as the plan is still kept."""
+    """Return the sentences that say what differs: the counts, and the first users, as far as the plan is still kept.
+
+    A plan of an older version has no count of some harms, so nothing is said of those.
+    """
     counts = [
-        f"{name.replace('_', ' ')} {shown.counts.get(name, 0):,} → {number:,}"
+        f"{name.replace('_', ' ')} {shown.counts[name]:,} → {number:,}"
         for name, number in plan.counts.items()
-        if shown.counts.get(name, 0) != number
+        if shown.counts.get(name, number) != number
     ]
     sentences = [f"Counts: {', '.join(counts)}."] if counts else []
     with suppress(PlanGone):
