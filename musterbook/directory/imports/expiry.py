@@ -1,5 +1,7 @@
 """Access that expires: users whose last day is over, and users who have not signed in for a long time.
 
+Released names that no rule needs any more expire on the same round.
+
 Sources: CJIS Security Policy AC-2(2) (temporary accounts end automatically) and AC-2(3) (accounts without use are
 disabled). Both are bulk deactivations by the system. They are recorded in the audit trail, subject to the limits of
 deactivations, and can be undone.
@@ -29,9 +31,9 @@ _REACTIVATED = '"STATUS":["Inactive","Active"]'
 
 
 def submit_due(at: datetime) -> int:
-    """Submit the deactivations of users whose access has ended, in every agency, once a day.
+    """Submit the deactivations of users whose access has ended, and delete expired names, in every agency, once a day.
 
-    A worker carries them out. Return the number of users concerned.
+    A worker carries the deactivations out. Return the number of users concerned.
     """
     day = (at - _ZONE_MARGIN).date()
     agencies = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day))
@@ -45,6 +47,7 @@ def _submit(agency: models.Agency, day: date, at: datetime) -> int:
     confirmed = _confirm_if_many(agency, len(ended))
     _deactivate(agency, ended, f"Last day was before {day}", f"ended {day}", at, confirmed)
     _deactivate(agency, unused, f"No sign-in for {agency.unused_days} days", f"unused {day}", at, {})
+    _forget_names(agency, at)
     models.Agency.objects.filter(pk=agency.pk).update(looked_on=day)
     return len(ended) + len(unused)
 
@@ -71,6 +74,20 @@ def _find_ended(agency: models.Agency, day: date) -> list[int]:
     """Return the ids of the Active users whose last day is before that day."""
     users = models.User.objects.filter(agency=agency, active=True, ends_on__lt=day)
     return list(users.order_by("pk").values_list("pk", flat=True))
+
+
+_NAMES_AT_ONCE = 10_000
+"""Rows deleted in one transaction, so that an import does not wait long."""
+
+
+def _forget_names(agency: models.Agency, at: datetime) -> None:
+    """Delete the names that users released so long ago that they neither rest (IA-4) nor mean the same person (M9)."""
+    since = at - timedelta(days=max(agency.reuse_days, agency.replaced_addresses_days))
+    expired = models.ReleasedName.objects.filter(agency=agency, released_at__lt=since)
+    while True:
+        number, _ = models.ReleasedName.objects.filter(pk__in=expired.values("pk")[:_NAMES_AT_ONCE]).delete()
+        if number < _NAMES_AT_ONCE:
+            return
 
 
 def find_unused(agency: models.Agency, days: int, at: datetime) -> list[int]:

@@ -125,3 +125,20 @@ def test_the_worker_looks_for_users_whose_access_ends(agency: models.Agency, mon
     monkeypatch.setattr(jobs, "now", lambda: NOON)
     jobs.run_once()
     assert inactive(agency) == ["E-2"]
+
+
+@pytest.mark.parametrize(("reuse", "replaced", "days"), [(0, 90, 90), (365, 90, 365), (0, 0, 0)])
+def test_a_released_name_is_deleted_once_no_rule_needs_it(
+    agency: models.Agency, monkeypatch: pytest.MonkeyPatch, reuse: int, replaced: int, days: int
+) -> None:
+    """CJIS IA-4 and M9: the longer of the two times decides."""
+    monkeypatch.setattr(expiry, "_NAMES_AT_ONCE", 2)
+    models.Agency.objects.filter(pk=agency.pk).update(reuse_days=reuse, replaced_addresses_days=replaced)
+    other = cast.agency("shelbyville")
+    for made, older in ((agency, 1), (agency, 2), (agency, 3), (agency, -1), (other, 1)):
+        at = NOON - timedelta(days=days, hours=older)
+        models.ReleasedName.objects.create(agency=made, key=f"old-{older}", user=cast.user(agency, 2), released_at=at)
+    models.Agency.objects.filter(pk=other.pk).update(reuse_days=1000)
+    expiry.submit_due(NOON)
+    kept = models.ReleasedName.objects.order_by("pk").values_list("agency__slug", "key")
+    assert list(kept) == [("springfield", "old--1"), ("shelbyville", "old-1")]
