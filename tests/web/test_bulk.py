@@ -295,7 +295,7 @@ def test_rows_are_shown_by_their_outcome(agency: Springfield, boss: Client) -> N
     address = plan(boss, act="reset", user=ids(agency, 1, 3))
     left = boss.get(f"{address}?show=errored", headers={"HX-Request": "true"}).content.decode()
     assert "has not registered yet" in left and "<h1" not in left
-    assert "1 sent a reset, 1 left out" in text(boss.get("/springfield/imports/?which=all"))
+    assert "1 user sent a reset, 1 left out" in text(boss.get("/springfield/imports/?which=all"))
     assert "a link to choose a new password" in boss.get(f"{address}?show=updated").content.decode()
     ended = boss.get(f"{address}?progress", headers={"HX-Request": "true"})
     assert ended.headers["HX-Refresh"] == "true"

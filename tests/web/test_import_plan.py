@@ -118,6 +118,7 @@ def test_the_plan_shows_the_deactivated_and_the_protected_users(springfield: Spr
     assert "First 2 Last 2" in read_page(chief, f"{address}?show=deactivated")
     assert "exempt from synchronize" in read_page(chief, f"{address}?show=protected")
     assert "1 user added, 1 will lose access, 1 invitation." in read_page(chief, address)
+    assert "<strong>1</strong> <span>email</span>" in read_page(chief, address)
 
 
 def test_a_file_of_a_source_marks_its_users(springfield: Springfield, chief: Client) -> None:
@@ -268,6 +269,8 @@ def test_a_damaged_cell_is_kept_as_written_and_then_all_such_cells_are(springfie
     page = read_page(chief, first)
     assert "where the user has “B-2”" in page
     assert 'value="looks-damaged 2 BADGE_NUMBER">Keep as written' in page and "Keep all such cells as written" in page
+    bar = page.partition('<div class="m-bar">')[2].partition("</div>")[0]
+    assert "Check the corrected cells" in bar and "Keep all" not in bar, "the bar that stays in view is small"
     second = decide(chief, first, "looks-damaged 2 BADGE_NUMBER")
     assert tiles(chief, second) == {"errored": 1, "updated": 1}
     assert "Cells kept as written although they look damaged: 1." in read_page(chief, second)

@@ -1,6 +1,7 @@
 """The sentences that sum up an import: what it does, and why it waits."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from musterbook.core.domain.labels import count_emails
 from musterbook.core.domain.policy import LimitKind
@@ -35,15 +36,16 @@ def summarize(
 ) -> str:
     """Return one sentence, such as “6 users added, 11 updated, 8 will lose access, 6 invitations, 7 rows skipped”.
 
-    `mails`: the number of emails of each kind. `done`: whether the import was applied. `words`: other words for some counts.
+    `mails`: the number of emails of each kind. `done`: whether the import was applied. `words`: other words for some counts,
+    where each row is a chosen user.
     """
-    labels = dict(_COUNTS) | (_DONE if done else {}) | (words or {})
+    labels = {**dict(_COUNTS), **dict(_ROWS), **(_DONE if done else {}), **(words or {})}
     users = [(counts.get(name, 0), labels[name]) for name, _ in _COUNTS]
-    parts = _name_first([(number, label) for number, label in users if number], "user")
-    parts += filter(None, [count_emails(mails or {})])
-    rows = [(counts.get(name, 0), labels.get(name, label)) for name, label in _ROWS]
-    parts += _name_first([(number, label) for number, label in rows if number], "row")
-    return ", ".join(parts) or "Nothing changes"
+    rows = [(counts.get(name, 0), labels[name]) for name, _ in _ROWS]
+    named = [(users + rows, "user")] if words else [(users, "user"), (rows, "row")]
+    first, *others = (_name_first([part for part in parts if part[0]], noun) for parts, noun in named)
+    emails = filter(None, [count_emails(mails or {})])
+    return ", ".join([*first, *emails, *chain.from_iterable(others)]) or "Nothing changes"
 
 
 def _name_first(parts: Sequence[tuple[int, str]], noun: str) -> list[str]:

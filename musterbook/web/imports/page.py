@@ -158,6 +158,8 @@ def list_rows(
     sentences = {name: sentence for name, (_, sentence) in _CONCERNED.items()} | sentences
     counts = {name: number for name, number in (_count_rows(record) | concerned).items() if name in labels}
     show = request.GET.get("show", "")
+    if counts.get("mailed") == 1:
+        labels["mailed"] = "email"
     tile = show if show in counts else next((name for name in labels if counts[name]), "unchanged")
     text, number = request.GET.get("q", ""), parsers.parse_number(request.GET.get("page", ""), _MOST_PAGES)
     page = plan_pages.read_page(record, tile, text, number or 1)

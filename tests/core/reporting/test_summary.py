@@ -29,6 +29,13 @@ def test_what_is_not_there_is_not_said(counts: dict[str, int], done: bool, sente
     assert summarize(counts, done=done) == sentence
 
 
+def test_the_rows_of_a_bulk_action_are_users() -> None:
+    words = {"updated": "deactivated", "errored": "left out"}
+    assert summarize({"updated": 3, "losing_access": 3, "errored": 1}, {"deactivated": 2}, words=words) == (
+        "3 users deactivated, 3 will lose access, 1 left out, 2 notices of a deactivation"
+    )
+
+
 @pytest.mark.parametrize(
     ("hold", "sentence"),
     [
