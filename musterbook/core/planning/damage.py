@@ -22,6 +22,8 @@ _NAMED = {
     columns.PHONE: "phone",
 }
 """The columns in which a word for no value cannot be read at all → the name of its value in a row."""
+_OFTEN_BLANK = (columns.RANK, columns.EVIDENCE_GROUP_EXT_ID)
+"""Those of them whose value is null for a blank cell too."""
 _CELLS = {"row": pl.UInt32, "value": pl.String, "was": pl.String, "signs": pl.Boolean}
 """A value of a row, the stored one of its user ("" for none), and whether it has signs that Python has to look at."""
 
@@ -177,7 +179,8 @@ def _find_words(rows: pl.DataFrame, table: Table, column: Column, vocabulary: Vo
     """
     name = _NAMED[column]
     stored = _render_stored(name, vocabulary).fill_null("").alias("was")
-    unread = rows.filter(pl.col(name).is_null()).select("row", stored, new=pl.col("id").is_null())
+    blank = pl.col(f"{name.removesuffix('_id')}_blank") if column in _OFTEN_BLANK else pl.lit(False)
+    unread = rows.filter(pl.col(name).is_null(), ~blank).select("row", stored, new=pl.col("id").is_null())
     if unread.is_empty():
         return problems.build_frame()
     cells = table.cells.select("row", value=column.field).join(unread, on="row")

@@ -196,7 +196,7 @@ def _name_other_places(grid: Grid) -> Iterator[Problem]:
     here = f"sheet {headings.quote_text(grid.file.sheet)}" if grid.file.sheet else f"row {grid.header.number}"
     if grid.elsewhere:
         advice = "Choose that sheet. Make it visible first if it is hidden, or copy it to a visible sheet."
-        yield Problem.of("headings-elsewhere", value=here, place=f"Another sheet has: {grid.elsewhere}", advice=advice)
+        yield Problem.of("headings-elsewhere", value=here, place=f"Another sheet, {grid.elsewhere}, has", advice=advice)
     rows = grid.header.others or (() if grid.header.sure else (grid.header.number,))
     if rows:
         listed = ", ".join(map(str, rows))

@@ -77,7 +77,7 @@ def test_another_sheet_with_the_headings_is_named_even_if_it_is_hidden(first: st
     assert table.problems[0].code == "headings-elsewhere"
     assert "“Payroll” (hidden)" in table.problems[0].message
     table = read(xlsx(sheets=sheets), ReadOptions(sheet="Other"))
-    assert "Another sheet has: “Payroll” the required" in table.problems[0].message
+    assert "Another sheet, “Payroll”, has the required" in table.problems[0].message
     assert read(xlsx(sheets=sheets)).file.sheet == "Payroll"
 
 
@@ -87,7 +87,7 @@ def test_a_hidden_sheet_of_an_ods_workbook_is_named_too() -> None:
     first = ods_table(ods_row(["Summary", "of May"]), name="Summary")
     style = '<style:style style:name="off"><style:table-properties table:display="false"/></style:style>'
     table = read(ods(first + hidden, style=style))
-    assert "Another sheet has: “Users” (hidden)" in table.problems[0].message
+    assert "Another sheet, “Users” (hidden), has the required" in table.problems[0].message
 
 
 def test_rows_below_row_30_are_not_tried_as_headings() -> None:
