@@ -97,7 +97,7 @@ def test_a_broken_roster_is_corrected_on_the_page_and_by_the_errors_file(
         # Nothing is left to do.
         send(page, "roster.csv", write_csv([make_row(number) for number in range(1, ROWS + 1)]), "Preview")
         expect(page.locator("#show-unchanged strong")).to_have_text(f"{ROWS:,}")
-        expect(page.get_by_text("Nothing changes.")).to_be_visible()
+        expect(page.get_by_text("There is nothing to change.")).to_be_visible()
         page.context.close()
     springfield.muster("audit", "verify")
 

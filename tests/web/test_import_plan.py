@@ -276,6 +276,7 @@ def test_a_damaged_cell_is_kept_as_written_and_then_all_such_cells_are(springfie
     assert "Cells kept as written although they look damaged: 1." in read_page(chief, second)
     third = decide(chief, second, "looks-damaged all")
     assert tiles(chief, third) == {"updated": 2}
+    assert "These users change." in read_page(chief, f"{third}?show=errored"), "no row has a problem any more"
     assert "All cells that look damaged are kept as written." in read_page(chief, third)
     done = chief.post(third).headers["Location"]
     assert "<h1>Applied</h1>" in read_page(chief, done)

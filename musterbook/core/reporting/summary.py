@@ -16,6 +16,7 @@ _COUNTS = (
     ("handovers", "will take another user's address or username"),
     ("identity_changes", "with an identity change"),
     ("cleared", "will lose a value to a blank column"),
+    ("released", "will lose their badge"),
     ("marked", "marked with their source, or as leaving"),
 )
 _DONE = {
@@ -23,6 +24,7 @@ _DONE = {
     "privileges": "gained a permission",
     "handovers": "took another user's address or username",
     "cleared": "lost a value to a blank column",
+    "released": "lost their badge",
 }
 _ROWS = (("errored", "with problems"), ("skipped", "skipped"))
 

@@ -160,7 +160,8 @@ def list_rows(
     show = request.GET.get("show", "")
     if counts.get("mailed") == 1:
         labels["mailed"] = "email"
-    tile = show if show in counts else next((name for name in labels if counts[name]), "unchanged")
+    first = next((name for name in labels if counts[name]), "unchanged")
+    tile = first if show == "errored" and not counts[show] else show if show in counts else first
     text, number = request.GET.get("q", ""), parsers.parse_number(request.GET.get("page", ""), _MOST_PAGES)
     page = plan_pages.read_page(record, tile, text, number or 1)
     return {

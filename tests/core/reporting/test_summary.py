@@ -22,6 +22,7 @@ def test_one_sentence_sums_up_a_plan() -> None:
         ({"updated": 1200, "losing_access": 1}, True, "1,200 users updated, 1 lost access"),
         ({"privileges": 2, "handovers": 1, "cleared": 3}, False,
          "2 users will gain a permission, 1 will take another user's address or username, 3 will lose a value to a blank column"),
+        ({"updated": 1, "released": 1}, True, "1 user updated, 1 lost their badge"),
         ({"errored": 2, "skipped": 1}, False, "2 rows with problems, 1 skipped"),
     ],
 )  # fmt: skip
