@@ -102,7 +102,7 @@ def test_no_other_module_of_pages_reads_numbers_or_days() -> None:
             }:
                 found.add(f"{path.name}: {ast.unparse(called)}")
     allowed = {
-        "parsers.py: int(digits)", "audit_pdf.py: int(width / size)",
+        "parsers.py: int(digits)", "forms.py: int(number)", "audit_pdf.py: int(width / size)",
         "actions.py: int(links.RESET_LIFETIME.total_seconds() // 3600)",
         "audit_form.py: int(file_import.find_import(self._agency, number.upper()).pk)",
         "search.py: int(editing.find_named(self._agency, name, parsers.parse_number(name)).pk)",

@@ -159,7 +159,7 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
     table.original.select("row").with_columns(outcome=pl.lit("errored")).write_parquet(tmp_path / "rows")
     found = problems.build_frame([problems.Problem("required", 3, "EMAIL")]).with_columns(note=pl.lit(False))
     found.write_parquet(tmp_path / "problems")
-    fields = {"path": str(tmp_path / "upload"), "which": "errors"}
+    fields = {"path": str(tmp_path / "upload"), "which": "errors", "form": "csv"}
     fields |= {name: str(tmp_path / name) for name in ("rows", "problems")}
     with (tmp_path / "answer").open("wb") as made:
         sandbox_process.run_task(io.BytesIO(json.dumps(asked | fields).encode() + b"\n"), [made])
@@ -386,18 +386,15 @@ def test_old_files_and_those_of_others_do_not_count(home: Path, settings: Settin
         context=AuditContext(cast.NOW - timedelta(days=91), "", "cli"),
     )
     quotas.check_quotas(agency, AuditContext(cast.NOW, "E-1", "page"), 1)
-    file_import.run_import(
-        agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"), key="once"
-    )
+    good = Upload(cast.file([cast.person(1)]), "a.csv")
+    file_import.run_import(agency, good, Options(), context=AuditContext(cast.NOW, "", "cli"), key="once")
     with pytest.raises(quotas.OverQuota, match="Nothing was changed"):
         file_import.run_import(
             agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli")
         )
     assert models.Event.objects.filter(agency=agency, kind="import.file-refused", outcome="refused").count() == 1
     # Sent again, it is the one of before.
-    file_import.run_import(
-        agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"), key="once"
-    )
+    file_import.run_import(agency, good, Options(), context=AuditContext(cast.NOW, "", "cli"), key="once")
 
 
 @pytest.mark.django_db(transaction=True)

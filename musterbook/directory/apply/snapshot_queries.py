@@ -71,7 +71,7 @@ def read_snapshot(
     subject to limits, which need the number of active users. `released_on`: the day, if badges may be released (M13).
     """
     words, resting = read_vocabulary(agency), _read_resting(agency)
-    if users is None and table.cells.is_empty():
+    if table.cells.is_empty():
         return Snapshot(vocabulary=words, resting=resting)
     padded, replaced = _find_padded(agency, table, users), _read_replaced(agency, table, supervisor)
     if users is not None:
