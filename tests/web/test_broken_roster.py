@@ -64,7 +64,7 @@ def write_csv(rows: list[Row]) -> bytes:
 
 def send(page: Page, name: str, content: bytes, button: str) -> None:
     """Goes to Import Users by the menu, and sends a file."""
-    page.get_by_text("Admin", exact=True).click()
+    page.get_by_role("navigation", name="Admin").get_by_text("Admin", exact=True).click()
     page.get_by_role("navigation", name="Admin").get_by_role("link", name="Import Users").first.click()
     page.get_by_label("Select file").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
     page.get_by_role("button", name=button, exact=True).click()
@@ -126,7 +126,7 @@ def correct_cells(page: Page, wrong: dict[int, tuple[str, str]]) -> None:
 def corrected_errors(page: Page, wrong: dict[int, tuple[str, str]]) -> tuple[str, bytes]:
     """The errors file, mended as in a spreadsheet: its name and content."""
     with page.expect_download() as coming:
-        page.get_by_role("link", name="Download errors").click()
+        page.get_by_role("link", name="errors", exact=True).click()
     content = Path(coming.value.path()).read_text("utf-8-sig")
     errors = list(csv.DictReader(io.StringIO(content, newline="")))
     assert len(errors) == BROKEN - 25 + BYSTANDERS

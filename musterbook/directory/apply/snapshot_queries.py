@@ -1,5 +1,6 @@
 """Every read that an import needs: the agency's vocabulary, and the part of its directory that a plan must see."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -54,32 +55,45 @@ def read_operator(agency: models.Agency, external_id: str) -> Operator:
     return Operator(user.pk, user.external_id, ALL if role.administrator else frozenset(role.permissions))
 
 
+def _get_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a plan needs of the directory besides the users that its rows name.
+
+    - `at`: the time of the import, from which the days are counted that the agency remembers.
+    - `supervisor`: the address of the supervisor that new users have by default, "" for none.
+    - `limited`: whether the plan is subject to limits, which need the number of active users.
+    - `released_on`: the day, if badges may be released (M13).
+    """
+
+    at: datetime = field(default_factory=_get_now)
+    supervisor: str = ""
+    limited: bool = True
+    released_on: date | None = None
+
+
 def read_snapshot(
-    agency: models.Agency,
-    table: Table,
-    mode: Mode,
-    users: pl.DataFrame | None = None,
-    *,
-    supervisor: str = "",
-    limited: bool = True,
-    released_on: date | None = None,
+    agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None, needs: Needs | None = None
 ) -> Snapshot:
     """Return what the plan of this table must know of the agency.
 
     If the file has few rows, the snapshot holds no more than the rows name. `users`: all users, if they have been read
-    already. `supervisor`: the address of the supervisor that new users have by default. `limited`: whether the plan is
-    subject to limits, which need the number of active users. `released_on`: the day, if badges may be released (M13).
+    already.
     """
-    words, resting = read_vocabulary(agency), _read_resting(agency)
+    needs = needs or Needs()
+    words, resting = read_vocabulary(agency), _read_resting(agency, needs.at)
     if table.cells.is_empty():
         return Snapshot(vocabulary=words, resting=resting)
-    padded, replaced = _find_padded(agency, table, users), _read_replaced(agency, table, supervisor)
+    padded, replaced = _find_padded(agency, table, users), _read_replaced(agency, table, needs)
     if users is not None:
         return Snapshot(users, words, resting, padded=padded, replaced=replaced)
     if needs_all_users(agency, table.cells.height, mode):
         return Snapshot(read_all_users(agency), words, resting, padded=padded, replaced=replaced)
-    headcount = _count_active(agency) if limited else None
-    named = _read_named_users(agency, table, supervisor, replaced, released_on)
+    headcount = _count_active(agency) if needs.limited else None
+    named = _read_named_users(agency, table, needs.supervisor, replaced, needs.released_on)
     return Snapshot(named, words, resting, padded=padded, headcount=headcount, replaced=replaced)
 
 
@@ -130,31 +144,31 @@ def _count_active(agency: models.Agency) -> pl.DataFrame:
     return frames.read_frame(sql, [agency.pk, agency.pk], HEADCOUNT)
 
 
-def _read_resting(agency: models.Agency) -> pl.DataFrame | None:
+def _read_resting(agency: models.Agency, at: datetime) -> pl.DataFrame | None:
     """Return the sign-in names that users of the agency gave up within its `reuse_days`.
 
     Return None if the agency does not reserve released names.
     """
     if not agency.reuse_days:
         return None
-    since = datetime.now(UTC) - timedelta(days=agency.reuse_days)
+    since = at - timedelta(days=agency.reuse_days)
     sql = f"SELECT key, user_id FROM {frames.table(models.ReleasedName)} WHERE agency_id = %s AND released_at > %s"
     return frames.read_frame(sql, [agency.pk, frames.stamp(since)], RESTING)
 
 
-def _read_replaced(agency: models.Agency, table: Table, supervisor: str) -> pl.DataFrame | None:
+def _read_replaced(agency: models.Agency, table: Table, needs: Needs) -> pl.DataFrame | None:
     """Return the supervisors' addresses in the table that users gave up within the days that the agency remembers (M9).
 
     Return None for a table that is not a file: in a form or an undo, an address means its present user.
     """
     if not table.guarded:
         return None
-    since = datetime.now(UTC) - timedelta(days=agency.replaced_addresses_days)
+    since = needs.at - timedelta(days=agency.replaced_addresses_days)
     known = models.ReleasedName.objects.filter(agency=agency, address=True, released_at__gt=since)
     given = columns.SUPERVISOR_EMAIL in table.present
-    if not (given or supervisor) or not agency.replaced_addresses_days or not known.exists():
+    if not (given or needs.supervisor) or not agency.replaced_addresses_days or not known.exists():
         return pl.DataFrame(schema=REPLACED)
-    cells = table.cells["supervisor_email"].unique() if given else pl.Series([supervisor])
+    cells = table.cells["supervisor_email"].unique() if given else pl.Series([needs.supervisor])
     addresses = keys.make_keys(text.clean(cells, guarded=given))
     condition, parameter = frames.match_any("key", addresses.to_list())
     sql = (

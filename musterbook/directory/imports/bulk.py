@@ -155,7 +155,11 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
             return _plan_mails(users, change, policy, vocabulary)
         cell = pl.lit(change.kind.value or change.value).alias(change.kind.column.field)
         table = Table.of_values(_make_cells(users, vocabulary).with_columns(cell))
-        return planning.make_plan(table, snapshot_queries.read_snapshot(agency, table, policy.mode), policy)
+        return planning.make_plan(
+            table,
+            snapshot_queries.read_snapshot(agency, table, policy.mode, needs=snapshot_queries.Needs(context.at)),
+            policy,
+        )
 
     def post(plan: Plan) -> None:
         _queue_mails(record, plan, change.kind, context)

@@ -300,7 +300,7 @@ def make_attempt(
         supervisor = {**agency.defaults, **options.defaults}.get(SUPERVISOR_EMAIL.heading, "")
         released_on = policy.today if policy.decisions.releases else None
         snapshot = snapshot_queries.read_snapshot(
-            agency, table, options.mode, users, supervisor=supervisor, released_on=released_on
+            agency, table, options.mode, users, snapshot_queries.Needs(context.at, supervisor, released_on=released_on)
         )
         marks = import_marks.read_marks(agency, snapshot.users, options.source)
         return planning.make_plan(table, replace(snapshot, marks=marks), policy)

@@ -155,7 +155,9 @@ def _make_plan(record: models.Import, agency: models.Agency, policy: Policy) -> 
     while True:
         changed = _add_supervisors(users, agency, failed_ids)
         table = Table.of_values(_make_cells(changed), _find_problems(changed))
-        read = snapshot_queries.read_snapshot(agency, table, policy.mode, released_on=released_on)
+        read = snapshot_queries.read_snapshot(
+            agency, table, policy.mode, needs=snapshot_queries.Needs(released_on=released_on)
+        )
         snapshot = replace(read, vocabulary=vocabulary)
         plan = planning.make_plan(table, snapshot, policy)
         errored = set(plan.rows.filter(pl.col("outcome") == "errored")["external_id"])

@@ -253,7 +253,9 @@ def _plan_row(
     decisions = replace(AS_GIVEN, release_badges=agency.release_badges)
     policy = Policy(Mode.UPDATE, operator=operator, decisions=decisions, today=today)
     released_on = today if agency.release_badges else None
-    snapshot = snapshot_queries.read_snapshot(agency, table, policy.mode, limited=False, released_on=released_on)
+    snapshot = snapshot_queries.read_snapshot(
+        agency, table, policy.mode, needs=snapshot_queries.Needs(context.at, limited=False, released_on=released_on)
+    )
     plan = planning.make_plan(table, snapshot, policy)
     entry = report.list_rows(plan, RowFilter.ALL)[0]
     errors = [note for note in entry.notes if note.code in STRICT_NOTES]
