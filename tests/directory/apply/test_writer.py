@@ -45,10 +45,10 @@ AS_TEXT = ["email", "badge_number", "first_name", "last_name", "username", "loca
 
 def render_users(made: models.Agency) -> dict[str, Row]:
     """Everybody as the trail words them, by external id."""
-    users = export._join_supervisors(snapshot_queries.read_all_users(made)).with_columns(
-        supervisor_external_id=pl.lit("")
-    )
-    rows = users.select("external_id", *changes.render_texts(snapshot_queries.read_vocabulary(made))).drop(
+    stored = snapshot_queries.read_all_users(made)
+    bosses = stored.select(supervisor_id="id", supervisor_external_id="external_id")
+    users = export._join_supervisors(stored).join(bosses, on="supervisor_id", how="left", maintain_order="left")
+    rows = users.select("external_id", *changes.render_shown(snapshot_queries.read_vocabulary(made))).drop(
         "supervisor_external_id"
     )
     return {row["external_id"]: row for row in rows.to_dicts()}
