@@ -10,7 +10,8 @@ from benchmarks.chance import Chance
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.storage import frames
 

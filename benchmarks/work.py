@@ -160,8 +160,9 @@ def _import_content(agency: "models.Agency", content: bytes, name: str, mode: st
     from musterbook.core.domain.policy import Mode
     from musterbook.directory.audit.trail import AuditContext
     from musterbook.directory.imports import file_import
+    from musterbook.directory.imports.options import Options
 
-    upload, options = file_import.Upload(content, name), file_import.Options(mode=Mode(mode), mails=False)
+    upload, options = file_import.Upload(content, name), Options(mode=Mode(mode), mails=False)
     context = AuditContext(datetime.now(UTC), "", "cli")
     record = file_import.run_import(agency, upload, options, context=context, progress=progress).record
     _require(record.state == "applied", f"The import ended {record.state}: {record.message or record.held}")

@@ -9,6 +9,7 @@ from musterbook.core.domain.problems import CATALOG
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
+from musterbook.directory.imports.options import Options
 from tests.files import make
 
 pytestmark = pytest.mark.any_database
@@ -57,7 +58,7 @@ def test_an_awkward_file_is_refused_with_sentences_and_changes_nothing(name: str
     at = datetime(2026, 11, 22, tzinfo=UTC)
     agency = models.Agency.objects.create(slug="riverton-pd", name="Riverton", created_at=at)
     upload = file_import.Upload((FILES / name).read_bytes(), name)
-    done = file_import.run_import(agency, upload, file_import.Options(), context=AuditContext(at, "", "cli"))
+    done = file_import.run_import(agency, upload, Options(), context=AuditContext(at, "", "cli"))
     kept = models.ImportProblem.objects.filter(of=done.record, row=0, note=False)
     assert done.record.state == "refused"
     assert {problem.code for problem in kept} == codes

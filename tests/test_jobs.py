@@ -21,7 +21,8 @@ from musterbook.config import process
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats, queue
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.worker import run_next_import
 from tests.directory import cast
 

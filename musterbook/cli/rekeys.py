@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from musterbook.cli import imports, options
-from musterbook.cli.imports import OutputOptions
+from musterbook.cli import import_results, imports, options
+from musterbook.cli.import_results import OutputOptions
 from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
         from musterbook.directory.agency import agencies
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
+        from musterbook.directory.imports.options import Options
 
         output_options.check(file)
-        import_options = file_import.Options(
+        import_options = Options(
             mode=Mode.REKEY, preview=preview, confirmed=options.parse_confirmed(confirm, None), strict=strict,
             mails=False if no_mail else None,
             mapping=imports.parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
@@ -74,4 +75,4 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
                 progress=progress,
             )
 
-        imports.run_import(work, output_options)
+        import_results.run_import(work, output_options)

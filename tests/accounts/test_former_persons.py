@@ -14,7 +14,7 @@ from musterbook.core.domain.decisions import IDENTITY
 from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
 from musterbook.directory.imports import history, undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from tests.accounts.conftest import Springfield, context, signed_in
 from tests.accounts.test_tokens import make_token
 from tests.directory import cast

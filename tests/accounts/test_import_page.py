@@ -19,7 +19,7 @@ from musterbook.directory import models
 from musterbook.directory.audit import verify
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import pending_uploads, plan_files, queue
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.pending_uploads import TooLarge, UploadGone
 from musterbook.directory.storage import import_files
 from musterbook.web.imports.forms import ConfirmForm

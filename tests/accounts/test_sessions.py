@@ -20,7 +20,7 @@ from musterbook.directory.audit import verify
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.http import reauthentication
 from musterbook.web import times
 from tests.accounts.conftest import GOOD, Springfield, age_session

@@ -21,7 +21,7 @@ from pytest_django import Settings
 from musterbook.accounts import tokens
 from musterbook.accounts.tokens import TokenData
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from tests import worker
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES

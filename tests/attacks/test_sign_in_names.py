@@ -9,7 +9,7 @@ from musterbook.accounts import mails, registration
 from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import read_username, sign_in

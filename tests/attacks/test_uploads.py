@@ -37,7 +37,8 @@ from musterbook.directory.imports import (
     sandbox,
     sandbox_process,
 )
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.sandbox import ReadingFailed, ReadingStopped
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.installation import doctor

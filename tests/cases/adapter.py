@@ -21,7 +21,8 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.permissions import ALL
 from musterbook.directory.users import export

@@ -14,7 +14,8 @@ from musterbook.directory import models
 from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, pending_uploads
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)

@@ -22,7 +22,8 @@ from musterbook.directory import models
 from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats, queue, runner
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.imports.worker import run_next_import

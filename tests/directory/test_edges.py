@@ -9,7 +9,7 @@ import pytest
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.imports import records
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.installation import doctor, migration
 from musterbook.directory.installation.migration import NotMigrated
 from musterbook.directory.storage import frames, locks

@@ -11,7 +11,8 @@ from musterbook.directory.agency.vocabularies import UnknownEntry
 from musterbook.directory.audit import hash_chain
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, history, undo
-from musterbook.directory.imports.file_import import Options, UnknownImport
+from musterbook.directory.imports.file_import import UnknownImport
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.installation import migration
 from musterbook.directory.users import editing, profile, user_list

@@ -11,7 +11,8 @@ from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, history
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from tests.examples import examples
 from tests.laws import directory, harm

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.storage import formats
 from musterbook.directory.users import orders, user_list
 from tests.accounts.conftest import Springfield, signed_in

@@ -16,7 +16,7 @@ from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import TokenData
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.server import concurrency
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES

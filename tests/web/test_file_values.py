@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from musterbook.directory import models
 from musterbook.directory.imports import problem_groups
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.web import default_fields
 from tests.accounts.conftest import Springfield, signed_in
 from tests.built_once import built_once

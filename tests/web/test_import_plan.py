@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from musterbook.directory import models
 from musterbook.directory.imports import heartbeats, plan_files, plan_pages, queue
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.queue import EarlierImport, ImportStatus
 from musterbook.directory.storage import formats, import_files
 from tests.accounts.conftest import Springfield, age_session, signed_in

@@ -18,7 +18,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import groups
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing
 from musterbook.web.users.form import HARMLESS, LABELS

@@ -27,8 +27,8 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import approval, runner, selection
-from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import Attempt
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted

@@ -22,7 +22,7 @@ from musterbook.directory import models
 from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, problem_groups, sandbox
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.records import COUNTS, reap_orphans
 from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.storage import formats, import_files, locks

@@ -20,7 +20,8 @@ from pathlib import Path
 from django.conf import settings
 
 from musterbook.core.domain.problems import Problem
-from musterbook.directory.imports.file_import import FileOnDisk, Options
+from musterbook.directory.imports.file_import import FileOnDisk
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
 

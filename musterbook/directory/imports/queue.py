@@ -23,8 +23,9 @@ from musterbook.directory.imports import (
     selection,
     undo,
 )
-from musterbook.directory.imports.file_import import FileOnDisk, Options, Upload
+from musterbook.directory.imports.file_import import FileOnDisk, Upload
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.records import DuplicateKey
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.models import ImportKind

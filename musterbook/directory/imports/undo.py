@@ -24,8 +24,8 @@ from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import approval, bulk, file_import, plan_files, records
-from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted

@@ -30,7 +30,8 @@ from musterbook.directory.imports import (
     quotas,
     undo,
 )
-from musterbook.directory.imports.file_import import FileOnDisk, Options
+from musterbook.directory.imports.file_import import FileOnDisk
+from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context

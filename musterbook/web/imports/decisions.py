@@ -6,7 +6,7 @@ from typing import Any
 
 from musterbook.core.domain.columns import BADGE_NUMBER, HEADINGS
 from musterbook.core.domain.decisions import DAMAGE, IDENTITY, OTHER, SAME, TAKEN, merge_by_row
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_pages import PlanRow
 
 ALL = "all"

@@ -12,7 +12,7 @@ from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.core.planning.holds import Hold
 from musterbook.core.reading import headings
 from musterbook.core.reading.csv import likely_encodings
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_files import FileHeader
 from musterbook.directory.users import marks
 from musterbook.http import request_context

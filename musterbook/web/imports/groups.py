@@ -13,7 +13,7 @@ from musterbook.core.reporting.groups import ProblemGroup
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import plan_files, problem_groups
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.models import ImportKind
 from musterbook.web import default_fields
 

@@ -14,7 +14,7 @@ from musterbook.core.reporting import summary as summary_of
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import approval, history, plan_ends, plan_files, plan_pages, queue, undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.http import request_context
 from musterbook.web import parsers

@@ -11,7 +11,7 @@ from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.domain.file_values import MAPPED
 from musterbook.core.reading import corrections
 from musterbook.directory.imports import problem_groups
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.web.imports import actions
 from musterbook.web.imports.groups import make_defaults_form
 from musterbook.web.permission import needs

@@ -18,7 +18,7 @@ from musterbook.directory.agency.sign_on import UnknownProvider
 from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from tests.accounts.conftest import GOOD
 from tests.directory.cast import NOW, agency, allow, apply_rows, assert_whole, person, user
 

@@ -14,7 +14,7 @@ from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAll
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from tests.directory.cast import NOW, agency, apply_rows, people, person, run, user
 
 pytestmark = pytest.mark.django_db

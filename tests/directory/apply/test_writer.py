@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportFailed, ImportResult
 from musterbook.directory.storage import frames
 from musterbook.directory.users import export

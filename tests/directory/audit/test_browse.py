@@ -16,7 +16,7 @@ from musterbook.directory.audit.browse import UnknownCursor
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from tests.built_once import built_once
 from tests.directory.cast import NOW, agency, apply_rows, people, person, user
 

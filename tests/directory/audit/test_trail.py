@@ -13,7 +13,7 @@ from musterbook.directory.audit import hash_chain, trail, verify
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from tests.built_once import built_once
 from tests.directory.cast import NOW, agency, apply_rows, people, person, run, user
 

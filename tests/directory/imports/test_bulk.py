@@ -10,7 +10,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import bulk, file_import, history, plan_pages, queue, selection, undo
 from musterbook.directory.imports.bulk import BulkChange
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted

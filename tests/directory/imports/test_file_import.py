@@ -15,7 +15,8 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, file_import, queue, records, runner
-from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Options
+from musterbook.directory.imports.file_import import KeyTaken, NothingToApply
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.permissions import NotPermitted

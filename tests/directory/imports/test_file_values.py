@@ -8,7 +8,7 @@ from pytest_django import Settings
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, problem_groups, undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from tests.directory.cast import NOW, agency, apply_rows, people, person, run, user
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,8 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, history, plan_pages, queue, undo
 from musterbook.directory.imports.approval import NeedsApprover
 from musterbook.directory.imports.bulk import BulkChange
-from musterbook.directory.imports.file_import import NothingToApply, Options
+from musterbook.directory.imports.file_import import NothingToApply
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.worker import run_next_import
 from tests.directory.cast import NOW, agency, allow, apply_rows, people, person, run, user
 

@@ -11,7 +11,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import import_marks
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, plan_files, plan_pages, undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.users import editing, export
 from tests.directory.cast import NOW, agency, apply_rows, assert_whole, people, person, register, run, user

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import pending_uploads, queue, records
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.pending_uploads import KEEP_FOR, UploadGone
 from musterbook.directory.storage import import_files
 from tests.directory.cast import NOW, agency, apply_rows, file, keep_waiting, people, user

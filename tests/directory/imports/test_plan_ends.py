@@ -12,7 +12,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, history, plan_ends, plan_files, queue, undo
 from musterbook.directory.imports.bulk import BulkChange
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import NoPlan, PlanEnded
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted

@@ -15,8 +15,9 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo
-from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Options, Upload
+from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Upload
 from musterbook.directory.imports.heartbeats import Heartbeat
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.queue import EarlierImport, ImportStatus
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.imports.worker import run_next_import

@@ -10,7 +10,8 @@ from musterbook.directory import models
 from musterbook.directory.agency import agency_settings
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import history
-from musterbook.directory.imports.file_import import Options, Upload, run_import
+from musterbook.directory.imports.file_import import Upload, run_import
+from musterbook.directory.imports.options import Options
 from tests.directory.cast import NOW, agency, apply_rows, file, people, run
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,8 @@ from musterbook.directory.audit import browse, export, former_ids, verify
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import approval, file_import, history, plan_pages, queue, undo
-from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted

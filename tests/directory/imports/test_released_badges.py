@@ -10,7 +10,7 @@ from musterbook.directory import models
 from musterbook.directory.audit import cross_checks
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, undo
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.users import editing, user_list
 from tests.directory import cast

@@ -18,7 +18,8 @@ from musterbook.directory.agency import limits
 from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, history, plan_ends, queue, undo
-from musterbook.directory.imports.file_import import KeyTaken, Options, Upload
+from musterbook.directory.imports.file_import import KeyTaken, Upload
+from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import PlanEnded
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.imports.worker import run_next_import

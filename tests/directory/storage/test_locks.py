@@ -13,7 +13,7 @@ from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import records
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.storage import frames, locks
 from tests.directory.cast import NOW, agency, apply_rows, assert_whole, people, person, run, user
 

@@ -9,7 +9,7 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.options import Options
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users import editing, marks
 from musterbook.directory.users.editing import EditResult
