@@ -748,3 +748,25 @@ def test_a_user_who_may_import_but_not_synchronize_sees_why(springfield: Springf
 def test_options_without_corrections_are_stored_as_before_corrections_existed() -> None:
     assert "mended" not in Options().as_json()
     assert Options.of_json(Options(corrections={"2": {"ROLE": "x"}}).as_json()).corrections == {"2": {"ROLE": "x"}}
+
+
+def test_every_kind_of_harm_has_a_tile_with_its_users_also_within_the_limits(chief: Client) -> None:
+    """A1, law 0: who gains a permission or loses access is listed in the preview and after it is applied."""
+    rows = (person(1, ROLE="Admin"), person(2, RANK="Captain", ROLE="Admin"), person(3, STATUS="Inactive"))
+    plan = preview(chief, *rows)
+    tiles = {"privileges": ("would gain a permission", "gained a permission", "E-2"),
+             "deactivations": ("would lose access", "lost access", "E-3")}  # fmt: skip
+    for kind, (before, _, who) in tiles.items():
+        page = read_page(chief, f"{plan}?show={kind}")
+        assert before in page
+        assert who in page
+    applied = chief.post(plan).headers["Location"]
+    for kind, (_, after, who) in tiles.items():
+        page = read_page(chief, f"{applied}?show={kind}")
+        assert after in page and who in page
+
+
+def test_the_users_of_a_harm_are_gone_with_the_plan(chief: Client) -> None:
+    plan = preview(chief, person(1, ROLE="Admin"), person(2, RANK="Captain", ROLE="Admin"), person(3))
+    shutil.rmtree(plan_files._root())
+    assert "is kept no longer" in read_page(chief, f"{plan}?show=privileges")

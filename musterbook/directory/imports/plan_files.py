@@ -17,7 +17,7 @@ import polars as pl
 from django.conf import settings
 
 from musterbook.config.home import prepare_folder
-from musterbook.core.planning import changes
+from musterbook.core.planning import changes, identity
 from musterbook.core.planning.plan import OUTCOME, Plan
 from musterbook.directory.storage.background import BackgroundTask
 from musterbook.directory.storage.import_files import DAY
@@ -112,6 +112,7 @@ def make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
         "deactivated": plan.leavers.deactivated.select("external_id", "email"),
         "mailed": plan.mailings.select("external_id", "kind", "to"),
         "protected": plan.leavers.protected.select("external_id", "email", "code", "named_by", "leaving_on"),
+        "concerned": _list_concerned(plan),
         "marks": plan.marks,
         "problems": pl.concat(
             [plan.problems.with_columns(note=pl.lit(False)), plan.notes.with_columns(note=pl.lit(True))]
@@ -125,6 +126,17 @@ def _select_changed(plan: Plan) -> pl.DataFrame:
         return _select_rows(plan, "updated")
     names = ("row", "external_id", "email", "first_name", "last_name", "badge_number", "username", "changes")
     return plan.with_changes(plan.rekeyed).select(names)
+
+
+def _list_concerned(plan: Plan) -> pl.DataFrame:
+    """Return the users whom the plan harms: `external_id` and the `kind` of harm, or `identities` (M12)."""
+    found = plan.harms
+    decided = plan.notes.filter(pl.col("code").is_in(identity.DECIDED.values()))
+    kinds = {
+        "deactivations": found.losing_access, "privileges": found.privileges, "handovers": found.handovers,
+        "cleared": found.cleared, "identities": plan.rows.join(decided, on="row", how="semi"),
+    }  # fmt: skip
+    return pl.concat([users.select("external_id", kind=pl.lit(kind)) for kind, users in kinds.items()])
 
 
 def _list_skipped(plan: Plan) -> pl.DataFrame:

@@ -26,8 +26,11 @@ from musterbook.directory.imports import plan_files
 PAGE = 50
 FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted", "mailed")
 """The filters of the rows, ordered by how much they need attention."""
-CONCERNED = ("deactivations", "privileges", "handovers", "cleared")
-"""The kinds of limits whose users are a filter too, while they hold the import."""
+CONCERNED = {
+    "deactivations": "losing_access", "privileges": "privileges", "handovers": "handovers", "cleared": "cleared",
+    "identities": "identity_changes",
+}  # fmt: skip
+"""The kinds of harm whose users are a filter too, and the count of each."""
 _TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number", "to")
 """The columns that a search covers, as far as a part of a plan has them."""
 
@@ -88,7 +91,7 @@ class PlanPage:
 
 
 def read_page(record: models.Import, filter_name: str, text: str = "", number: int = 1) -> PlanPage:
-    """Return one page of the rows of one kind: an outcome, `noted`, or a kind of limit that holds the import.
+    """Return one page of the rows of one kind: an outcome, `noted`, or a kind of harm (CONCERNED).
 
     `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
     """
@@ -105,7 +108,7 @@ def read_page(record: models.Import, filter_name: str, text: str = "", number: i
 def _count_kept(record: models.Import, filter_name: str) -> int:
     if filter_name == "mailed":
         return sum(record.mails.values())
-    return len(list_concerned(record, filter_name)) or record.counts.get(filter_name, 0)
+    return int(record.counts.get(CONCERNED.get(filter_name, filter_name), 0))
 
 
 def _read_plan_rows(
@@ -129,18 +132,14 @@ def _scan_rows(record: models.Import, filter_name: str) -> pl.LazyFrame:
     return _scan_noted(record) if filter_name == "noted" else plan_files.scan_part(record.number, filter_name)
 
 
-def list_concerned(record: models.Import, kind: str) -> list[str]:
-    """Return the external ids of the users that a limit of this kind holds the import for."""
-    return sorted({one for hold in record.holds if hold.get("kind") == kind for one in hold["external_ids"]})
-
-
 def _scan_concerned(record: models.Import, kind: str) -> pl.LazyFrame:
     """Return the rows of these users, as the plan changes them."""
     off = {"status": pl.lit("Inactive"), "was_status": pl.lit("Active")}
     parts = [plan_files.scan_part(record.number, name) for name in _CHANGED]
     gone = plan_files.scan_part(record.number, "deactivated").select("external_id", **off)
     users = pl.concat([*parts, gone], how="diagonal")
-    return users.filter(pl.col("external_id").is_in(list_concerned(record, kind)))
+    ids = plan_files.scan_part(record.number, "concerned").filter(pl.col("kind") == kind)
+    return users.join(ids, on="external_id", how="semi", maintain_order="left")
 
 
 def _contains(name: str, text: str) -> pl.Expr:

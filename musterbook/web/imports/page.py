@@ -1,6 +1,7 @@
 """The page of one import: its progress, or its plan row by row, with the acts that are possible."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import approval, history, plan_ends, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.options import Options
-from musterbook.directory.models import FROM_FILE
+from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
 from musterbook.web import parsers
 from musterbook.web.imports import decisions, groups
@@ -32,15 +33,33 @@ _TILES = (
 _MOST_NAMES = 200
 """The most names that are offered for a cell."""
 _CONCERNED = {
-    "deactivations": ("would lose access", "These users are Active now and would be Inactive."),
-    "privileges": ("would gain a permission", "These users would have a permission that they do not have now."),
+    "deactivations": (
+        "would lose access",
+        "lost access",
+        "These users were Active before, and are Inactive afterwards.",
+    ),
+    "privileges": (
+        "would gain a permission",
+        "gained a permission",
+        "These users get a permission that they did not have.",
+    ),
     "handovers": (
         "would take another's name",
-        "These users would get an email address or username that another user has now.",
+        "took another's name",
+        "These users get an email address or username that was another user's.",
     ),
-    "cleared": ("would lose a value", "These users have a value in a column that is blank in every row."),
+    "cleared": (
+        "would lose a value",
+        "lost a value",
+        "These users had a value in a column that is blank in every row.",
+    ),
+    "identities": (
+        "would have another identity",
+        "have another identity",
+        "The names and the addresses, usernames or badges of these accounts change together. A person decided who it is.",
+    ),
 }
-"""The label and the sentence of each kind of limit that holds an import."""
+"""The label of each kind of harm before it is done and afterwards, and the sentence about its rows."""
 _HELD_ROWS = {"rekeys": "updated", "updates": "updated", "additions": "added", "unreadable-rows": "errored"}
 """What else holds an import → the tile that has its rows."""
 _MOST_USERS = 20
@@ -149,13 +168,14 @@ def list_rows(
     """Return the tiles, and the page of rows that is requested.
 
     `labels` has the label of each tile, and `sentences` the sentence about its rows. By default, the page has the first
-    tile that has rows, so rows that need attention come first: those of users that a limit holds the import for.
+    tile that has rows, so rows that need attention come first: those of users that a limit holds the import for. Other
+    harms come last.
     """
     held = [_HELD_ROWS[hold.key] for hold in history.list_unconfirmed(record, {}) if hold.key in _HELD_ROWS]
     labels = {name: labels[name] for name in held if name in labels} | labels
-    concerned = {name: len(plan_pages.list_concerned(record, name)) for name in plan_pages.CONCERNED}
-    labels = {name: _CONCERNED[name][0] for name, number in concerned.items() if number} | labels
-    sentences = {name: sentence for name, (_, sentence) in _CONCERNED.items()} | sentences
+    concerned = {name: record.counts.get(count, 0) for name, count in plan_pages.CONCERNED.items()}
+    labels = _label_harms(record, concerned, over=True) | labels | _label_harms(record, concerned, over=False)
+    sentences = {name: sentence for name, (_, _, sentence) in _CONCERNED.items()} | sentences
     counts = {name: number for name, number in (_count_rows(record) | concerned).items() if name in labels}
     show = request.GET.get("show", "")
     if counts.get("mailed") == 1:
@@ -177,6 +197,21 @@ def list_rows(
         "can_mend": tile == "errored" and record.state != "failed" and record.kind in FROM_FILE,
         "vocabulary": _list_values(record.agency) if tile == "errored" else {},
         "is_done": record.state == "applied",
+    }
+
+
+def _label_harms(record: models.Import, numbers: Mapping[str, int], *, over: bool) -> dict[str, str]:
+    """Return the labels of the kinds of harm that are over a limit, or of the others.
+
+    Under the limit, the users who lose access have no tile of their own if another tile has exactly them.
+    """
+    held = {str(hold.get("kind")) for hold in record.holds}
+    same = record.kind == ImportKind.BULK or numbers["deactivations"] == record.counts.get("deactivated", 0)
+    done = record.state == "applied"
+    return {
+        name: _CONCERNED[name][done]
+        for name, number in numbers.items()
+        if number and (name in held) == over and (over or name != "deactivations" or not same)
     }
 
 
