@@ -129,7 +129,7 @@ def _select_changed(plan: Plan) -> pl.DataFrame:
 
 
 def _list_concerned(plan: Plan) -> pl.DataFrame:
-    """Return the users whom the plan harms: `external_id` and the `kind` of harm, or `identities` (M12)."""
+    """Return the users that the plan harms: `external_id` and the `kind` of harm, or `identities` (M12)."""
     found = plan.harms
     decided = plan.notes.filter(pl.col("code").is_in(identity.DECIDED.values()))
     kinds = {
