@@ -137,14 +137,17 @@ def _leave_unchanged(
     Nothing else in such a row counts, so its problems do not either. Two kinds of rows stay, because they may mean
     another user: rows in which reading found a fault, and rows whose external id is in another row too.
     """
+    if not marks["no_files"].any():
+        return rows, same, checked
     theirs = pl.col("id").is_in(marks.filter("no_files")["id"].implode())
+    links = ("supervisor_id", "group_id")
+    same = same.with_columns(pl.when(~theirs).then(name).alias(name) for name in links)
     kept = rows.filter(
         theirs, ~pl.col("external_id").is_duplicated(), ~pl.col("row").is_in(table.faults["row"].implode())
-    ) if marks["no_files"].any() else rows.clear()  # fmt: skip
+    )
     if kept.is_empty():
         return rows, same, checked
-    no_links = {name: pl.lit(None, pl.Int64) for name in ("supervisor_id", "group_id")}
-    moved = kept.select("row", "id", "external_id", **no_links)
+    moved = kept.select("row", "id", "external_id", **{name: pl.lit(None, pl.Int64) for name in links})
     rest = {
         name: getattr(checked, name).join(kept, on="row", how="anti", maintain_order="left")
         for name in ("rows", "problems")
@@ -240,9 +243,10 @@ def _keep_released(rows: pl.DataFrame) -> pl.DataFrame:
     was, key = "was_badge_number", columns.BADGE_NUMBER.key
     if not rows[was].str.contains(_RELEASED_ON, literal=True).any():
         return rows
+    released = rows[was].str.contains(RELEASED)
     base = keys.make_keys(rows[was].str.replace(RELEASED, ""))
     active = pl.col("active" if "active" in rows.columns else "was_active")
-    kept = ~active & (pl.lit(base) == pl.col(key))
+    kept = pl.lit(released) & ~active & (pl.lit(base) == pl.col(key))
     return rows.with_columns(
         pl.when(kept).then(was).otherwise("badge_number").alias("badge_number"),
         pl.when(kept).then(f"was_{key}").otherwise(key).alias(key),

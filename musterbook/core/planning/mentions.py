@@ -1,10 +1,11 @@
-"""The users that a file mentions: by a row with their external id, or by a row with problems that has another id of theirs
+"""The users that a file mentions: by a row with their external id, or by a row with problems that names them
 (S2).
 """
 
 import polars as pl
 
 from musterbook.core.domain.columns import KEYED
+from musterbook.core.planning import uniqueness
 
 BY_KEY = {"id": pl.Int64, "named_by": pl.UInt32}
 """The columns of `find_by_key`."""
@@ -19,13 +20,15 @@ def find_by_id(same_users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_by_key(users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the users (BY_KEY) whose email, badge or username is in a row with problems, each with the first such row.
+    """Return the users (BY_KEY) whom a row with problems names, each with the first such row.
 
-    `rows`: the checked rows with `ok`. `users`: the users of the agency, with keys.
+    It has their email, badge or username, or an external id that looks like theirs (M4).
+    `rows`: the checked rows with `id` and `ok`. `users`: the users of the agency, with keys.
     """
     errored = rows.filter(~pl.col("ok"))
     matches = [users.join(_select_keys(errored, column.key), on=column.key).select(BY_KEY.keys()) for column in KEYED]
-    return pl.concat(matches).group_by("id").agg(pl.col("named_by").min())
+    alike = uniqueness.match_like_ids(errored, users).select(id="holder", named_by="row")
+    return pl.concat([*matches, alike]).group_by("id").agg(pl.col("named_by").min())
 
 
 def _select_keys(rows: pl.DataFrame, key: str) -> pl.DataFrame:

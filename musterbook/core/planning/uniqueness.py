@@ -15,6 +15,8 @@ _OTHERS_NAMED = 5
 _SIGN_IN_NAMES = ((EMAIL, USERNAME), (USERNAME, EMAIL))
 """A user signs in with either one. So a value of one user in one column may not be another user's in the other (M4)."""
 _SPACE = "sign-in"
+_ALIKE = {"row": pl.UInt32, "value": pl.String, "key": pl.String, "holder": pl.Int64}
+"""The columns of `match_like_ids`."""
 
 
 def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
@@ -38,16 +40,24 @@ def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
 
 def find_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     """Return the problem of every row that would add a user whose external id looks like that of another user (M4)."""
+    alike = match_like_ids(rows, users)
+    if alike.is_empty():
+        return problems.build_frame()
+    heading = pl.lit(EXTERNAL_ID.heading)
+    return _flag_taken(alike.with_columns(column=heading, held_as=heading), users, rows)
+
+
+def match_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of new users (`row`, `value`) with the user whose external id looks the same (`holder`)."""
     new = rows.filter(pl.col("id").is_null(), pl.col("external_id").is_not_null())
     plain_users, plain_rows = is_ascii(users["external_id"]), is_ascii(new["external_id"])
     if new.is_empty() or (plain_users.all() and plain_rows.all()):
-        return problems.build_frame()
+        return pl.DataFrame(schema=_ALIKE)
     asked = new.select("row", value="external_id", key=keys.make_id_keys(new["external_id"]), plain=plain_rows)
     holders = users.select(holder="id", key=keys.make_id_keys(users["external_id"]), holder_plain=plain_users)
     # Two ids that are both plain look the same only if they are the same, and then the row is not new.
     alike = asked.join(holders, on="key").filter(~pl.col("plain") | ~pl.col("holder_plain"))
-    heading = pl.lit(EXTERNAL_ID.heading)
-    return _flag_taken(alike.with_columns(column=heading, held_as=heading), users, rows)
+    return alike.select(_ALIKE.keys())
 
 
 def collect_claims(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from tests.core.cast import (
     codes,
     get_written,
     ids,
+    locate_problems,
     make_table,
     messages,
     outcomes,
@@ -78,6 +79,16 @@ def test_the_first_of_several_such_rows_is_shown() -> None:
     rows = (row("F", EMAIL=taken["EMAIL"]), row("E", USERNAME=taken["USERNAME"], EMAIL=taken["EMAIL"]))
     made = make(*ALL[:3], *rows)
     assert made.leavers.protected["named_by"].to_list() == [5]
+
+
+def test_m4_an_external_id_that_looks_like_theirs_names_them() -> None:
+    alike = [{**row("E"), "EXTERNAL_ID": "\uff24"}, {**row("F"), "EXTERNAL_ID": "D\u00ad"}]
+    made = make(*ALL[:3], *alike)
+    assert protections(made) == {DEE: "named-by-faulty-row"}
+    assert made.leavers.protected["named_by"].to_list() == [5]
+    assert made.leavers.deactivated.is_empty()
+    other = make(*ALL[:3], {**row("E", RANK="Pope"), "EXTERNAL_ID": "\u00c9"})
+    assert protections(other) == {}
 
 
 def test_a_user_who_has_a_row_of_their_own_is_not_listed() -> None:
@@ -294,3 +305,18 @@ def test_they_get_no_source() -> None:
 
 def test_a_file_that_names_only_them_is_no_file_of_faults() -> None:
     assert make(ALL[3], of=KEPT, mode=Mode.UPDATE).refusals == ()
+
+
+def test_their_row_has_no_other_notes_and_is_no_error_in_strict_mode() -> None:
+    of = agency(B={"active": False, "supervisor_id": 4, "group_id": 2}, D={"group_id": 2})
+    rows = [
+        row(ADA),
+        row(BEN, STATUS="Inactive", SUPERVISOR_EMAIL="dee@a.example", EVIDENCE_GROUP_EXT_ID="G-OLD"),
+        row(CY),
+        row(DEE, EVIDENCE_GROUP_EXT_ID="G-OLD"),
+    ]
+    made = make(*rows, of=mark(of, B={"no_files": True}, D={"no_files": True}), strict=True, mode=Mode.UPDATE)
+    assert outcomes(made) == ["unchanged"] * 4
+    assert locate_problems(made.notes) == [
+        (3, "not-by-files", ""), (4, "inactive-supervisor", "SUPERVISOR_EMAIL"), (5, "not-by-files", ""),
+    ]  # fmt: skip

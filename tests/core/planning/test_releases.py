@@ -172,6 +172,16 @@ def test_m13_the_next_night_the_file_still_lists_the_former_holder_and_nothing_c
     assert outcomes(with_status) == ["unchanged"]
 
 
+def test_m4_another_form_of_a_badge_is_an_update_of_an_inactive_user_whose_badge_was_not_released() -> None:
+    released = user(5, "Eve", cast.OFFICER, None, active=False, badge_number=f"b-9{UNTIL}")
+    of = agency(released, C={**LEFT, "badge_number": "b-3"})
+    file = row(CY, STATUS="Inactive", BADGE_NUMBER="B-3")
+    eve = {**row("E", STATUS="Inactive", BADGE_NUMBER="B-9"), "EMAIL": "eve@a.example", "USERNAME": "eve"}
+    made = plan_release(file, {**eve, "FIRST_NAME": "Eve", "LAST_NAME": "Ruiz"}, of=of)
+    assert get_written(made, CY)["badge_number"] == "B-3"
+    assert outcomes(made) == ["updated", "unchanged"]
+
+
 def test_m13_the_plan_of_the_next_day_is_the_same_plan() -> None:
     rows = cast.make_table([row("E", BADGE_NUMBER="300"), row(DEE, STATUS="Inactive"), row("F", BADGE_NUMBER="400")])
     plans = [
