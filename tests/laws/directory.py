@@ -4,11 +4,12 @@ import csv
 import io
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import date
 
 import polars as pl
 
 from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.decisions import DAMAGE
 from musterbook.core.domain.policy import Mode
 from musterbook.core.planning import changes
 from musterbook.core.values import keys
@@ -21,17 +22,22 @@ from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.storage import frames
 from tests.directory.cast import unlimited
+from tests.laws import world
+from tests.laws.model_cells import key
 from tests.laws.world import WORDS, Case, File, Person, Row, export
 
-NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
+Marks = dict[str, tuple[str, date | None, int]]
+"""External id → source, since when and in how many imports missing."""
+NOW = world.NOW
 _numbers = itertools.count(1)
 
 
-def agency(people: Sequence[Person]) -> models.Agency:
-    """A new agency with these users."""
+def agency(people: Sequence[Person], case: Case | None = None) -> models.Agency:
+    """A new agency with these users, and the settings and the memory of the case."""
     made = models.Agency.objects.create(
-        slug=f"agency-{next(_numbers)}", name="Riverton", created_at=NOW, limits=unlimited()
-    )
+        slug=f"agency-{next(_numbers)}", name="Riverton", created_at=NOW, limits=unlimited(),
+        grace_days=case.grace_days if case else 0, release_badges=case.release_badges if case else False,
+    )  # fmt: skip
     for role in WORDS.roles:
         models.Role.objects.create(
             agency=made, name=role.name, name_key=keys.fold(role.name), permissions=sorted(role.permissions),
@@ -51,17 +57,33 @@ def agency(people: Sequence[Person]) -> models.Agency:
         _people(made, people)
     for group in WORDS.groups:
         models.Group.objects.filter(agency=made, external_id=group.external_id).update(active=group.active)
+    if case:
+        _remember(made, case)
     return made
 
 
+def _remember(made: models.Agency, case: Case) -> None:
+    """Store the replaced addresses, the latest last."""
+    ids = dict(models.User.objects.filter(agency=made).values_list("external_id", "pk"))
+    for address, place in reversed(case.memory):
+        user = ids[case.people[place].external_id]
+        models.ReleasedName.objects.create(agency=made, key=key(address), user_id=user, address=True, released_at=NOW)
+
+
 def _people(made: models.Agency, people: Sequence[Person]) -> None:
-    done = run(made, File(export(people)))
+    done = run(made, File(export(people)), Case((), File({}), Mode.UPDATE, accepted={DAMAGE: ""}))
     assert done.plan
     assert done.plan.counts["added"] == len(people)
     assert done.plan.notes.filter(pl.col("code") != "inactive-supervisor").is_empty()
     for flag, value in (("registered", {"registered_at": NOW}), ("exempt", {"exempt": True})):
         ids = [person.external_id for person in people if getattr(person, flag)]
         models.User.objects.filter(agency=made, external_id__in=ids).update(**value)
+    for person in people:
+        if person.source or person.no_files or person.missing:
+            models.User.objects.filter(agency=made, external_id=person.external_id).update(
+                source=person.source, no_files=person.no_files, missing_since=person.missing_since,
+                missing_imports=person.missing[1] if person.missing else 0,
+            )  # fmt: skip
 
 
 def content(file: File) -> bytes:
@@ -82,7 +104,10 @@ def run(
     """One import of the file, in the way that the case says; whatever holds it is confirmed."""
     case = case or Case((), File({}), Mode.UPDATE)
     operator = case.people[case.operator].external_id if case.operator is not None else ""
-    options = Options(case.mode, preview=preview, strict=case.strict, confirmed=case.confirmed)
+    options = Options(
+        case.mode, preview=preview, strict=case.strict, confirmed=case.confirmed, source=case.source, accepted=case.accepted,
+        decided={str(row): choices for row, choices in case.decided.items()},
+    )  # fmt: skip
     upload = Upload(file if isinstance(file, bytes) else content(file), "users.csv")
     return file_import.run_import(made, upload, options, context=AuditContext(NOW, operator, "cli"), shown=shown)
 
@@ -101,6 +126,13 @@ def users(made: models.Agency) -> dict[str, Row]:
         | {"boss": one["supervisor_external_id"], "EXTERNAL_ID": one["external_id"]}
         for one in rows
     }
+
+
+def marks(made: models.Agency) -> Marks:
+    """The marks of the agency's active users."""
+    stored = models.User.objects.filter(agency=made, active=True)
+    names = ("external_id", "source", "missing_since", "missing_imports")
+    return {external_id: (source, since, imports) for external_id, source, since, imports in stored.values_list(*names)}
 
 
 def traces(made: models.Agency) -> tuple[int, int]:

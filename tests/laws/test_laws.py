@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -10,30 +11,31 @@ from hypothesis import strategies as st
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.policy import Mode, Policy
-from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning.plan import Plan
-from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.users import export
 from musterbook.directory.users.export import ExportFilter
 from tests.examples import examples
-from tests.laws import directory, model, world
+from tests.laws import cases, directory, model, world
+from tests.laws.model_rows import Expected
+from tests.laws.people import people
 from tests.laws.world import Case, File, Person, Row
 
 pytestmark = pytest.mark.django_db
 """Every example has an agency of its own, in the one transaction of its test."""
 
 _law = settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
-_NEVER_SAID = ("inactive-group-kept", "inactive-supervisor")
+_STILL_NOTED = ("inactive-group-kept", "inactive-supervisor", "not-by-files")
 
 
 @st.composite
 def _applied(draw: st.DrawFn) -> Case:
     """A case that goes through: not strict, what holds it confirmed, by the system or by one who may import."""
-    case = replace(draw(world.cases()), strict=False)
+    case = replace(draw(cases.cases()), strict=False)
     may = case.operator is not None and case.people[case.operator].values["ROLE"] in ("Admin", "Chief")
     case = case if may else replace(case, operator=None)
     return replace(case, confirmed=_confirmed(case))
@@ -42,7 +44,7 @@ def _applied(draw: st.DrawFn) -> Case:
 @given(_applied())
 @_law
 def test_law_1_the_same_file_again_writes_and_mails_nothing(case: Case) -> None:
-    agency = directory.agency(case.people)
+    agency = directory.agency(case.people, case)
     case = replace(case, operator=None)  # The first import may demote who runs the second.
     first = directory.run(agency, case.file, replace(case, confirmed=_confirmed(case)))
     held, traces = directory.users(agency), directory.traces(agency)
@@ -62,19 +64,19 @@ def _confirmed(case: Case) -> dict[str, int | None]:
     return {**{kind: len(users) for kind, users in expected.harms.items()}, "unreadable-rows": expected.unreadable}
 
 
-@given(world.people())
+@given(people())
 @_law
-def test_law_2_an_export_of_all_users_changes_nothing_and_nobody(people: tuple[Person, ...]) -> None:
-    agency = directory.agency(people)
+def test_law_2_an_export_of_all_users_changes_nothing_and_nobody(known: tuple[Person, ...]) -> None:
+    agency = directory.agency(known)
     held, traces = directory.users(agency), directory.traces(agency)
-    for form in ("csv", "xlsx") if people else ():
+    for form in ("csv", "xlsx") if known else ():
         exported = export.export_users(agency, ExportFilter(), form)
         done = directory.run(agency, b"".join(exported.parts), Case((), File({}), Mode.SYNC))
         assert done.plan
         assert done.record.state == "applied"
-        assert done.plan.counts["unchanged"] == done.plan.counts["rows"] == len(people) == exported.users
+        assert done.plan.counts["unchanged"] == done.plan.counts["rows"] == len(known) == exported.users
         assert done.plan.counts["deactivated"] == done.plan.counts["protected"] == 0
-        assert {note.code for note in problems.list_problems(done.plan.notes)} <= set(_NEVER_SAID)
+        assert {note.code for note in problems.list_problems(done.plan.notes)} <= set(_STILL_NOTED)
         assert (directory.users(agency), directory.traces(agency)) == (held, traces)
 
 
@@ -82,7 +84,7 @@ def test_law_2_an_export_of_all_users_changes_nothing_and_nobody(people: tuple[P
 @_law
 def test_law_3_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.DataObject) -> None:
     order = data.draw(st.permutations(sorted(case.file.rows)))
-    one, other = directory.agency(case.people), directory.agency(case.people)
+    one, other = directory.agency(case.people, case), directory.agency(case.people, case)
     first = directory.run(one, case.file, case)
     second = directory.run(other, world.shuffle(case, order).file, case)
     assert directory.users(one) == directory.users(other)
@@ -93,26 +95,38 @@ def test_law_3_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: s
 @given(_applied())
 @_law
 def test_law_4_rows_are_the_sum_of_their_outcomes_and_what_is_written_is_what_the_rules_say(case: Case) -> None:
-    agency = directory.agency(case.people)
+    agency = directory.agency(case.people, case)
     before = directory.users(agency)
     done = directory.run(agency, case.file, case)
     assert done.plan
     counts = done.plan.counts
     assert counts["rows"] == sum(counts[name] for name in planning.OUTCOMES)
-    after, expected = directory.users(agency), model.expected(case).final
-    assert after == (expected if done.record.state == "applied" else before)
+    expected = model.expected(case)
+    assert directory.users(agency) == (expected.final if done.record.state == "applied" else before)
+    if done.record.state == "applied":
+        assert directory.marks(agency) == _describe_marks(expected)
+        assert {name: counts[name] for name in expected.counts} == expected.counts
     assert directory.keys_hold(agency)
     assert verify.verify_trail(agency).error == ""
+
+
+def _describe_marks(expected: Expected) -> directory.Marks:
+    """The marks of the users who are Active in the end, as they are stored."""
+    active = {who: expected.marks[who] for who, row in expected.final.items() if row["STATUS"] == "Active"}
+    return {
+        who: (source, world.TODAY - timedelta(days=missing[0]) if missing else None, missing[1] if missing else 0)
+        for who, (source, missing) in active.items()
+    }
 
 
 @given(_applied())
 @_law
 def test_law_5_what_is_applied_and_undone_is_as_before(case: Case) -> None:
-    agency = directory.agency(case.people)
+    agency = directory.agency(case.people, case)
     before = directory.users(agency)
     done = directory.run(agency, case.file, case)
     assume(done.record.state == "applied")
-    undone = undo.run_undo(done.record, context=AuditContext(directory.NOW, "", "cli"))
+    undone = undo.run_undo(done.record, context=AuditContext(world.NOW, "", "cli"))
     assert undone.plan
     after = directory.users(agency)
     stuck = set(undone.plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
@@ -135,11 +149,11 @@ def _but(left_out: set[str], held: dict[str, Row], who: Iterable[str]) -> dict[s
 @_law
 def test_law_6_users_of_other_agencies_change_no_outcome(case: Case) -> None:
     case = replace(case, mode=Mode.UPDATE)
-    alone = directory.agency(case.people)
+    alone = directory.agency(case.people, case)
     first = directory.run(alone, case.file, case)
     # Another agency that holds every value that the first one does now.
     directory.agency([_again(number, row) for number, row in enumerate(directory.users(alone).values())])
-    second = directory.run(directory.agency(case.people), case.file, case)
+    second = directory.run(directory.agency(case.people, case), case.file, case)
     assert first.plan
     assert second.plan
     assert first.plan.rows.equals(second.plan.rows)
@@ -153,7 +167,7 @@ def _again(number: int, row: Row) -> Person:
 @given(_applied())
 @_law
 def test_law_7_what_a_preview_shows_is_exactly_what_is_written(case: Case) -> None:
-    agency = directory.agency(case.people)
+    agency = directory.agency(case.people, case)
     before = (directory.users(agency), directory.traces(agency))
     shown = directory.run(agency, case.file, case, preview=True)
     assert (directory.users(agency), directory.traces(agency)) == before
@@ -178,6 +192,8 @@ def _shown(before: dict[str, Row], shown: Plan) -> dict[str, Row]:
             row.pop("SUPERVISOR_EMAIL", None)
     for external_id in shown.leavers.deactivated["external_id"]:
         after[external_id]["STATUS"] = "Inactive"
+    for external_id, badge in shown.released.select("external_id", "badge_number").iter_rows():
+        after[external_id]["BADGE_NUMBER"] = badge
     return after
 
 
@@ -188,14 +204,22 @@ _NAMES = {"X_SUPERVISOR_EXTERNAL_ID": "boss"}
 @_law
 def test_a_part_of_the_directory_makes_the_same_plan_as_the_whole(case: Case, some: int) -> None:
     """A small file in a large agency reads the users whom its rows name, and those above them, alone."""
-    agency = directory.agency(case.people)
-    rows = dict(list(case.file.rows.items())[:some])
+    agency = directory.agency(case.people, case)
+    rows, decisions = dict(list(case.file.rows.items())[:some]), case.policy.decisions
     table = replace(case.file, rows=rows, short=case.file.short & rows.keys()).table()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot_queries, "_WHOLE_FROM", 0)
-        part = snapshot_queries.read_snapshot(agency, table, Mode.UPDATE)
-    whole = Snapshot(snapshot_queries.read_all_users(agency), part.vocabulary)
-    made = [planning.make_plan(table, known, Policy(strict=case.strict)) for known in (part, whole)]
+        released_on = world.TODAY if decisions.releases else None
+        needs = snapshot_queries.Needs(world.NOW, released_on=released_on)
+        part = snapshot_queries.read_snapshot(agency, table, Mode.UPDATE, needs=needs)
+    whole = replace(part, users=snapshot_queries.read_all_users(agency), headcount=None)
+    policy = Policy(strict=case.strict, source=case.source, decisions=decisions, today=world.TODAY)
+    made = [
+        planning.make_plan(
+            table, replace(known, marks=import_marks.read_marks(agency, known.users, case.source)), policy
+        )
+        for known in (part, whole)
+    ]
     assert made[0].digest == made[1].digest
     for one, other in zip(
         *((plan.rows, plan.added, plan.updated, plan.problems, plan.notes) for plan in made), strict=True
