@@ -31,10 +31,16 @@ def prepare_agency() -> Measured:
     """Add the agency to a new installation: roles, ranks, groups."""
     _set_up_django()
     from benchmarks import people
+    from musterbook.core.domain.policy import LimitKind
     from musterbook.core.values.keys import fold
     from musterbook.directory import models
 
-    agency = models.Agency.objects.create(slug=_AGENCY, name="Bench", created_at=datetime.now(UTC))
+    # The cases change more users than an agency lets pass without a question.
+    off = [
+        {"kind": kind.value, "users": 0, "percent": 0, "most": None, "off": True, "role": None, "group": None}
+        for kind in LimitKind
+    ]
+    agency = models.Agency.objects.create(slug=_AGENCY, name="Bench", created_at=datetime.now(UTC), limits=off)
     models.Role.objects.create(agency=agency, name="Admin", name_key="admin", administrator=True)
     models.Role.objects.bulk_create(models.Role(agency=agency, name=name, name_key=fold(name)) for name in people.ROLES)
     ranks = [name for name in people.RANKS if name]

@@ -143,7 +143,7 @@ def test_the_users_of_a_held_import_are_shown_first(springfield: Springfield, ch
     assert "<li>First 2 Last 2 (E-2)</li>" in page
     tile = page[page.index('id="show-deactivations"') :]
     assert page.index('id="show-deactivations"') < page.index('id="show-added"') and 'aria-current="true"' in tile[:120]
-    assert "These users are Active now and would be Inactive." in page
+    assert "These users were Active before, and are Inactive afterwards." in page
     assert "Number of users who lose access" in page and "Number of users who are added" in page
     one = chief.post(plan, {"deactivations": "1", "additions": "3"})
     assert one.status_code == 422 and text(one).count("Type that number if it is right.") == 2
@@ -157,7 +157,7 @@ def test_a_long_list_of_users_of_a_hold_leads_to_all_of_them(springfield: Spring
     models.Agency.objects.update(limits=[cast.allow(0)])
     springfield.imported(*cast.people(*range(10, 35)))
     plan = follow_to_plan(chief, send(chief, *cast.people(*range(10, 35), STATUS="Inactive")))
-    assert 'and 5 more: <a href="?show=deactivations">see all of them</a>' in text(chief.get(plan))
+    assert 'and 5 more: <a href="?show=deactivations#plan">see all of them</a>' in text(chief.get(plan))
     assert "First 34 Last 34" in text(chief.get(f"{plan}?show=deactivations&q=last+34"))
 
 

@@ -341,7 +341,7 @@ def test_a_file_that_cannot_be_given_back_is_said(chief: Client, monkeypatch: py
     with locks.hold_named_lock("results", 0) as free:
         assert free
         assert "Another results file is being made" in text(chief.get(f"{address}/results", follow=True))
-    for error, said in ((ReadingStopped("time"), "more memory or time"), (ReadingFailed(), "log tells more")):
+    for error, said in ((ReadingStopped("time"), "more memory or time"), (ReadingFailed(), "log says more")):
         monkeypatch.setattr(sandbox, "make_results", _raising(error))
         assert said in text(chief.get(f"{address}/results", follow=True))
 

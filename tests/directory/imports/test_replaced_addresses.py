@@ -76,7 +76,7 @@ def test_after_the_days_of_the_setting_the_address_is_unknown(agency: models.Age
     cast.apply_rows(agency, [person(2, EMAIL=NEW)], at=NOW - timedelta(days=ago))
     models.Agency.objects.update(replaced_addresses_days=days)
     agency.refresh_from_db()
-    assert notes(cast.apply_rows(agency, [person(4, SUPERVISOR_EMAIL=OLD)])) == ["unknown-supervisor"]
+    assert notes(cast.apply_rows(agency, [person(4, SUPERVISOR_EMAIL=OLD)], at=NOW)) == ["unknown-supervisor"]
 
 
 def test_an_agency_that_remembers_nothing_keeps_no_address(agency: models.Agency) -> None:

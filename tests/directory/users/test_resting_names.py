@@ -50,7 +50,7 @@ def test_its_former_user_gets_a_name_back_by_a_file_or_by_undo(agency: models.Ag
 
 def test_after_the_time_the_name_is_free(agency: models.Agency) -> None:
     cast.apply_rows(agency, [person(2, USERNAME="two")], at=LONG_AGO)
-    cast.apply_rows(agency, [person(3, USERNAME="user.2")])
+    cast.apply_rows(agency, [person(3, USERNAME="user.2")], at=NOW)
 
 
 def test_names_do_not_change_hands_within_a_file(agency: models.Agency) -> None:
