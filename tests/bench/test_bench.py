@@ -58,7 +58,7 @@ def test_a_quick_run_measures_every_case_and_profiles_each_stage(
     assert outcomes["new"] == {"rows": _USERS, "added": _USERS}
     assert outcomes["unchanged"] == {"rows": _USERS, "unchanged": _USERS}
     assert outcomes["changed"] == {"rows": _USERS, "updated": 5, "unchanged": _USERS - 10, "errored": 5}
-    assert outcomes["rotated"] == {"rows": _USERS, "updated": 15, "unchanged": _USERS - 15}
+    assert outcomes["rotated"] == {"rows": _USERS, "updated": 15, "handovers": 10, "unchanged": _USERS - 15}
     assert outcomes["everybody"] == {"rows": _USERS, "updated": _USERS}
     assert outcomes["peer-changed"] == {"rows": 200, "updated": 5, "unchanged": 195}
     assert set(rows["new"]["seconds"]) > {"run", "read", "write", "process", "planning"}
