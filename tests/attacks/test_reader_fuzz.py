@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.domain.problems import CATALOG
 from musterbook.core.reading import intake
@@ -126,3 +128,13 @@ def _read(content: bytes, folder: Path) -> None:
     # What Python itself takes; it is traced, and so takes several times as long as it would.
     assert peak <= 3 * (AT_LEAST + TIMES * len(content)), f"{path} takes {peak:,} bytes"
     assert used < 60, f"{path} takes {used:.0f} s"
+
+
+@pytest.mark.parametrize("piece", [b"x", b"x ", b",", b"\x81", b'x"'])
+def test_a_long_line_in_no_encoding_takes_time_by_its_size(tmp_path: Path, piece: bytes) -> None:
+    """The likely encodings are looked for in cells with letters beyond ASCII: a search from each byte took minutes."""
+    tracemalloc.start()
+    try:
+        _read(piece * 300_000 + b"\x81\x8d", tmp_path)
+    finally:
+        tracemalloc.stop()

@@ -7,6 +7,7 @@ wrong is not needed: it is only shown, and the operator decides.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import polars as pl
 
@@ -170,7 +171,10 @@ _NEAR = 0.75
 """An encoding is shown if its rating is at least this part of the best one."""
 _MOST_SHOWN = 3
 _MOST_CELLS = 2_000
-_RAW_CELL = re.compile(rb'[^\r\n,;\t"]*[\x80-\xff][^\r\n,;\t"]*')
+_BEYOND = re.compile(rb"[\x80-\xff]")
+_MARKS = (b"\r", b"\n", b",", b";", b"\t", b'"')
+_REACH = 100
+"""The bytes of a cell that are looked at before and after its first letter beyond ASCII."""
 _WESTERN_LETTERS = tuple(map(frozenset, _WESTERN))
 
 
@@ -188,7 +192,7 @@ def find_unlikely(content: bytes) -> int:
     candidates = (candidate for candidate in _CANDIDATES if candidate.encoding in _CJK)
     if all(_rate(candidate, cells) < _MIN_SHARE for candidate in candidates):
         return -1
-    return next(match.start() for match in _RAW_CELL.finditer(content))
+    return next(_find_raw_spans(content))[0]
 
 
 def describe_likely(content: bytes) -> str:
@@ -234,10 +238,20 @@ def _is_one_language(cells: Iterable[str]) -> bool:
 
 
 def _find_raw_cells(content: bytes) -> Iterator[bytes]:
-    for number, match in enumerate(_RAW_CELL.finditer(content)):
-        if number == 5 * _MOST_CELLS:
-            return
-        yield match[0].strip()[:200]
+    for start, end in islice(_find_raw_spans(content), 5 * _MOST_CELLS):
+        yield content[start:end].strip()
+
+
+def _find_raw_spans(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each cell with a letter beyond ASCII begins and ends, in time that grows with the file alone."""
+    end = 0
+    while letter := _BEYOND.search(content, end):
+        at = letter.start()
+        first, last = max(end, at - _REACH), min(at + _REACH, len(content))
+        start = max(first, *(content.rfind(mark, first, at) + 1 for mark in _MARKS))
+        ends = [place for mark in _MARKS if (place := content.find(mark, at, last)) >= 0]
+        end = min(ends, default=last)
+        yield start, end
 
 
 def _find_cells(rows: pl.DataFrame) -> list[str]:
