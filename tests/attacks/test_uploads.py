@@ -160,11 +160,13 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
     table.original.select("row").with_columns(outcome=pl.lit("errored")).write_parquet(tmp_path / "rows")
     found = problems.build_frame([problems.Problem("required", 3, "EMAIL")]).with_columns(note=pl.lit(False))
     found.write_parquet(tmp_path / "problems")
-    fields = {"path": str(tmp_path / "upload"), "which": "errors", "form": "csv"}
+    fields = {"path": str(tmp_path / "upload"), "which": "errors"}
     fields |= {name: str(tmp_path / name) for name in ("rows", "problems")}
-    with (tmp_path / "answer").open("wb") as made:
-        sandbox_process.run_task(io.BytesIO(json.dumps(asked | fields).encode() + b"\n"), [made])
-    assert b"EMAIL is blank." in (tmp_path / "answer").read_bytes()
+    for form, has in (("csv", b"EMAIL is blank."), ("xlsx", b"xl/worksheets/sheet1.xml")):
+        with (tmp_path / "answer").open("wb") as made:
+            task = json.dumps(asked | fields | {"form": form}).encode()
+            sandbox_process.run_task(io.BytesIO(task + b"\n"), [made])
+        assert has in (tmp_path / "answer").read_bytes()
 
 
 def test_an_error_of_the_process_is_not_blamed_on_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,14 +230,14 @@ def test_a_plan_says_who_gets_which_email(springfield: Muster) -> None:
         {"external_id": "E-bob", "kind": "deactivated", "to": "bob@springfield.example"},
     ]
     shown = springfield("imports", "show", seen["import"]).text
-    assert "Would be sent: 1 notice of a deactivation, 1 invitation" in shown
+    assert "Would be sent: 1 invitation, 1 notice of a deactivation" in shown
     assert "E-cat        Invitation           cat@springfield.example" in shown
     done = springfield("apply", seen["import"], "--output", "json", "--rows", "all").json
     assert (done["mails"], done["recipients"]) == (seen["mails"], seen["recipients"])
     assert [(mail.kind, mail.to) for mail in models.Mail.objects.order_by("pk")] == [
         (one["kind"], one["to"]) for one in seen["recipients"]
     ]
-    assert "Emails: 1 notice of a deactivation, 1 invitation" in springfield("imports", "show", done["import"]).text
+    assert "Emails: 1 invitation, 1 notice of a deactivation" in springfield("imports", "show", done["import"]).text
 
 
 def test_emails_are_switched_off_when_a_plan_is_applied_or_undone(springfield: Muster) -> None:

@@ -496,7 +496,7 @@ def test_a_plan_says_who_gets_which_email_and_can_be_applied_without(springfield
     springfield.registered(2)
     address = preview(chief, person(2, STATUS="Inactive"), person(7))
     page = read_page(chief, address)
-    assert "It sends 1 notice of a deactivation, 1 invitation" in page and "Send no emails" in page
+    assert "It sends 1 invitation, 1 notice of a deactivation" in page and "Send no emails" in page
     listed = read_page(chief, f"{address}?show=mailed")
     assert "Invitation, to user7@agency.example" in listed
     assert "Notice: deactivated, to user2@agency.example" in listed

@@ -84,8 +84,12 @@ _EMAIL_NOUNS = {
 
 
 def count_emails(numbers: Mapping[str, int]) -> str:
-    """Return the emails of each kind in words: “3 invitations, 1 notice of a deactivation”; "" for none."""
-    return ", ".join(_count_email(_EMAIL_NOUNS.get(kind, kind), number) for kind, number in numbers.items() if number)
+    """Return the emails of each kind in words: “3 invitations, 1 notice of a deactivation”; "" for none.
+
+    The order is that of EMAIL_TITLES: PostgreSQL keeps JSON in another order than it was written in.
+    """
+    kinds = sorted(numbers, key=[*EMAIL_TITLES, *numbers].index)
+    return ", ".join(_count_email(_EMAIL_NOUNS.get(kind, kind), numbers[kind]) for kind in kinds if numbers[kind])
 
 
 def _count_email(noun: str, number: int) -> str:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.table import Table
-from musterbook.core.reading.budget import FileLimits
+from musterbook.core.reading.budget import Budget, FileLimits
 from musterbook.core.reading.grid import Refusal
 from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reading.workbook import archive, workbook
+from musterbook.core.reading.workbook.ods import OdsBook
 from musterbook.core.reading.workbook.sheet import unescape_text
 from musterbook.core.reading.workbook.xlsx import _parse_column
 from tests.examples import examples
@@ -507,3 +508,10 @@ def test_a_cell_that_refers_to_text_that_does_not_exist_is_damage(index: str) ->
     cells = [f"<c t='s'><v>{index}</v></c>", *ROW[1:]]
     [problem] = read(xlsx(NAMES, cells, strings="<si><t>a</t></si>")).problems
     assert "a cell of row 2 refers to text that does not exist" in problem.message
+
+
+def test_a_sheet_that_the_file_does_not_have_after_all_has_no_rows() -> None:
+    content = ods(ods_table(ods_row(NAMES)))
+    book = OdsBook(archive.Archive(content), Budget(len(content), 1000))
+    book._places["Users"] = 1
+    assert list(book.rows("Users")) == []

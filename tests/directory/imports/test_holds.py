@@ -226,3 +226,13 @@ def test_chosen_users_and_an_undo_need_another_user_too(strict: models.Agency) -
     with pytest.raises(NeedsApprover):
         undo.apply_shown(strict, held.number, context=by("E-1"), confirmed=TWO)
     assert undo.apply_shown(strict, held.number, context=by("E-2"), confirmed=TWO).record.state == "applied"
+
+
+def test_a_limit_of_a_role_counts_all_its_users_where_a_small_file_reads_few(made: models.Agency) -> None:
+    """S4: the number of active officers is that of the agency, although the plan reads three of them."""
+    apply_rows(made, people(*range(10, 30)))
+    officer = models.Role.objects.get(agency=made, name="Officer").pk
+    models.Agency.objects.update(limits=[{**allow(1, 10), "role": officer}])
+    made.refresh_from_db()
+    [hold] = run(made, people(3, 4, 5, STATUS="Inactive")).record.holds
+    assert (hold["role"], hold["users"], hold["active"], hold["limit"]) == ("Officer", 3, 23, 2)

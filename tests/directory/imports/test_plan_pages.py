@@ -64,3 +64,17 @@ def test_a_page_without_rows_is_the_first_of_one(record: models.Import) -> None:
 
 def _forget_plan(record: models.Import) -> None:
     shutil.rmtree(Path(settings.MUSTER_HOME) / "plans" / record.number)
+
+
+def test_the_emails_of_an_import_are_listed_without_its_plan_from_the_outbox(record: models.Import) -> None:
+    """D8: who got which email is known as long as the outbox is."""
+    kept = plan_pages.list_mails(record)
+    assert [mail["external_id"] for mail in kept] == ["E-1", "E-2", "E-3"]
+    page = plan_pages.read_page(record, "mailed", number=2)
+    _forget_plan(record)
+    assert plan_pages.list_mails(record) == kept
+    assert plan_pages.list_mails(record, 1) == kept[:1]
+    again = plan_pages.read_page(record, "mailed", number=2)
+    assert [line.external_id for line in again.lines] == [line.external_id for line in page.lines] == ["E-3"]
+    models.Mail.objects.all().delete()
+    assert plan_pages.read_page(record, "mailed").gone
