@@ -20,7 +20,7 @@ def find_by_id(same_users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_by_key(users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the users (BY_KEY) whom a row with problems names, each with the first such row.
+    """Return the users (BY_KEY) that a row with problems names, each with the first such row.
 
     It has their email, badge or username, or an external id that looks like theirs (M4).
     `rows`: the checked rows with `id` and `ok`. `users`: the users of the agency, with keys.
