@@ -148,8 +148,7 @@ def _read(cursor: CursorWrapper, table: str) -> Any:
     if connection.vendor == "postgresql":
         cursor.execute(f'SELECT count(*) FROM "{table}"')
         return int(cursor.fetchone()[0])
-    columns = [column.name for column in connection.introspection.get_table_description(cursor, table)]
-    literals = " || ',' || ".join(f'quote("{column}")' for column in columns)
+    literals = " || ',' || ".join(f"quote({column})" for column in _list_columns(cursor, table).split(", "))
     cursor.execute(f'SELECT quote("{_find_primary_key(cursor, table)}"), {literals} FROM "{table}"')
     return dict(cursor.fetchall())
 
@@ -161,23 +160,31 @@ def _compare(cursor: CursorWrapper, table: str, before: Any) -> Any:
         return None
     if connection.vendor == "postgresql":
         assert before == 0, f"{table} is not empty where a directory is built"
-        with cursor.copy(f'COPY "{table}" TO STDOUT') as rows:
-            return b"".join(rows)
+        columns = _list_columns(cursor, table)
+        with cursor.copy(f'COPY "{table}" ({columns}) TO STDOUT') as rows:
+            return columns, b"".join(rows)
     gone = [key for key, row in before.items() if after.get(key) != row]
     new = [row for key, row in after.items() if before.get(key) != row]
-    return _find_primary_key(cursor, table), ", ".join(gone), ", ".join(f"({row})" for row in new)
+    columns = _list_columns(cursor, table)
+    return _find_primary_key(cursor, table), columns, ", ".join(gone), ", ".join(f"({row})" for row in new)
 
 
 def _apply(cursor: CursorWrapper, table: str, change: Any) -> None:
     if connection.vendor == "postgresql":
-        with cursor.copy(f'COPY "{table}" FROM STDIN') as copying:
-            copying.write(change)
+        columns, rows = change
+        with cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as copying:
+            copying.write(rows)
         return
-    key, gone, new = change
+    key, columns, gone, new = change
     if gone:
         connection.connection.execute(f'DELETE FROM "{table}" WHERE "{key}" IN ({gone})')
     if new:
-        connection.connection.execute(f'INSERT INTO "{table}" VALUES {new}')
+        connection.connection.execute(f'INSERT INTO "{table}" ({columns}) VALUES {new}')
+
+
+def _list_columns(cursor: CursorWrapper, table: str) -> str:
+    """Return the columns in their order now: a migration back and forth in a test may change it."""
+    return ", ".join(f'"{column.name}"' for column in connection.introspection.get_table_description(cursor, table))
 
 
 def _find_primary_key(cursor: CursorWrapper, table: str) -> str:
