@@ -162,7 +162,7 @@ def read_upload(file: str) -> "Upload":
         raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def apply(  # noqa: PLR0913, PLR0917  (as above)
+def apply(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
     number: Annotated[str, typer.Argument(metavar="ID", help="The previewed or held import.")],
     confirm: options.Confirm = None,
     confirm_deactivations: options.ConfirmDeactivations = None,

@@ -127,7 +127,7 @@ def submit_undo(
     return _enqueue(new_record, lambda: None)
 
 
-def submit_bulk(  # noqa: PLR0913  (what a bulk action needs)
+def submit_bulk(  # noqa: PLR0913  (who is changed, how, by which act, and what is confirmed: each has a name)
     agency: models.Agency, users: list[int], change: bulk.BulkChange, *,
     context: AuditContext, preview: bool, confirmed: Confirmed | None = None, key: str | None = None, name: str = "",
 ) -> models.Import:  # fmt: skip

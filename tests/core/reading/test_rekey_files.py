@@ -3,7 +3,7 @@
 import io
 
 import pytest
-import xlsxwriter  # type: ignore[import-untyped]
+import xlsxwriter  # type: ignore[import-untyped]  # it has no stubs
 
 from musterbook.core.domain.columns import REKEYS
 from musterbook.core.domain.table import Table
