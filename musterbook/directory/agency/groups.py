@@ -45,8 +45,12 @@ def list_monitors(group: models.Group) -> list[models.User]:
 def add(agency: models.Agency, external_id: str, name: str, context: AuditContext) -> models.Group:
     """Add a new, active group, and return it. Raise InvalidValue."""
     with agencies.changing(agency, context):
-        fields = _clean_fields(agency, external_id, name)
-        return models.Group.objects.create(agency=agency, **fields)
+        return insert(agency, external_id, name)
+
+
+def insert(agency: models.Agency, external_id: str, name: str = "") -> models.Group:
+    """Add a new, active group as `add` does. The caller records the change (`agencies.changing`)."""
+    return models.Group.objects.create(agency=agency, **_clean_fields(agency, external_id, name))
 
 
 def change(group: models.Group, external_id: str, name: str, active: bool, context: AuditContext) -> None:

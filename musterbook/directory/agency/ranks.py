@@ -21,9 +21,14 @@ def list_ranks(agency: models.Agency) -> list[tuple[models.Rank, int]]:
 def add(agency: models.Agency, name: str, abbreviation: str, context: AuditContext) -> models.Rank:
     """Add a new rank, below all others, and return it. Raise InvalidValue."""
     with agencies.changing(agency, context):
-        fields = _clean_fields(agency, name, abbreviation)
-        last = models.Rank.objects.filter(agency=agency).aggregate(last=Max("position"))["last"]
-        return models.Rank.objects.create(agency=agency, position=0 if last is None else last + 1, **fields)
+        return insert(agency, name, abbreviation)
+
+
+def insert(agency: models.Agency, name: str, abbreviation: str = "") -> models.Rank:
+    """Add a new rank as `add` does. The caller records the change (`agencies.changing`)."""
+    fields = _clean_fields(agency, name, abbreviation)
+    last = models.Rank.objects.filter(agency=agency).aggregate(last=Max("position"))["last"]
+    return models.Rank.objects.create(agency=agency, position=0 if last is None else last + 1, **fields)
 
 
 def change(rank: models.Rank, name: str, abbreviation: str, context: AuditContext) -> None:

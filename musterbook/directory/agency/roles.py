@@ -26,9 +26,18 @@ def list_roles(agency: models.Agency) -> list[models.Role]:
 
 def add(agency: models.Agency, values: RoleInput, context: AuditContext, by: Operator) -> models.Role:
     """Add a new role, and return it. Raise InvalidValue and NotAllowed."""
-    _check_permissions(by, values.permissions)
     with agencies.changing(agency, context):
-        return _write(models.Role(agency=agency), values)
+        return insert(agency, values, by)
+
+
+def insert(agency: models.Agency, values: RoleInput, by: Operator | None) -> models.Role:
+    """Add a new role and return it. The caller records the change (`agencies.changing`). Raise as `add` does.
+
+    `by`: None for the system, which may grant every permission.
+    """
+    if by is not None:
+        _check_permissions(by, values.permissions)
+    return _write(models.Role(agency=agency), values)
 
 
 def change(role: models.Role, values: RoleInput, context: AuditContext, by: Operator) -> None:

@@ -57,6 +57,14 @@ def clean_text(text: str, field: str, *, required: bool = True) -> str:
     return value
 
 
+def is_name(text: str) -> bool:
+    """Return whether a role, rank or group can have this name."""
+    try:
+        return clean_text(text, "name") == text
+    except InvalidValue:
+        return False
+
+
 def clean_name(text: str, model: Any, agency: models.Agency, except_id: int = 0) -> tuple[str, str]:
     """Return a name as it is stored, and its key for comparisons.
 
