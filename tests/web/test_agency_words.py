@@ -84,7 +84,7 @@ def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
         ("Officer", {"name": "Officer", "permissions": ["users.edit"]}, "Your own role lacks users.edit"),
         ("Officer", {"name": "Officer", "permissions": ["everything"]}, "everything is not one of the available choices"),
         ("Officer", {"name": "chief"}, "There is one that is called"),
-        ("Officer", {"name": ""}, "This field is required"),
+        ("Officer", {"name": ""}, "Enter a value for “Name”."),
         ("Chief", {"name": "Chief", "permissions": ["roles.manage"]}, "It is your own role"),
         ("Admin", {"second_factor": "on"}, "Your own role lacks"),
     ],

@@ -88,7 +88,7 @@ def test_nobody_gives_a_token_what_they_lack(chief: Client) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"name": ""}, "This field is required"),
+        ({"name": ""}, "Enter a value for “Name”."),
         ({"permissions": []}, "Choose at least one."),
         ({"permissions": ["everything"]}, "not one of the available choices"),
         ({"days": "3650"}, "not one of the available choices"),

@@ -14,6 +14,7 @@ from django.test import Client
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from musterbook.config import assets as addresses
+from musterbook.web import icons
 from scripts import assets, setup
 
 WEB = addresses.FOLDER.parent
@@ -53,7 +54,7 @@ def test_what_is_text_says_how_it_is_encoded() -> None:
 def test_all_that_the_styles_name_is_there_and_nothing_asks_for_a_map() -> None:
     styles = assets.INTO / "css" / "uswds.min.css"
     named = assets._NAMED.findall(styles.read_text(encoding="utf-8"))
-    assert len(named) > 30
+    assert len(named) > 10
     assert [name for name in named if not (styles.parent / name).is_file()] == []
     texts = [path for path in WEB.glob("static/**/*") if path.suffix in {".css", ".js", ".svg"}]
     assert [path for path in texts if "sourceMappingURL" in path.read_text(encoding="utf-8")] == []
@@ -94,8 +95,9 @@ def test_a_copy_has_the_files_that_the_styles_name_and_a_stamp(tmp_path: Path, m
     dist = tmp_path / "modules" / "@uswds" / "uswds" / "dist"
     axe = tmp_path / "modules" / "axe-core" / "axe.min.js"
     for path, text in {
-        dist / "css" / "uswds.min.css": "a{src:url(../fonts/a.woff2)}b{src:url('../img/b.svg')}\n/*# sourceMappingURL=x */",
-        dist / "fonts" / "a.woff2": "font", dist / "img" / "b.svg": "<svg/>", dist / "img" / "sprite.svg": "<svg/>",
+        tmp_path / "purged" / "uswds.min.css": "a{src:url(../fonts/a.woff2)}b{src:url(../img/b.svg)}\n/*# sourceMappingURL=x */",
+        dist / "css" / "x": "", dist / "fonts" / "a.woff2": "font", dist / "img" / "b.svg": "<svg/>",
+        dist / "img" / "sprite.svg": "".join(f'<symbol id="{name}"></symbol>' for name in [*icons.NAMES, "unused"]),
         dist.parent / "LICENSE.md": "CC0", axe: "axe\n//# sourceMappingURL=y",
     }.items():  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,10 +106,35 @@ def test_a_copy_has_the_files_that_the_styles_name_and_a_stamp(tmp_path: Path, m
     monkeypatch.setattr(assets, "AXE", tmp_path / "axe.min.js")
     assets._copy(tmp_path / "modules", dev=True)
     assert {path.name for path in (tmp_path / "into").rglob("*") if path.is_file()} == {
-        "uswds.min.css", "uswds.min.css.gz", "a.woff2", "b.svg", "sprite.svg", "sprite.svg.gz", "LICENSE.md", "made-from.txt",
+        "uswds.min.css", "uswds.min.css.gz", "a.woff2", "b.svg", "icons.svg", "icons.svg.gz", "LICENSE.md", "made-from.txt",
     }  # fmt: skip
+    assert "unused" not in (tmp_path / "into" / "img" / "icons.svg").read_text(encoding="utf-8")
     assert (tmp_path / "axe.min.js").read_text(encoding="utf-8") == "axe"
     assert assets.prepare(dev=True)
+
+
+@fetched
+def test_the_sprite_has_each_icon_once_as_a_symbol_and_as_a_mask() -> None:
+    sprite = (addresses.FOLDER / icons.SPRITE).read_text(encoding="utf-8")
+    assert sorted(re.findall(r'<symbol id="([^"]+)"', sprite)) == sorted(icons.NAMES)
+    assert sorted(re.findall(r'<view id="([^"]+)-mask"', sprite)) == sorted(icons.NAMES)
+    masked = set(re.findall(r"icons\.svg#(\w+)-mask", (WEB / "static" / "muster.css").read_text(encoding="utf-8")))
+    assert masked <= icons.NAMES
+
+
+@fetched
+def test_the_styles_have_every_component_that_a_page_uses() -> None:
+    styles = (assets.INTO / "css" / "uswds.min.css").read_text(encoding="utf-8")
+    used = {
+        name for path in WEB.glob("templates/**/*.html") for name in re.findall(r"usa-[a-z]+", path.read_text("utf-8"))
+    }
+    assert [name for name in sorted(used) if f".{name}" not in styles] == []
+
+
+@fetched
+def test_the_styles_of_the_first_page_are_small() -> None:
+    packed = [*assets.INTO.glob("css/*.gz"), *assets.INTO.glob("img/*.gz")]
+    assert sum(path.stat().st_size for path in packed) < 20_000
 
 
 @fetched
@@ -116,6 +143,6 @@ def test_the_package_has_them(tmp_path: Path) -> None:
     subprocess.run(command, cwd=setup.ROOT, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as package:
         names = set(package.namelist())
-    there = {"uswds/css/uswds.min.css", "uswds/css/uswds.min.css.gz", "uswds/img/sprite.svg", "muster.css", "muster.js"}
+    there = {"uswds/css/uswds.min.css", "uswds/css/uswds.min.css.gz", "uswds/img/icons.svg", "muster.css", "muster.js"}
     assert {f"musterbook/web/static/{name}" for name in there} <= names
     assert "musterbook/web/templates/base.html" in names

@@ -48,7 +48,11 @@ def test_signing_in_has_no_barriers(page: Page, springfield: Springfield) -> Non
     assert page.title().startswith("Error: ")
     assert barriers(page) == []
     send(page, "Sign in", login="user.2", password="wrong")
-    assert page.get_by_role("alert").first.inner_text().startswith("The name or the password is wrong")
+    assert (
+        page.get_by_role("alert")
+        .first.inner_text()
+        .startswith("There is a problem\n\nThe name or the password is wrong")
+    )
     assert barriers(page) == []
 
 
@@ -261,7 +265,9 @@ def test_an_error_leads_to_its_field(page: Page, springfield: Springfield) -> No
     assert page.evaluate("document.activeElement.name") == "password"
     password = page.locator("[name=password]")
     assert password.get_attribute("aria-invalid") == "true"
-    assert page.locator(f"#{password.get_attribute('aria-describedby')}").inner_text() == "This field is required."
+    assert (
+        page.locator(f"#{password.get_attribute('aria-describedby')}").inner_text() == "Enter a value for “Password”."
+    )
 
 
 def test_passwords_can_be_seen_while_they_are_typed(page: Page, springfield: Springfield) -> None:

@@ -1,16 +1,23 @@
-"""Template tags and filters for the control of a field, for times, and for the version."""
+"""Template tags and filters for the control of a field, for icons, for times, and for the version."""
 
+import re
 from datetime import datetime
 
 from django import forms, template
 from django.forms.boundfield import BoundField
+from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from musterbook import __version__
-from musterbook.web import times
+from musterbook.web import icons, times
 
 register = template.Library()
+
+_UNBROKEN = re.compile(r"(\S{30})(?=\S)")
+_BLANK = forms.Field.default_error_messages["required"]
 
 _CLASSES: tuple[tuple[type[forms.Widget], str], ...] = (
     (forms.CheckboxInput, "usa-checkbox__input"),
@@ -36,6 +43,31 @@ def control(field: BoundField) -> SafeString:
 
 
 @register.filter
+def list_errors(field: BoundField) -> list[str]:
+    """Return the messages of a field, as they are shown at the field and in the summary.
+
+    Django's own message for a blank field names no field. Ours does, so that it makes sense in the summary.
+    """
+    return [
+        _name_missing(field) if error.code == "required" and error.message == _BLANK else message
+        for error in field.errors.as_data()
+        for message in error.messages
+    ]
+
+
+def _name_missing(field: BoundField) -> str:
+    label = {"label": field.label}
+    widget = field.field.widget
+    if isinstance(widget, forms.CheckboxInput):
+        return _("Tick “%(label)s”.") % label
+    if isinstance(widget, forms.FileInput):
+        return _("Select a file for “%(label)s”.") % label
+    if isinstance(widget, (forms.Select, forms.RadioSelect)):  # which includes several choices
+        return _("Select a value for “%(label)s”.") % label
+    return _("Enter a value for “%(label)s”.") % label
+
+
+@register.filter
 def looks_like(field: BoundField, kind: str) -> bool:
     """Return whether a field is one “checkbox”, or several “choices”."""
     kinds = {"checkbox": forms.CheckboxInput, "choices": (forms.RadioSelect, forms.CheckboxSelectMultiple)}
@@ -43,9 +75,29 @@ def looks_like(field: BoundField, kind: str) -> bool:
 
 
 @register.filter
+def wraps(text: object) -> SafeString:
+    """Return the text with a place to break after each 30 characters without a space, so that it cannot widen a table."""
+    return mark_safe("<wbr>".join(escape(part) for part in _UNBROKEN.split(str(text)) if part))  # noqa: S308  (escaped)
+
+
+@register.filter
 def moment(at: datetime | None) -> SafeString | str:
     """Return a time in the reader's zone, with the exact time on hover, or “never” for None."""
     return times.render_time(at, timezone.get_current_timezone()) if at else "never"
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """Return an icon of the sprite. Its label is read aloud; without one, it only decorates the text next to it.
+
+    Raise ValueError for a name that is not in musterbook/web/icons.py.
+    """
+    if name not in icons.NAMES:
+        raise ValueError(f"The sprite has no icon {name!r}: see musterbook/web/icons.py.")
+    address = f"{static(icons.SPRITE)}#{name}"
+    if label:
+        return format_html('<svg class="m-icon" role="img" aria-label="{}"><use href="{}"/></svg>', label, address)
+    return format_html('<svg class="m-icon" aria-hidden="true" focusable="false"><use href="{}"/></svg>', address)
 
 
 @register.simple_tag
