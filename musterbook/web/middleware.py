@@ -120,10 +120,26 @@ def _get_agency(slug: str) -> Agency | None:
         return None
 
 
+AGENCY_COOKIE = "muster_agency"
+"""The cookie that leads a signed-in user from the first page to their agency. It has only the agency's slug.
+
+It is signed, so that nobody can use it to find out which agencies exist.
+"""
+_AGENCY_SIGNER = Signer(salt="musterbook.web.agency")
+
+
+def read_agency_cookie(request: HttpRequest) -> str:
+    """Return the slug of the agency that the browser is signed in to, or "" for none."""
+    try:
+        return _AGENCY_SIGNER.unsign(request.COOKIES.get(AGENCY_COOKIE, ""))
+    except BadSignature:
+        return ""
+
+
 def _confine_cookies(response: HttpResponseBase, prefix: str) -> None:
-    """Limit cookies to pages below the prefix."""
+    """Limit cookies to pages below the prefix, except the one that the first page reads."""
     for cookie in response.cookies.values():
-        if not cookie["path"].startswith(prefix):
+        if cookie.key != AGENCY_COOKIE and not cookie["path"].startswith(prefix):
             cookie["path"] = prefix
 
 
@@ -152,6 +168,7 @@ class Sessions(SessionMiddleware):
         if request.session.modified and SESSION_KEY not in request.session and not request.session.is_empty():
             request.session.set_expiry(_ANONYMOUS_LIFETIME)
         result: HttpResponse = super().process_response(request, response)
+        self._lead_to_agency(request, result)
         cookie = result.cookies.get(settings.SESSION_COOKIE_NAME)
         if cookie is not None and cookie.value:
             result.set_cookie(
@@ -160,6 +177,22 @@ class Sessions(SessionMiddleware):
                 samesite="Lax",
             )  # fmt: skip
         return result
+
+    @staticmethod
+    def _lead_to_agency(request: HttpRequest, response: HttpResponse) -> None:
+        """Set the cookie that leads to the agency while the user is signed in, and delete it when they are not."""
+        agency: Agency | None = getattr(request, "agency", None)
+        if agency is None:
+            return
+        current = read_agency_cookie(request)
+        if SESSION_KEY not in request.session:
+            if current == agency.slug:
+                response.delete_cookie(AGENCY_COOKIE, samesite="Lax")
+        elif current != agency.slug:
+            response.set_cookie(
+                AGENCY_COOKIE, _AGENCY_SIGNER.sign(agency.slug),
+                httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax",
+            )  # fmt: skip
 
 
 _END_MESSAGES = {

@@ -61,6 +61,17 @@ def find_agency(slug: str) -> models.Agency:
         raise UnknownAgency(slug) from None
 
 
+def find_only_slug() -> str:
+    """Return the slug of the agency if there is only one, else ""."""
+    slugs = list(models.Agency.objects.values_list("slug", flat=True)[:2])
+    return slugs[0] if len(slugs) == 1 else ""
+
+
+def find_known_slug(slug: str) -> str:
+    """Return the slug if an agency has it, else ""."""
+    return slug if slug and models.Agency.objects.filter(slug=slug).exists() else ""
+
+
 def list_slugs() -> list[str]:
     """Return the slugs of all agencies, in their order."""
     return list(models.Agency.objects.order_by("slug").values_list("slug", flat=True))
