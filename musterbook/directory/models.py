@@ -340,7 +340,7 @@ class Import(models.Model):
     idempotency_key = models.CharField(max_length=255, null=True)
     """The client's name for the import, so that it is done once (D6); only an import of KEEPING_KEY uses it up."""
     stop = models.BooleanField(default=False)
-    """Whether a user has asked to cancel it (D7)."""
+    """Whether a user has asked to cancel it (D7), and if it failed: whether this was the reason."""
     stopped_by = models.CharField(max_length=255, default="", db_default="")
     """The external id of the user who asked."""
     address = models.CharField(max_length=64, default="", db_default="")

@@ -12,6 +12,7 @@ from musterbook.web.agency import sign_on as agency_sign_on
 from musterbook.web.agency import values as agency_values
 from musterbook.web.imports import actions as import_acts
 from musterbook.web.imports import files as import_files
+from musterbook.web.imports import log as import_log
 from musterbook.web.imports import submission as import_choice
 from musterbook.web.imports import values as import_values
 from musterbook.web.records import api_access, audit
@@ -90,7 +91,7 @@ urlpatterns = [
     path("users/<int:pk>/second-factors", user_acts.remove_factors, name="user_second_factors"),
     path("users/<int:pk>/sign-on", user_acts.release_sign_on, name="user_sign_on"),
     path("users/<int:pk>/sessions", user_acts.end_sessions, name="user_sessions"),
-    path("imports/", import_acts.listed, name="imports"),
+    path("imports/", import_log.listed, name="imports"),
     path("imports/<str:number>", import_acts.one, name="import"),
     path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),
     path("imports/<str:number>/discard", import_acts.discard, name="import_discard"),

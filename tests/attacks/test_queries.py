@@ -31,7 +31,7 @@ PATHS = {
     "users/": (("signed_in_from", "signed_in_before"), ("role",
     "rank", "group", "supervisor", "import", "chosen", "shown", "place")),
     "audit/": (("since", "until"), ("of", "by", "about", "place")),
-    "imports/": ((), ("before", "which")),
+    "imports/": (("from", "to"), ("page", "until", "state", "by")),
     "users/export.csv": (("signed_in_from", "signed_in_before"), ("role", "group", "supervisor")),
 }  # fmt: skip
 ASKED = [(path, name, value) for path, (days, numbers) in PATHS.items() for name in days for value in DAYS] + [

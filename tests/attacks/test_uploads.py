@@ -280,7 +280,7 @@ def test_an_import_is_cancelled_while_its_file_is_read(
     monkeypatch.setattr(cancellation, "raise_if_cancelled", check_stop)
     assert run_next_import("worker", lambda: cast.NOW)
     record.refresh_from_db()
-    assert (record.state, record.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
+    assert (record.state, record.message) == ("failed", "It was canceled by E-9. Nothing was changed.")
 
 
 # Results in parts

@@ -351,7 +351,7 @@ def test_ctrl_c_changes_nothing(springfield: Muster, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(writer, "apply_plan", interrupted)
     done = springfield.imported(ANN)
     assert (done.status, done.json["state"]) == (5, "failed")
-    assert "cancelled" in done.err
+    assert "canceled" in done.err
 
 
 def test_what_was_previewed_is_applied_as_it_was_seen(springfield: Muster) -> None:

@@ -86,7 +86,7 @@ def test_a_rank_is_chosen_previewed_and_set(agency: Springfield, boss: Client) -
     done = boss.get(boss.post(address).headers["Location"])
     assert "Applied" in text(done) and [rank(agency, n) for n in (3, 4, 5)] == ["Captain", "Captain", ""]
     listed = text(boss.get("/springfield/imports/"))
-    assert "Set rank: Captain" in listed and "chosen users" in listed
+    assert "Set rank: Captain" in listed and "Bulk action" in listed
     number = address.rpartition("/")[2]
     assert boss.get(f"/springfield/imports/{number}").headers["Location"] == address
 
@@ -295,7 +295,7 @@ def test_rows_are_shown_by_their_outcome(agency: Springfield, boss: Client) -> N
     address = plan(boss, act="reset", user=ids(agency, 1, 3))
     left = boss.get(f"{address}?show=errored", headers={"HX-Request": "true"}).content.decode()
     assert "has not registered yet" in left and "<h1" not in left
-    assert "1 user sent a reset, 1 left out" in text(boss.get("/springfield/imports/?which=all"))
+    assert "Reset credentialsBulk action" in text(boss.get("/springfield/imports/"))
     assert "a link to choose a new password" in boss.get(f"{address}?show=updated").content.decode()
     ended = boss.get(f"{address}?progress", headers={"HX-Request": "true"})
     assert ended.headers["HX-Refresh"] == "true"

@@ -109,7 +109,7 @@ def test_a_held_import_has_no_barriers_and_takes_the_number(chief: Page, springf
     chief.get_by_role("button", name="Undo").click()
     expect(chief.get_by_role("heading", name="Preview: nothing was changed yet")).to_be_visible()
     assert barriers(chief) == []
-    chief.goto("/springfield/imports/?which=all")
+    chief.goto("/springfield/imports/")
     assert barriers(chief) == []
 
 

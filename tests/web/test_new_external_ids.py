@@ -61,7 +61,7 @@ def test_a_file_of_new_ids_is_previewed_applied_and_undone(chief: Client) -> Non
     assert "First 1 Last 1 (N-1)" in read(chief, done)
     assert set(models.User.objects.values_list("external_id", flat=True)) == {"N-1", "E-2", "E-3"}
     assert "Download results" in read(chief, done)
-    assert "change external ids" in read(chief, "/springfield/imports/")
+    assert "Change external ids" in read(chief, "/springfield/imports/")
     back = chief.post(f"{done}/undo", {"once": "1"}).headers["Location"]
     assert chief.post(back).status_code == 302
     assert models.User.objects.get(email="user1@agency.example").external_id == "E-1"

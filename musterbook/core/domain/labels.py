@@ -31,6 +31,7 @@ _STATES = {
     "applied": "Applied",
     "refused": "Refused",
     "failed": "Failed",
+    "canceled": "Canceled",
 }
 PLAN_ENDS = {
     "applied-as": "applied",
@@ -41,7 +42,7 @@ PLAN_ENDS = {
 """How a plan that was shown ended, as text."""
 _EFFECTS = {
     "previewed": "nothing was changed yet",
-    **dict.fromkeys(("held", "refused", "failed"), "nothing was changed"),
+    **dict.fromkeys(("held", "refused", "failed", "canceled"), "nothing was changed"),
 }
 
 

@@ -63,6 +63,11 @@ def _read_file(record: models.Import) -> str | None:
         return None
 
 
+def get_shown_state(record: models.Import) -> str:
+    """Return the state of the import as pages show it: its state, or “canceled” if a user ended it."""
+    return "canceled" if record.state == "failed" and record.stop else record.state
+
+
 def delete_request(record: models.Import) -> None:
     """Delete the request to stop, after the import has ended for any reason."""
     if not frames.on_postgres():

@@ -9,19 +9,26 @@ from typing import IO
 from django.db import DatabaseError
 
 from musterbook.core.domain.columns import REQUIRED
-from musterbook.core.domain.labels import CHANNELS, PLAN_ENDS
 from musterbook.core.domain.policy import Confirmed
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import COLUMN_SEPARATOR
 from musterbook.core.planning.holds import Hold, is_confirmed
 from musterbook.core.planning.plan import Plan
-from musterbook.core.reporting import report, summary
+from musterbook.core.reporting import report
 from musterbook.core.reporting.report import OUTCOMES_LISTED, Report, ReportRow, RowFilter
 from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
 from musterbook.directory import models
 from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, problem_groups, sandbox
+from musterbook.directory.imports import (
+    bulk,
+    cancellation,
+    file_import,
+    plan_files,
+    plan_pages,
+    problem_groups,
+    sandbox,
+)
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.records import COUNTS, reap_orphans
 from musterbook.directory.imports.runner import ImportFailed
@@ -77,85 +84,6 @@ def _get_action(record: models.Import) -> str:
     return change.act if change else ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedImport:
-    """One import as the history shows it.
-
-    `by`: the operator's name. `outcome`: the sentence that sums up its effects (rule A1, law 0).
-    `kind`: one of ImportKind. For a bulk change, `file_name` describes the change.
-    """
-
-    number: str
-    at: datetime
-    mode: str
-    state: str
-    by: str
-    through: str
-    file_name: str
-    outcome: str
-    undoes: str
-    undone: bool
-    kind: str
-    ended: str
-    """How its plan ended, in words; "" if it has not, or if it is no plan."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
-    """A page of the history.
-
-    `before`: the cursor, which is the number of the import that the next page comes before ("" at the end).
-    """
-
-    entries: list[ListedImport]
-    before: str
-
-
-PAGE = 50
-FILTERS = {
-    "done": ("waiting", "running", "applied", "failed"),
-    "previews": ("previewed", "held", "refused"),
-    "all": models.STATES,
-}
-"""The filters of the history → the states of each."""
-
-
-def list_page(agency: models.Agency, which: str, before: str = "") -> HistoryPage:
-    """Return one page of the agency's imports in some states (one of FILTERS), the latest first.
-
-    `before`: only imports that began before the import of that number ("": from the latest).
-    """
-    reap_orphans(agency)
-    imports = models.Import.objects.filter(agency=agency, state__in=FILTERS[which]).select_related("undoes")
-    if before:
-        # Numbers sort by time.
-        imports = imports.filter(number__lt=before)
-    records = list(imports.order_by("-number")[: PAGE + 1])
-    visible = records[:PAGE]
-    users = models.User.objects.filter(agency=agency, external_id__in={record.actor for record in visible})
-    names = {user.external_id: f"{user.first_name} {user.last_name}" for user in users}
-    undone = set(
-        models.Import.objects.filter(undoes__in=[r.pk for r in visible], state="applied").values_list(
-            "undoes", flat=True
-        )
-    )
-    entries = [_make_listed(record, names.get(record.actor, record.actor), record.pk in undone) for record in visible]
-    return HistoryPage(entries, visible[-1].number if len(records) > PAGE else "")
-
-
-def _make_listed(r: models.Import, by: str, undone: bool) -> ListedImport:
-    change = bulk.get_change(r)
-    words = change.words if change else {}
-    planned = r.state in {"applied", "previewed", "held"}
-    outcome = summary.summarize(r.counts, r.mails, done=r.state == "applied", words=words) if planned else ""
-    undoes = getattr(r.undoes, "number", "")
-    ended = PLAN_ENDS.get(r.ended, "")
-    return ListedImport(
-        r.number, r.started_at, r.mode, r.state, by, CHANNELS.get(r.through, r.through), r.file_name, outcome, undoes, undone,
-        r.kind, ended,
-    )  # fmt: skip
-
-
 def find_import(number: str) -> models.Import:
     """Return the import with that number, in upper or lower case. Raise UnknownImport."""
     record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
@@ -182,6 +110,14 @@ def refresh_record(record: models.Import) -> None:
 def find_operator(record: models.Import) -> models.User | None:
     """Return the operator of the import, or None if the system ran it."""
     return models.User.objects.filter(agency=record.agency_id, external_id=record.actor).first()
+
+
+def find_canceler(record: models.Import) -> str | None:
+    """Return the name of the user who canceled the import, or their external id; None if no user did."""
+    if not record.stopped_by or cancellation.get_shown_state(record) != "canceled":
+        return None
+    user = models.User.objects.filter(agency=record.agency_id, external_id=record.stopped_by).first()
+    return f"{user.first_name} {user.last_name}" if user else record.stopped_by
 
 
 def find_undo(record: models.Import) -> models.Import | None:

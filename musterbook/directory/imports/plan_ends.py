@@ -27,6 +27,8 @@ class PlanEnd(StrEnum):
 
 
 _SHOWS_PLAN = Q(state__in=("previewed", "held")) | (Q(state="refused") & ~Q(expected="") & ~Q(digest=""))
+OPEN = _SHOWS_PLAN & Q(state__in=models.SHOWING, ended="")
+"""The imports whose plan can still be applied."""
 
 
 class PlanEnded(Exception):
@@ -99,7 +101,7 @@ def end_by(record: models.Import) -> None:
 
 
 def _select_open() -> "QuerySet[models.Import]":
-    return models.Import.objects.filter(_SHOWS_PLAN, state__in=models.SHOWING, ended="")
+    return models.Import.objects.filter(OPEN)
 
 
 def _select_origin(record: models.Import) -> "QuerySet[models.Import]":

@@ -241,7 +241,7 @@ def cancel(record: models.Import, context: AuditContext) -> None:
     cancellation.request_cancel(record, context.actor)
     try:
         with locks.write_transaction(_raise_busy):
-            ended = records.cancel_waiting(record, database_errors.describe_cancel(context.actor))
+            ended = records.cancel_waiting(record, database_errors.describe_cancel(context.actor), context.actor)
     except _Busy:
         return
     if ended or record.finished_at:

@@ -168,26 +168,28 @@ def _add_row_problems(record: models.Import, plan: Plan, problems: pl.DataFrame,
     frames.insert(models.ImportProblem, rows)
 
 
-def record_failure(record: models.Import, message: str) -> bool:
+def record_failure(record: models.Import, message: str, canceled_by: str | None = None) -> bool:
     """Record that the import failed, after its transaction has been rolled back.
+
+    `canceled_by`: the external id of the user who canceled it, "" for the system, None if it was not canceled.
 
     Return False if it was committed after all. If the database itself fails, the record stays as it is until the
     next check (`reap_orphans`).
     """
     try:
-        return _write_failure(record, message)
+        return _write_failure(record, message, canceled_by)
     except Error:
         # The connection may be broken: try once more on a new one.
         connection.close()
     try:
-        return _write_failure(record, message)
+        return _write_failure(record, message, canceled_by)
     except Error:
         return True
 
 
-def _write_failure(record: models.Import, message: str) -> bool:
+def _write_failure(record: models.Import, message: str, canceled_by: str | None) -> bool:
     nothing: dict[str, object] = {"counts": {}, "mails": {}, "held": None, "holds": [], "leavers": {}, "digest": ""}
-    fields = _failure_fields(message) | nothing
+    fields = _failure_fields(message, canceled_by) | nothing
     exists = models.Import.objects.filter(pk=record.pk).exists()
     if exists and not _select_own(record).update(**fields, file_facts=record.file_facts):
         return False
@@ -198,9 +200,11 @@ def _write_failure(record: models.Import, message: str) -> bool:
     return True
 
 
-def _failure_fields(message: str) -> dict[str, Any]:
+def _failure_fields(message: str, canceled_by: str | None = None) -> dict[str, Any]:
     """Return the fields to write for a failed import. They release its idempotency key, so it can be used again."""
-    return {"state": "failed", "message": message, "finished_at": datetime.now(UTC), "idempotency_key": None}
+    canceled = {"stop": canceled_by is not None, "stopped_by": canceled_by or ""}
+    failed = {"state": "failed", "message": message, "finished_at": datetime.now(UTC), "idempotency_key": None}
+    return failed | canceled
 
 
 def claim_import(record: models.Import, worker: str, at: datetime) -> bool:
@@ -221,10 +225,10 @@ def requeue_import(record: models.Import) -> None:
     _select_own(record).update(state="waiting", worker="", attempts=record.attempts - 1)
 
 
-def cancel_waiting(record: models.Import, message: str) -> bool:
-    """End a queued import. Return False if a worker has claimed it."""
+def cancel_waiting(record: models.Import, message: str, by: str) -> bool:
+    """End a queued import that the user `by` canceled. Return False if a worker has claimed it."""
     waiting = models.Import.objects.filter(pk=record.pk, state="waiting")
-    return bool(waiting.update(**_failure_fields(message)))
+    return bool(waiting.update(**_failure_fields(message, by)))
 
 
 def reap_orphans(agency: models.Agency) -> None:

@@ -253,8 +253,15 @@ def record_errors(record: models.Import) -> Iterator[None]:
     except (Exception, KeyboardInterrupt) as error:
         if 0 < record.attempts < records.ATTEMPTS and database_errors.is_lost(error):
             raise cancellation.ConnectionLost from error
-        if records.record_failure(record, _error_message(error)):
+        if records.record_failure(record, _error_message(error), _get_canceler(error)):
             raise ImportFailed(record) from error
+
+
+def _get_canceler(error: BaseException) -> str | None:
+    """Return who canceled the import, "" for the system; None if the error is no cancellation."""
+    if isinstance(error, cancellation.ImportCancelled):
+        return error.by
+    return "" if isinstance(error, KeyboardInterrupt) else None
 
 
 def _error_message(error: BaseException) -> str:

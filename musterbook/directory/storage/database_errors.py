@@ -6,7 +6,7 @@ import sqlite3
 from musterbook.directory.storage.import_files import FileGone
 
 NOTHING = "Nothing was changed."
-CANCELLED = f"It was cancelled. {NOTHING}"
+CANCELLED = f"It was canceled. {NOTHING}"
 DIED = f"Its process ended before the import was complete. {NOTHING}"
 DIED_OFTEN = (
     "Its worker ended several times before the import was complete. The memory may be too small. Add memory or split the"
@@ -75,7 +75,7 @@ def explain_error(error: BaseException) -> str:
 
 def describe_cancel(by: str) -> str:
     """Return the message of an import's record after a user cancelled it; `by`: an external id, "" for the system."""
-    return f"It was cancelled by {by}. {NOTHING}" if by else CANCELLED
+    return f"It was canceled by {by}. {NOTHING}" if by else CANCELLED
 
 
 def is_lost(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""The history of imports, and the acts on one: submit, apply, correct cells, read the file differently, cancel, and undo."""
+"""The acts on one import: submit, apply, correct cells, read the file differently, cancel, and undo."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -23,7 +23,6 @@ from musterbook.directory.imports import (
     approval,
     bulk,
     file_import,
-    history,
     plan_ends,
     plan_files,
     queue,
@@ -41,8 +40,6 @@ from musterbook.web.permission import get_account, needs, refuse
 
 PATIENCE = 3.0
 """The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
-_FILTERS = {"done": "Done", "previews": "Previews and held", "all": "All"}
-"""The filters of the history, each with its label."""
 
 
 def make_key(request: HttpRequest, *facts: object) -> str:
@@ -93,16 +90,6 @@ def find_import(request: HttpRequest, number: str) -> models.Import:
         return file_import.find_import(request_context.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
-
-
-@needs("users.import")
-def listed(request: HttpRequest) -> HttpResponseBase:
-    """List the agency's imports page by page, the latest first."""
-    which = request.GET.get("which", "done")
-    which = which if which in _FILTERS else "done"
-    listing = history.list_page(request_context.agency(request), which, request.GET.get("before", ""))
-    context = {"entries": listing.entries, "before": listing.before, "which": which, "filters": _FILTERS.items()}
-    return render(request, "imports.html", context)
 
 
 @needs("users.import")
@@ -166,6 +153,8 @@ def discard(request: HttpRequest, number: str) -> HttpResponseBase:
         messages.error(request, "This is no plan that waits to be applied. Nothing was changed.")
     else:
         messages.success(request, "The plan is discarded. Nothing was changed.")
+    if request.POST.get("back") == "imports":
+        return redirect("imports")
     return redirect_to_plan(record)
 
 

@@ -2,19 +2,20 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRefresh
 
 from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_title
 from musterbook.core.reporting import summary as summary_of
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import approval, history, plan_ends, plan_files, plan_pages, queue, undo
+from musterbook.directory.imports import approval, cancellation, history, plan_ends, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
@@ -239,12 +240,12 @@ def _list_values(agency: models.Agency) -> dict[str, list[str]]:
 
 
 def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, Any]:
-    summary = history.summarize_import(record)
+    summary = replace(history.summarize_import(record), message=describe_failure(record))
     changed = any(problem.code == "plan-changed" for problem in summary.problems)
     undone = history.find_undo(record)
     ended = describe_end(record)
     return {
-        "title": format_state_title(record.state),
+        "title": format_state_title(cancellation.get_shown_state(record)),
         "told": summary,
         "emails": count_emails(summary.mails),
         "actor": history.find_operator(record),
@@ -264,6 +265,14 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
         "decided": decisions.describe(Options.of_json(record.options)),
         "corrected": sum(len(cells) for cells in Options.of_json(record.options).corrections.values()),
     }
+
+
+def describe_failure(record: models.Import) -> str:
+    """Return why the import failed, or who canceled it, by name; "" if neither."""
+    canceler = history.find_canceler(record)
+    if canceler is None:
+        return record.message
+    return _("%(name)s canceled this import. Nothing was changed.") % {"name": canceler}
 
 
 def describe_end(record: models.Import) -> str:

@@ -284,7 +284,7 @@ def test_an_import_is_cancelled_until_it_commits(stage: str) -> None:
 
     with pytest.raises(ImportFailed) as failed:
         run(made, people(2), progress=progress)
-    assert str(failed.value) == "It was cancelled. Nothing was changed."
+    assert str(failed.value) == "It was canceled. Nothing was changed."
     assert failed.value.record.state == models.Import.objects.get(pk=failed.value.record.pk).state == "failed"
     assert read_everything(made) == before
     assert apply_rows(made, people(2)).record.counts["added"] == 1
@@ -297,7 +297,7 @@ def test_a_key_stroke_cancels_an_import() -> None:
         if stage == "writing" and done:
             raise KeyboardInterrupt
 
-    with pytest.raises(ImportFailed, match=r"^It was cancelled\. Nothing was changed\.$"):
+    with pytest.raises(ImportFailed, match=r"^It was canceled\. Nothing was changed\.$"):
         run(made, people(1), progress=progress)
     assert models.User.objects.count() == models.Event.objects.count() == models.Mail.objects.count() == 0
 
@@ -310,7 +310,7 @@ def test_a_cancelled_reading_is_reported_too() -> None:
 
     with pytest.raises(ImportFailed) as failed:
         run(made, people(1), progress=progress)
-    assert failed.value.record.message == "It was cancelled. Nothing was changed."
+    assert failed.value.record.message == "It was canceled. Nothing was changed."
     assert models.Import.objects.get().state == "failed"
 
 

@@ -10,7 +10,7 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import file_import, history, plan_ends, plan_files, queue, undo
+from musterbook.directory.imports import file_import, history, import_log, plan_ends, plan_files, queue, undo
 from musterbook.directory.imports.bulk import BulkChange
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import NoPlan, PlanEnded
@@ -210,5 +210,8 @@ def test_the_lists_say_how_a_plan_ended() -> None:
     made = agency()
     seen = run(made, people(1), PREVIEW).record
     apply(made, seen)
-    assert sorted(entry.ended for entry in history.list_page(made, "all").entries) == ["", "applied"]
+    assert sorted(entry.ended for entry in import_log.read_page(made, import_log.LogFilters()).entries) == [
+        "",
+        "applied-as",
+    ]
     assert sorted(entry.ended for entry in history.list_entries(made, 9)) == ["", "applied-as"]

@@ -342,7 +342,7 @@ def test_a_waiting_import_is_cancelled_at_once() -> None:
     record = submit(made, people(1), key="k")
     queue.cancel(record, AuditContext(NOW, "E-9", "page"))
     ended = reload(record)
-    assert (ended.state, ended.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
+    assert (ended.state, ended.message) == ("failed", "It was canceled by E-9. Nothing was changed.")
     assert ended.idempotency_key is None and ended.finished_at
     assert not work()
     queue.cancel(ended, CONTEXT)
@@ -361,7 +361,7 @@ def test_a_running_import_is_cancelled_until_it_commits(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(runner.Attempt, "report_stage", watched)
     assert work()
-    assert reload(record).message == "It was cancelled by E-9. Nothing was changed."
+    assert reload(record).message == "It was canceled by E-9. Nothing was changed."
     assert not models.User.objects.exists()
     assert_whole(made)
 
@@ -374,7 +374,7 @@ def test_where_the_writer_is_busy_a_cancelled_import_ends_when_it_would_begin(mo
         queue.cancel(record, CONTEXT)
     assert queue.get_status(record).stopping
     work()
-    assert reload(record).message == "It was cancelled. Nothing was changed."
+    assert reload(record).message == "It was canceled. Nothing was changed."
     assert not models.User.objects.exists()
 
 

@@ -140,7 +140,7 @@ def test_an_interrupted_process_says_that_it_was_cancelled(site: Site) -> None:
     process = site.start("import", "springfield", site.file("1.csv", file(people(3))), PAUSE="writing")
     until(process, "writing")
     process.send_signal(signal.SIGINT)
-    assert end(process) == "failed It was cancelled. Nothing was changed."
+    assert end(process) == "failed It was canceled. Nothing was changed."
     assert (site.tables(), site.states()) == (before, ["applied", "failed"])
 
 

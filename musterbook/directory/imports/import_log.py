@@ -1,0 +1,253 @@
+"""The log of imports: search and filters, page by page, and their number (rule A4)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q, QuerySet
+
+from musterbook.core.domain.labels import PLAN_ENDS
+from musterbook.core.reporting import summary
+from musterbook.directory import models
+from musterbook.directory.imports import bulk, cancellation, plan_ends
+from musterbook.directory.imports.records import reap_orphans
+
+PAGE = 50
+MOST = 10_000
+"""The most imports that are counted."""
+_RECENT = 2_000
+"""The number of imports whose operators and sources the filters offer."""
+
+STATES: dict[str, Q] = {
+    "open": plan_ends.OPEN,
+    "running": Q(state__in=("waiting", "running")),
+    "applied": Q(state="applied"),
+    "previewed": Q(state="previewed"),
+    "held": Q(state="held"),
+    "refused": Q(state="refused"),
+    "failed": Q(state="failed", stop=False),
+    "canceled": Q(state="failed", stop=True),
+}
+"""The states that the log can be filtered by. “open”: the plan can still be applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilters:
+    """The criteria for imports: an import matches if it passes every filter given.
+
+    `text`: part of the file name, in any case; `by`: the external id of the operator, "" for the system; `mode`: one of
+    models.MODES; `state`: one of STATES; `kind`: one of ImportKind; `source`: the source of the file; `since`, `before`:
+    when it began.
+    """
+
+    text: str = ""
+    by: str | None = None
+    mode: str = ""
+    state: str = ""
+    kind: str = ""
+    source: str = ""
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedImport:
+    """One import as the log shows it.
+
+    `name`: its file name, or for a bulk change its name; `act`: the label of a bulk change; `state`: as
+    `cancellation.get_shown_state`; `by`: the external id of the operator ("" for the system), and `by_name` the name;
+    `duration`: None while it is not finished; `others`: the sentence that sums up effects that are not in `counts`;
+    `ended`: how its plan ended (`plan_ends.PlanEnd`), and `ended_as` the import in its place; `undoes`: the import that
+    it takes back.
+    """
+
+    number: str
+    at: datetime
+    duration: timedelta | None
+    name: str
+    act: str
+    kind: str
+    mode: str
+    source: str
+    state: str
+    is_open: bool
+    ended: str
+    ended_as: str
+    undone: bool
+    undoes: str
+    by: str
+    by_name: str
+    by_id: int | None
+    through: str
+    counts: dict[str, int]
+    others: str
+    message: str
+
+    @property
+    def has_changes(self) -> bool:
+        """Return whether it has changed users."""
+        return self.state == "applied" and any(self.counts[name] for name in ("added", "updated", "losing_access"))
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A page of the log.
+
+    `first`, `last`: the numbers of its imports among all that match; `total`: how many match, at most MOST + 1;
+    `until`: the import with which the log begins. It keeps the pages still while new imports begin.
+    """
+
+    entries: list[LoggedImport]
+    number: int
+    first: int
+    last: int
+    total: int
+    until: str
+
+    @property
+    def has_next(self) -> bool:
+        """Return whether there is a next page."""
+        return self.last < self.total and self.last < MOST
+
+
+def read_page(agency: models.Agency, filters: LogFilters, number: int = 1, until: str = "") -> LogPage:
+    """Return a page of the agency's imports, the latest first. A page after the last one is the last one.
+
+    `until`: the import with which the log begins ("": the latest).
+    """
+    reap_orphans(agency)
+    imports = _select(agency, filters)
+    if until:
+        # Numbers sort by time.
+        imports = imports.filter(number__lte=until)
+    total = imports.order_by()[: MOST + 1].count()
+    number = max(1, min(number, (min(total, MOST) + PAGE - 1) // PAGE))
+    start = (number - 1) * PAGE
+    records = list(imports.select_related("undoes", "successor").order_by("-started_at", "-pk")[start : start + PAGE])
+    entries = _make_entries(agency, records)
+    begin = until or max((entry.number for entry in entries), default="")
+    return LogPage(entries, number, start + 1 if entries else 0, start + len(entries), total, begin)
+
+
+def _select(agency: models.Agency, filters: LogFilters) -> "QuerySet[models.Import]":
+    imports = models.Import.objects.filter(agency=agency)
+    if filters.state:
+        imports = imports.filter(STATES[filters.state])
+    if filters.by is not None:
+        imports = imports.filter(actor=filters.by)
+    if filters.text:
+        imports = imports.filter(file_name__icontains=filters.text)
+    if filters.source:
+        imports = imports.filter(options__source=filters.source)
+    given = {"mode": filters.mode, "kind": filters.kind, "started_at__gte": filters.since}
+    given["started_at__lt"] = filters.before
+    return imports.filter(**{name: value for name, value in given.items() if value})
+
+
+def list_latest(agency: models.Agency, filters: LogFilters, most: int) -> list[LoggedImport]:
+    """Return the latest imports that match, at most this many."""
+    imports = _select(agency, filters).select_related("undoes", "successor")
+    return _make_entries(agency, list(imports.order_by("-started_at", "-pk")[:most]))
+
+
+def count(agency: models.Agency, filters: LogFilters) -> int:
+    """Return how many imports match, at most MOST + 1."""
+    return _select(agency, filters).order_by()[: MOST + 1].count()
+
+
+def _make_entries(agency: models.Agency, records: list[models.Import]) -> list[LoggedImport]:
+    users = _read_users(agency, {record.actor for record in records})
+    undone = set(
+        models.Import.objects.filter(
+            agency=agency, undoes__in=[record.pk for record in records], state="applied"
+        ).values_list("undoes", flat=True)
+    )
+    return [_make_entry(record, users, record.pk in undone) for record in records]
+
+
+def _read_users(agency: models.Agency, ids: Iterable[str]) -> dict[str, tuple[int, str]]:
+    users = models.User.objects.filter(agency=agency, external_id__in=set(ids))
+    rows = users.values_list("external_id", "pk", "first_name", "last_name")
+    return {external_id: (pk, f"{first} {last}") for external_id, pk, first, last in rows}
+
+
+def _make_entry(record: models.Import, users: dict[str, tuple[int, str]], undone: bool) -> LoggedImport:
+    change, origin = bulk.get_change(record), record.undoes
+    by_id, by_name = users.get(record.actor, (None, record.actor))
+    return LoggedImport(
+        number=record.number,
+        at=record.started_at,
+        duration=record.finished_at - record.started_at if record.finished_at else None,
+        name=origin.file_name if origin else record.file_name,
+        act=change.label if change else "",
+        kind=record.kind,
+        mode=record.mode,
+        source=str(record.options.get("source") or ""),
+        state=cancellation.get_shown_state(record),
+        is_open=plan_ends.shows_plan(record) and not record.ended,
+        ended=record.ended if record.ended in PLAN_ENDS else "",
+        ended_as=record.successor.number if record.successor else "",
+        undone=undone,
+        undoes=origin.number if origin else "",
+        by=record.actor,
+        by_name=by_name,
+        by_id=by_id,
+        through=record.through,
+        counts=read_counts(record.counts),
+        others=_summarize_others(record) if record.state in {"applied", "previewed", "held"} else "",
+        message=record.message,
+    )
+
+
+_COLUMNS = ("rows", "added", "updated", "errored", "losing_access")
+"""The counts that have a column of their own."""
+
+
+def _summarize_others(record: models.Import) -> str:
+    """Return the sentence about the other counts and the emails, or "" if there are none."""
+    others = {name: number for name, number in record.counts.items() if name not in _COLUMNS}
+    if not any(others.get(name) for name in _OTHERS) and not any(record.mails.values()):
+        return ""
+    return summary.summarize(others, record.mails, done=record.state == "applied")
+
+
+_OTHERS = ("reactivated", "privileges", "handovers", "identity_changes", "cleared", "released", "marked", "skipped")
+
+
+def read_counts(counts: dict[str, int]) -> dict[str, int]:
+    """Return the counts that the log shows. Older imports did not count the users who lose access by a row."""
+    deactivated = counts.get("deactivated", 0)
+    losing = counts.get("losing_access", deactivated)
+    return {**{name: counts.get(name, 0) for name in ("rows", "added", "updated", "errored")}, "losing_access": losing}
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChoices:
+    """The operators and the sources of recent imports, to filter by.
+
+    `operators`: external id and name of each; "" is the system.
+    """
+
+    operators: list[tuple[str, str]]
+    sources: list[str]
+
+
+def list_choices(agency: models.Agency) -> FilterChoices:
+    """Return the operators and the sources of the agency's recent imports, by name."""
+    recent = models.Import.objects.filter(agency=agency).order_by("-started_at", "-pk")
+    rows = list(recent.values_list("actor", "options__source")[:_RECENT])
+    users = _read_users(agency, {actor for actor, _ in rows if actor})
+    operators = {actor: users.get(actor, (0, actor))[1] for actor, _ in rows}
+    return FilterChoices(
+        sorted(operators.items(), key=lambda one: one[1]), sorted({str(source) for _, source in rows if source})
+    )
+
+
+def has_imports_by(agency: models.Agency, actor: str) -> bool:
+    """Return whether the agency has an import by this operator."""
+    return models.Import.objects.filter(agency=agency, actor=actor).exists()
+
+
+def has_imports(agency: models.Agency) -> bool:
+    """Return whether the agency has an import."""
+    return models.Import.objects.filter(agency=agency).exists()
