@@ -1,4 +1,4 @@
-"""The build hook of the package: it fetches the styles of the pages, so that users of the package need not."""
+"""The build hook of the package: it fetches the styles of the pages and compiles the catalogs, so that users need not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Assets(BuildHookInterface):  # type: ignore[type-arg]
         if version == "editable":
             return
         sys.path.insert(0, str(Path(self.root)))
-        from scripts import assets, setup
+        from scripts import assets, catalogs, setup
 
+        catalogs.compile_stale()
         if not assets.prepare(dev=False):
             setup.fail("A package without the styles of its pages is of no use; nothing was built.")

@@ -40,11 +40,15 @@ def enter(*, dev: bool, about: str | None = None) -> None:
 
 
 def prepare(*, dev: bool) -> None:
-    """Make environment and assets exactly those that the locks name, with the development tools if `dev`."""
-    from scripts import assets
+    """Make environment and assets exactly those that the locks name, with the development tools if `dev`.
+
+    Also compile the catalogs of messages.
+    """
+    from scripts import assets, catalogs
 
     _make_environment(dev)
     assets.prepare(dev=dev)
+    catalogs.compile_stale()
 
 
 def _make_environment(dev: bool) -> None:

@@ -25,6 +25,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
+from scripts import catalogs
 from scripts.testing import FAST, WHOLE
 from tests import databases, forks, parts
 from tests.examples import load_profile
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 load_profile()
+catalogs.compile_stale()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _OF_MODELS = ('"django_content_type"', '"auth_permission"')
 _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "_migrated", "database_server"}

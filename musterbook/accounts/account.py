@@ -1,6 +1,7 @@
 """One account: with what it is loaded, and what its user chooses."""
 
 from musterbook.accounts.models import Account
+from musterbook.config import languages, time_zones
 
 
 def load_account(pk: int) -> Account | None:
@@ -8,7 +9,17 @@ def load_account(pk: int) -> Account | None:
     return Account.objects.select_related("user__agency", "user__role").filter(pk=pk).first()
 
 
+def set_language(account: Account, code: str) -> None:
+    """Set the language of the user's pages and emails; "" for the browser's. Raise ValueError for an unknown one."""
+    if code and code not in languages.NAMES:
+        raise ValueError(code)
+    account.language = code
+    account.save(update_fields=["language"])
+
+
 def set_time_zone(account: Account, name: str) -> None:
-    """Set the time zone in which the user reads times; "" for UTC."""
+    """Set the zone in which the user reads times; "" for the agency's or the browser's. Raise ValueError for an unknown one."""
+    if name and not time_zones.is_zone(name):
+        raise ValueError(name)
     account.time_zone = name
     account.save(update_fields=["time_zone"])

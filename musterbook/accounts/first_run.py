@@ -22,7 +22,7 @@ from musterbook.core.domain import columns
 from musterbook.core.domain.problems import Problem
 from musterbook.core.values import keys
 from musterbook.directory import models
-from musterbook.directory.agency import agencies, agency_file, vocabularies
+from musterbook.directory.agency import agencies, agency_file, setting_values, vocabularies
 from musterbook.directory.agency.agency_file import ADMINISTRATOR, AgencyFile
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.audit.trail import AuditContext
@@ -143,7 +143,7 @@ def _create_agency(data: SetupData, context: AuditContext) -> models.Agency:
     unfit = agency_file.check_slug(data.slug)
     if unfit:
         raise InvalidValue("slug", unfit)
-    country = agency_file.read_country(data.country)
+    country = setting_values.read_country(data.country)
     if country is None:
         raise InvalidValue("country", "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
     name = vocabularies.clean_text(data.name, "name")

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,8 +10,12 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template import Context
 from django.template.loader import get_template
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+from django.utils.translation import gettext, pgettext
 
 from musterbook.accounts import links
+from musterbook.config import languages, time_zones
 from musterbook.core.domain.labels import EMAIL_TITLES
 from musterbook.core.values import emails
 from musterbook.directory.models import Mail, User
@@ -31,6 +35,23 @@ def compose_mail(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives
 
     `user`: the user as the directory has them now, with agency, role and account.
     """
+    with translation.override(_find_language(user)), timezone.override(_find_zone(user)):
+        return _compose(mail, user, at)
+
+
+def _find_language(user: User) -> str:
+    """Return the language that the recipient chose, or else the agency's."""
+    account = getattr(user, "account", None)
+    return languages.choose_language(account.language if account else "", user.agency.language)
+
+
+def _find_zone(user: User) -> tzinfo:
+    """Return the zone that the recipient chose, or else the agency's, or UTC."""
+    account = getattr(user, "account", None)
+    return time_zones.find_zone(account.time_zone if account else "", user.agency.time_zone)
+
+
+def _compose(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
     template: Any = get_template(f"mail/{mail.kind}.txt")
     context = _build_context(mail, user)
     rendered = template.template.render(Context(context, autoescape=False))
@@ -55,16 +76,25 @@ def _build_context(mail: Mail, user: User) -> dict[str, Any]:
     kind = _LINKED.get(mail.kind)
     name = f"{user.first_name} {user.last_name}"
     return {
-        "expires_at": user.invitation_expires_at,
-        "greeting": f"Hello {name}," if is_plain_name(name) else "Hello,",
+        "expires_at": _format_time(user.invitation_expires_at),
+        "greeting": gettext("Hello %(name)s,") % {"name": name} if is_plain_name(name) else gettext("Hello,"),
         "username": user.username if user.username == user.email or is_plain_username(user.username) else "",
         "agency": {"name": agency.name if is_plain_name(agency.name) else agency.slug},
-        "happened_at": mail.created_at,
+        "happened_at": _format_time(mail.created_at),
         "link": links.make_url(user, kind) if kind else "",
         "hours": int(links.RESET_LIFETIME.total_seconds() // 3600),
         "sign_in": f"{settings.MUSTER_URL}/{agency.slug}/sign-in",
         "forgotten": f"{settings.MUSTER_URL}/{agency.slug}/forgotten-password",
     }
+
+
+def _format_time(at: datetime | None) -> str:
+    """Return a time in the zone of the recipient, with the name of the zone."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    # Translators: a date with a time, in the letters that Django's documentation of `date` lists.
+    return f"{date_format(local, pgettext('date', 'j F Y, H:i'))} ({local.tzname()})"
 
 
 def is_plain_name(name: str) -> bool:

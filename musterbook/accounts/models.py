@@ -25,7 +25,10 @@ class Account(AbstractBaseUser):
     handle = models.CharField(max_length=32, unique=True, default=new_handle)
     password_at = models.DateTimeField(null=True)
     """The time when the password was chosen."""
+    language = models.CharField(max_length=8, default="", db_default="", blank=True)
+    """The language that the user chose; "": the browser's."""
     time_zone = models.CharField(max_length=64, default="", blank=True)
+    """The zone that the user chose; "": the agency's, or the browser's."""
     factor_due = models.BooleanField(default=False, db_default=False)
     """Whether the user must set up a second factor first, because an administrator removed the previous ones."""
 

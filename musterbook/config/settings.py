@@ -3,9 +3,11 @@
 The folder, the database and the secret key are created when they are first needed.
 """
 
+from pathlib import Path
+
 from django.utils.functional import SimpleLazyObject, lazy
 
-from musterbook.config import assets, databases, environment, logs, mail_server, secret_keys
+from musterbook.config import assets, databases, environment, languages, logs, mail_server, secret_keys
 
 # Paths and the database
 MUSTER_HOME = environment.home()
@@ -36,6 +38,7 @@ MIDDLEWARE = [
     "musterbook.web.middleware.headers",
     "musterbook.web.hosts.check",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "musterbook.web.readers.by_browser",
     "musterbook.web.middleware.addresses",
     "musterbook.web.middleware.agencies",
     "musterbook.web.middleware.Sessions",
@@ -47,7 +50,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "musterbook.web.middleware.limits",
-    "musterbook.web.middleware.time_zone",
+    "musterbook.web.readers.by_user",
     "musterbook.web.middleware.SignInAgain",
     "musterbook.web.middleware.password_age",
     "musterbook.web.middleware.second_factor",
@@ -184,10 +187,16 @@ SECRET_KEY = lazy(secret_keys.get_current, str)()
 SECRET_KEY_FALLBACKS = secret_keys.Fallbacks()
 DEBUG = False
 
-# Times are UTC internally, and the user interfaces show them in the user's time zone. All texts are in English so far.
+# Times are UTC internally, and the user interfaces show them in the reader's time zone (web/readers.py). Texts in the code
+# are English. musterbook/locale has the other languages.
 USE_TZ = True
 TIME_ZONE = "UTC"
-USE_I18N = False
+USE_I18N = True
+LANGUAGE_CODE = languages.ENGLISH
+LANGUAGES = list(languages.NAMES.items())
+LOCALE_PATHS = [Path(__file__).parent.parent / "locale"]
+FORMAT_MODULE_PATH = ["musterbook.config.formats"]
+ZONE_COOKIE_NAME = "muster_zone"
 
 # Limits of an import's file (rule F9), and retention times (rule A4). config/environment.py describes each.
 MUSTER_MAX_FILE_MB = environment.number("MUSTER_MAX_FILE_MB")

@@ -57,6 +57,10 @@ class Agency(models.Model):
     slug = models.SlugField(max_length=63, unique=True)
     name = models.CharField(max_length=255)
     default_country = models.CharField(max_length=2, default="", blank=True)
+    language = models.CharField(max_length=8, default="", db_default="", blank=True)
+    """The language of pages and emails, unless the reader or the browser asks for another; "": English."""
+    time_zone = models.CharField(max_length=64, default="", db_default="", blank=True)
+    """The zone of times on pages and in emails, unless the reader chose another; "": the browser's."""
     limits = models.JSONField(default=list)
     """The limits that the agency sets, as `agency.limits` reads them (rule S4)."""
     second_approver = models.BooleanField(default=False)

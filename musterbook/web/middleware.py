@@ -1,10 +1,9 @@
-"""The middleware of every request: response headers, agency, session, session limits, and time zone.
+"""The middleware of every request: response headers, agency, session, and session limits.
 
 It also enforces re-authentication, the age of passwords, and second factors.
 """
 
 from collections.abc import Callable
-from datetime import UTC
 from urllib.parse import unquote_to_bytes
 
 from allauth.core.exceptions import ReauthenticationRequired
@@ -18,7 +17,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanen
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, set_urlconf
-from django.utils import timezone
 from django.utils.http import urlencode
 
 from musterbook.accounts import sessions, sign_on
@@ -27,7 +25,6 @@ from musterbook.directory.agency.agencies import UnknownAgency, find_agency
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
 from musterbook.http import current_session, pending_sign_ins, reauthentication
-from musterbook.web import times
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
@@ -240,17 +237,6 @@ def _end_if_invalid(request: HttpRequest, agency: Agency) -> bool:
     reason = _END_MESSAGES[why].format(idle=agency.idle_minutes, hours=hours)
     messages.info(request, f"{reason} Sign in to go on where you were.")
     return True
-
-
-def time_zone(respond: Respond) -> Respond:
-    """Activate the time zone of the reader."""
-
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        reader = getattr(request, "user", None)
-        with timezone.override(times.find_zone(reader) if isinstance(reader, Account) else UTC):
-            return respond(request)
-
-    return answer
 
 
 class SignInAgain:

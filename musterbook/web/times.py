@@ -1,28 +1,21 @@
-"""Times as a reader sees them: in the reader's time zone, with the exact time on hover."""
+"""Times as a reader sees them: in the reader's zone and language, with the exact time on hover."""
 
-from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, available_timezones
+from datetime import datetime, tzinfo
 
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import pgettext
 
-from musterbook.accounts.models import Account
-
-
-def list_zones() -> list[str]:
-    """Return the names of the time zones that a user can choose."""
-    return sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
+_UTC = "UTC"
 
 
-def find_zone(account: Account) -> tzinfo:
-    """Return the time zone of the account.
-
-    Return UTC if no zone was chosen, or if this machine does not know it.
-    """
-    try:
-        return ZoneInfo(account.time_zone) if account.time_zone else UTC
-    except (OSError, ValueError, KeyError):
-        return UTC
+def format_time(at: datetime, where: tzinfo) -> str:
+    """Return the time in that zone, to the minute, as the reader's language writes it. UTC is named."""
+    local = at.astimezone(where)
+    # Translators: a date with a time, in the letters that Django's documentation of `date` lists.
+    text = date_format(local, pgettext("date", "j F Y, H:i"))
+    return f"{text} {_UTC}" if local.tzname() == _UTC else text
 
 
 def render_time(at: datetime, where: tzinfo) -> SafeString:
@@ -31,7 +24,5 @@ def render_time(at: datetime, where: tzinfo) -> SafeString:
     The exact time, with its offset from UTC, appears on hover.
     """
     local = at.astimezone(where)
-    name = local.tzname() or ""
-    text = f"{local.day} {local:%B %Y, %H:%M}{' UTC' if name == 'UTC' else ''}"
-    exact = f"{local.isoformat(' ', 'seconds')} ({name})"
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, text)
+    exact = f"{local.isoformat(' ', 'seconds')} ({local.tzname() or ''})"
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, format_time(at, where))

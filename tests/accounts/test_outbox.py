@@ -249,7 +249,7 @@ def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server:
         "Not sent: the user's address has changed. A newer email goes there.",
     }
     assert {mail["Subject"] for mail in server.mails} == {
-        "You have registered at Springfield", "Your email address at Springfield was changed"
+        "You are registered at Springfield", "Your email address at Springfield was changed"
     }  # fmt: skip
 
 
@@ -291,7 +291,7 @@ def test_one_agencys_many_invitations_do_not_keep_anothers_waiting(
     settings.MUSTER_MAILS_PER_MINUTE = 6
     outbox.send_due("w", clock)
     subjects = [mail["Subject"] for mail in server.mails]
-    assert subjects[:2] == ["You have registered at Springfield", "A new password for Springfield"]
+    assert subjects[:2] == ["You are registered at Springfield", "Choose a new password for Springfield"]
     # One of Springfield's two is for somebody who has registered by now.
     assert sorted(subjects[2:]) == ["Your account at Shelbyville"] * 2 + ["Your account at Springfield"]
 

@@ -22,7 +22,6 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.options import Options
 from musterbook.http import reauthentication
-from musterbook.web import times
 from tests.accounts.conftest import GOOD, Springfield, age_session
 from tests.accounts.test_entrance import HOME, read_username, sign_in, text
 from tests.accounts.test_factors import PAGES, code, set_up
@@ -211,7 +210,7 @@ def test_a_user_ends_only_other_sessions_of_their_own(springfield: Springfield, 
     sign_in(admin, "user.1")
     asked = {"own": number(officer), "strange": number(admin)}.get(which, which)
     answer = officer.post(LIST, {"end": asked}, follow=True)
-    assert "has ended already" in text(answer)
+    assert "has already ended" in text(answer)
     assert (read_username(officer), read_username(admin)) == ("user.2", "user.1")
     assert list_changes(springfield, EventKind.USER_SESSION_ENDED) == []
 
@@ -273,22 +272,17 @@ def test_my_account_says_all_that_the_directory_has_and_when_a_mail_comes(
     springfield.imported(person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL", LOCATION="Room 5"))
     page = text(officer.get(ME))
     assert all(f"<dd>{said}</dd>" in page for said in ("E-2", "Captain", "Room 5"))
-    assert "your account was made Inactive" in page and "your password was changed" in page
+    assert "your account becomes Inactive" in page and "your password is changed" in page
     models.Agency.objects.update(mails_off=["deactivated"])
     page = text(officer.get(ME))
-    assert "your account was made Inactive" not in page and "your email address was changed" in page
+    assert "your account becomes Inactive" not in page and "your email address is changed" in page
     models.Agency.objects.update(sends_mail=False)
     page = text(officer.get(ME))
-    assert "your email address was changed" not in page and "your password was changed" in page
+    assert "your email address is changed" not in page and "your password is changed" in page
 
 
 def test_who_has_a_password_is_led_to_where_it_is_changed(officer: Client) -> None:
     assert officer.get(f"{ME}password/none").headers["Location"] == f"{ME}password"
-
-
-@pytest.mark.parametrize("zone", ["Mars/Olympus", "/etc/passwd", "America"])
-def test_a_zone_that_this_machine_does_not_know_is_utc(zone: str) -> None:
-    assert times.find_zone(Account(time_zone=zone)) is UTC
 
 
 def test_a_user_sees_their_last_sign_in(springfield: Springfield, officer: Client) -> None:

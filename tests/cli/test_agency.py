@@ -88,6 +88,17 @@ def test_the_days_after_which_plans_expire_are_set(springfield: Muster) -> None:
     )
 
 
+def test_the_language_and_the_time_zone_of_an_agency_are_set(springfield: Muster) -> None:
+    given = 'language = "es"\ntime_zone = "America/Chicago"\n'
+    changes = {"language": ["", "es"], "time_zone": ["", "America/Chicago"]}
+    assert apply(springfield, given + AGENCY)["changes"] == changes
+    agency = models.Agency.objects.get()
+    assert (agency.language, agency.time_zone) == ("es", "America/Chicago")
+    said = read_refusals(springfield, 'language = "fr"\ntime_zone = "Mars/Olympus"\n' + AGENCY)
+    assert "language is “fr”. Write one of these codes: en, es." in said
+    assert "time_zone is “Mars/Olympus”. Write the name of a time zone, such as America/Chicago." in said
+
+
 def test_a_second_factor_for_a_role_that_there_is_not_changes_nothing(springfield: Muster) -> None:
     said = read_refusals(springfield, AGENCY + '[accounts]\nidle_minutes = 5\nsecond_factor_roles = ["Sheriff"]')
     assert "“sheriff”, and there is no such role" in said

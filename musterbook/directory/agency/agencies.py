@@ -137,6 +137,8 @@ def _write_settings(agency: models.Agency, file: AgencyFile) -> None:
     agency.name = file.name
     values: dict[str, object] = {
         "default_country": file.country,
+        "language": file.language,
+        "time_zone": file.time_zone,
         "sends_mail": file.mail,
         "mails_off": None if file.mails_off is None else list(file.mails_off),
         "sign_in_notice": file.notice,
@@ -261,6 +263,8 @@ def _read_settings(agency: models.Agency) -> dict[str, str]:
     settings = {
         "name": agency.name,
         "default_country": agency.default_country,
+        "language": agency.language,
+        "time_zone": agency.time_zone,
         **limits.describe_limits(agency),
         "mail": "true" if agency.sends_mail else "false",
         "mails_off": ", ".join(agency.mails_off),

@@ -10,9 +10,18 @@ from typing import Any, TypeVar
 
 from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
 from musterbook.core.domain.vocabulary import Group, Rank, Role
-from musterbook.core.values import text as text_rules
 from musterbook.core.values.keys import fold
 from musterbook.directory.agency import sign_on_file, values_in_file
+from musterbook.directory.agency.setting_values import (
+    ILLEGAL,
+    LANGUAGE,
+    NOTICE,
+    ZONE,
+    read_country,
+    read_language,
+    read_notice,
+    read_zone,
+)
 from musterbook.directory.permissions import ALL, PERMISSIONS
 
 ADMINISTRATOR = "Admin"
@@ -23,6 +32,8 @@ SETTINGS = (
     "slug",
     "name",
     "default_country",
+    "language",
+    "time_zone",
     "deactivation_limit",
     "grace_days",
     "limits",
@@ -68,8 +79,6 @@ MOST = 2**31 - 1
 NUMBERS = ("users", "percent", "most")
 """The numbers of a limit."""
 _LONGEST_SLUG, _LONGEST = 63, 255
-ILLEGAL = re.compile(text_rules.ILLEGAL)
-"""The characters that no name may contain."""
 
 
 class InvalidAgencyFile(Exception):
@@ -90,28 +99,6 @@ def check_slug(slug: object) -> str:
     return "Musterbook uses this address itself. Choose another one." if slug in RESERVED else ""
 
 
-def read_country(text: str) -> str | None:
-    """Return the country as it is stored: two capital letters, or "" for none. Return None if it does not exist."""
-    import phonenumbers
-
-    country = text.strip().upper()
-    return country if not country or country in phonenumbers.SUPPORTED_REGIONS else None
-
-
-NOTICE_LONGEST = 4000
-NOTICE = f"Write plain text of at most {NOTICE_LONGEST:,} characters. Leave it blank for no notice."
-
-
-def read_notice(text: str) -> str | None:
-    """Return a notice of several lines as it is stored.
-
-    Return None if it is too long or contains a character that no text needs.
-    """
-    lines = [line.rstrip() for line in unicodedata.normalize("NFC", text).strip().splitlines()]
-    fit = sum(map(len, lines)) + len(lines) <= NOTICE_LONGEST and not any(ILLEGAL.search(line) for line in lines)
-    return "\n".join(lines) if fit else None
-
-
 @dataclass(frozen=True, slots=True)
 class AgencyFile:
     """The content of an agency file.
@@ -124,6 +111,8 @@ class AgencyFile:
     slug: str
     name: str
     country: str | None = None
+    language: str | None = None
+    time_zone: str | None = None
     limit: Limit | None = None
     """The limit of deactivations. In `limits`, it has no maximum unless it names one."""
     limits: tuple[Limit, ...] | None = None
@@ -180,6 +169,8 @@ class _FileReader:
             slug=self._parse_slug(document),
             name=self._parse_text(document, "name", "the file"),
             country=self._parse_country(document) if "default_country" in document else None,
+            language=self._parse_choice(document, "language", read_language, LANGUAGE),
+            time_zone=self._parse_choice(document, "time_zone", read_zone, ZONE),
             limit=self._parse_limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
             imports=self._parse_numbers(document, IMPORTS, "the file")
             | {name: self._parse_flag(document, name, "the file") for name in IMPORT_FLAGS if name in document},
@@ -257,6 +248,17 @@ class _FileReader:
                 f"default_country is “{document['default_country']}”: write the two letters of an ISO 3166 country, such as US."
             )
         return country or ""
+
+    def _parse_choice(
+        self, document: Mapping[str, Any], name: str, read: Callable[[str], str | None], remedy: str
+    ) -> str | None:
+        """Return a setting that `read` knows, or None if the file does not have it."""
+        if name not in document:
+            return None
+        value = read(str(document[name]))
+        if value is None:
+            self.problems.append(f"{name} is “{document[name]}”. {remedy}")
+        return value
 
     def _parse_limit(self, table: object) -> Limit:
         location = "deactivation_limit"

@@ -18,16 +18,22 @@ from musterbook.directory.agency.agency_file import (
     IMPORTS,
     MAILS,
     MOST,
-    NOTICE,
-    read_country,
-    read_notice,
 )
 from musterbook.directory.agency.roles import RoleInput
+from musterbook.directory.agency.setting_values import (
+    LANGUAGE,
+    NOTICE,
+    ZONE,
+    read_country,
+    read_language,
+    read_notice,
+    read_zone,
+)
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks
 
-DETAILS = ("name", "default_country")
+DETAILS = ("name", "default_country", "language", "time_zone")
 LIMITS = ("limits", "second_approver")
 LIMIT_NUMBERS = {"users": (0, MOST), "percent": (0, 100), "most": (0, MOST)}
 """The numbers of a limit, each with its minimum and maximum."""
@@ -72,6 +78,20 @@ def _check_country(name: str, value: object) -> str:
     if country is None:
         raise InvalidValue(name, "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
     return country
+
+
+def _check_language(name: str, value: object) -> str:
+    language = read_language(str(value))
+    if language is None:
+        raise InvalidValue(name, LANGUAGE)
+    return language
+
+
+def _check_zone(name: str, value: object) -> str:
+    zone = read_zone(str(value))
+    if zone is None:
+        raise InvalidValue(name, ZONE)
+    return zone
 
 
 def _check_number(name: str, value: object) -> float:
@@ -123,6 +143,8 @@ def _check_kinds(name: str, value: object) -> list[str]:
 _CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "name": _check_name,
     "default_country": _check_country,
+    "language": _check_language,
+    "time_zone": _check_zone,
     **dict.fromkeys((*ACCOUNTS, *IMPORTS), _check_number),
     "limits": _check_limits,
     "sign_in_notice": _check_notice,

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
-from musterbook.directory.agency.agency_file import ILLEGAL
+from musterbook.directory.agency.setting_values import ILLEGAL
 
 _LONGEST = 255
 Entry = TypeVar("Entry", models.Role, models.Rank, models.Group)

@@ -11,8 +11,10 @@ from django.contrib import messages
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import get_script_prefix, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 
 from musterbook.accounts import one_time_use, recovery, registration, sessions, signing_in, unauthenticated_events
 from musterbook.accounts.allauth_internals import clear_login, get_reauthentication_flows
@@ -28,7 +30,7 @@ from musterbook.http import (
     refusals,
     request_context,
 )
-from musterbook.web import times
+from musterbook.web import readers, times
 
 _SIGN_IN_FAILED = (
     "The name or the password is wrong, or this account cannot sign in now. Several wrong passwords lock an account:"
@@ -120,17 +122,17 @@ class Adapter(DefaultAccountAdapter):
         """Record the sign-in, with the factors that it took."""
         current_session.begin(request)
         sessions.end_excess(user, request.session.session_key or "", request_context.audit_context(request))
-        if recovery.has_old_codes(user):
-            messages.info(request, _OLD_CODES)
         before = user.user.last_sign_in_at
         where = browsers.find_place(request, user)
         signing_in.record_sign_in(
             user, request_context.audit_context(request), request_context.describe_factors(request), where
         )
-        if before:
-            messages.info(
-                request, format_html("You last signed in on {}.", times.render_time(before, times.find_zone(user)))
-            )
+        with readers.read_as(request, user):
+            if recovery.has_old_codes(user):
+                messages.info(request, _OLD_CODES)
+            if before:
+                time = times.render_time(before, timezone.get_current_timezone())
+                messages.info(request, format_html(_("You last signed in on {time}."), time=time))
         response = super().post_login(request, user, **about)
         browsers.remember(request, response, user)
         return response
@@ -195,7 +197,7 @@ def _is_below(prefix: str, url: str) -> bool:
     if any(character.isspace() or not character.isprintable() for character in url):
         return False
     path = urlsplit(url).path
-    for _ in range(_DECODED):
+    for _round in range(_DECODED):
         path, before = unquote(path), path
         if path == before:
             return path.startswith(prefix) and not _DOTS.search(path)

@@ -1,4 +1,4 @@
-"""My account: the user's details, time zone, and sessions."""
+"""My account: the user's details, language, time zone, and sessions."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,60 +7,71 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import sessions
-from musterbook.accounts.account import set_time_zone
+from musterbook.accounts.account import set_language, set_time_zone
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 from musterbook.http import request_context
-from musterbook.web import parsers, times
+from musterbook.web import parsers, readers
 from musterbook.web.permission import get_account, require_sign_in
 
 _ALWAYS_SENT = (
-    "your password was changed, or a new one was asked for",
-    "a second factor of yours was added or removed, or recovery codes were made",
-    "your account was locked after wrong passwords",
+    gettext_lazy("your password is changed, or someone asks for a new one"),
+    gettext_lazy("a second factor is added to or removed from your account, or recovery codes are created"),
+    gettext_lazy("your account is locked after failed sign-ins"),
 )
 """The mails that are always sent."""
 _CHANGE_NOTICES = {
-    "email-changed": "your email address was changed (this one goes to the old one)",
-    "deactivated": "your account was made Inactive",
-    "reactivated": "your account was made Active again",
+    "email-changed": gettext_lazy("your email address is changed (this email goes to the old address)"),
+    "deactivated": gettext_lazy("your account becomes Inactive"),
+    "reactivated": gettext_lazy("your account becomes Active again"),
 }
 """The mails that imports and edits cause: the reason for each kind."""
 
 
-class TimeZoneForm(forms.Form):
-    """The time zone in which the user reads times."""
+class ReaderForm(forms.Form):
+    """The language and the time zone in which the user reads pages and emails."""
 
-    time_zone = forms.ChoiceField(label="Time zone", required=False)
+    language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
+    time_zone = forms.ChoiceField(label=gettext_lazy("Time zone"), required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        zones = [(name, name.replace("_", " ")) for name in times.list_zones()]
-        self.fields["time_zone"].choices = [("", "UTC"), *zones]  # type: ignore[attr-defined]  # a choice field
+    def __init__(self, account: Account, sent: Any = None) -> None:
+        super().__init__(sent, initial={"language": account.language, "time_zone": account.time_zone})
+        agency = account.user.agency
+        zone = _("As your agency: %(zone)s") % {"zone": agency.time_zone} if agency.time_zone else _("As this browser")
+        readers.fill_choices(self, language=_("As this browser"), time_zone=zone)
+
+    def keep(self, account: Account) -> None:
+        """Save the language and the zone of the account."""
+        set_language(account, self.cleaned_data["language"])
+        set_time_zone(account, self.cleaned_data["time_zone"])
 
 
 @require_sign_in
 def me(request: HttpRequest) -> HttpResponseBase:
-    """Show the user's details as the directory has them, and edit their time zone."""
+    """Show the user's details as the directory has them, and edit their language and time zone."""
     account = get_account(request)
-    form = TimeZoneForm(request.POST if request.method == "POST" else None, initial={"time_zone": account.time_zone})
+    form = ReaderForm(account, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
-        set_time_zone(account, form.cleaned_data["time_zone"])
-        messages.success(request, "Your time zone is saved.")
+        form.keep(account)
+        with readers.read_as(request, account):
+            messages.success(request, _("Your language and time zone are saved."))
         return redirect("my_account")
     context = {"form": form, "notices": _list_notices(account.user.agency)}
     return render(request, "me.html", context, status=422 if form.is_bound else 200)
 
 
-def _list_notices(agency: Agency) -> list[str]:
+def _list_notices(agency: Agency) -> list[Promise]:
     """Return the events that send a mail to users of the agency.
 
     Mails for imports and edits are included only if the agency sends them.
     """
-    notices = list(_ALWAYS_SENT)
+    notices: list[Any] = list(_ALWAYS_SENT)
     if agency.sends_mail:
         notices += [reason for kind, reason in _CHANGE_NOTICES.items() if kind not in agency.mails_off]
     return notices
@@ -92,9 +103,9 @@ def sessions_(request: HttpRequest) -> HttpResponseBase:
 def _end_session(which: str, account: Account, key: str, context: AuditContext) -> str:
     if which == "others":
         sessions.end_others(account, key, context)
-        return "You are signed out in all other browsers."
+        return _("You are signed out in all other browsers.")
     try:
         sessions.end_session(account, parsers.parse_number(which) or 0, key, context)
     except sessions.UnknownSession:
-        return "That session has ended already."
-    return "You are signed out there."
+        return _("That session has already ended.")
+    return _("You are signed out there.")

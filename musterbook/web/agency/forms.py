@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.core.domain import labels
 from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
@@ -12,7 +14,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import limits
 from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, IMPORT_FLAGS, IMPORTS, MAILS
 from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, NUMBERS, StaleSettings, describe_bounds
-from musterbook.web import parsers
+from musterbook.web import parsers, readers
 
 
 class SectionForm(forms.Form):
@@ -82,7 +84,7 @@ def _make_number_field(name: str, label: str, hint: str = "") -> forms.Field:
 
 
 class DetailsForm(SectionForm):
-    """The name and the country of the agency."""
+    """The name and the country of the agency, and the language and time zone of its users."""
 
     settings = DETAILS
     name = forms.CharField(label="Name of the agency", max_length=255)
@@ -90,6 +92,22 @@ class DetailsForm(SectionForm):
         label="Default country", max_length=255, required=False,
         help_text="Two letters, such as US. Phone numbers without a country code are of it.",
     )  # fmt: skip
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language"), required=False,
+        help_text=gettext_lazy(
+            "For emails, and for pages if the reader's browser asks for no language that we have. Users can choose their own."
+        ),
+    )  # fmt: skip
+    time_zone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"), required=False,
+        help_text=gettext_lazy("For times on pages and in emails. Users can choose their own."),
+    )  # fmt: skip
+
+    def __init__(self, agency: models.Agency, sent: Any = None) -> None:
+        super().__init__(agency, sent)
+        readers.fill_choices(
+            self, language=_("English, unless the browser asks for another"), time_zone=_("As each user's browser")
+        )
 
 
 _LIMITED = {

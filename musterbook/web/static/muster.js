@@ -168,3 +168,10 @@ document.addEventListener("htmx:load", () => {
     goOn();
   }
 });
+
+// The browser's time zone is a cookie, for times on the next pages. The server uses it only if it knows the zone.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.split("; ").includes(`muster_zone=${zone}`)) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `muster_zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}

@@ -1,0 +1,1 @@
+"""Formats of numbers and dates where Django's own differ from what readers in the United States know."""
