@@ -23,6 +23,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from pytest_django import DjangoDbBlocker
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from musterbook.config import logs
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
 from scripts import catalogs
@@ -115,6 +116,12 @@ def _emptied_as_owner() -> Iterator[None]:
         if on_sqlite:
             patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _unlimited_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count the refusals in the log for each test: those of a minute may be of many tests, and only the first are logged."""
+    monkeypatch.setattr(logs.SECURITY, "filters", [logs.Flood()])
 
 
 def _forget_anchors() -> None:

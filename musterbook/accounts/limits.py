@@ -53,6 +53,9 @@ RATES: Mapping[str, Rate] = {
     "failed sign-on": _make_rate(30, 5, _ADDRESS, "Answers of a provider that were refused"),
     "sign-on answer": _make_rate(1, 20, "answer", "Uses of one answer of a provider"),
     "reset": _make_rate(30, 5, _ADDRESS, "Requests for a new password by email"),
+    "kept form": _make_rate(
+        30, 5, _ADDRESS, "Forms that are kept while their sender signs in, if it is not known who that is"
+    ),
     "set-up": _make_rate(10, 5, _ADDRESS, "Attempts to enter the setup code of a new installation"),
     "refused token": _make_rate(30, 5, _ADDRESS, "API tokens that were refused"),
     "event": _make_rate(

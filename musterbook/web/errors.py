@@ -4,13 +4,14 @@ import sys
 from http import HTTPStatus
 
 from django.db import Error
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template import loader
 
 from musterbook.config import log_lines
 from musterbook.directory.storage import database_errors
 from musterbook.http import refusals
+from musterbook.web import kept_forms
 
 FORGED = "the form was not made for this session (CSRF)"
 """The reason in the log and in the audit trail."""
@@ -34,7 +35,13 @@ def failed(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": str(_SECONDS)})
 
 
-def forged(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes a reason, and logs it)
-    """Explain that the form was not accepted. Log the refusal and record it in the audit trail."""
+def forged(request: HttpRequest, reason: str = "") -> HttpResponseBase:  # noqa: ARG001  (Django passes a reason, and logs it)
+    """Explain that the form was not accepted. Log the refusal and record it in the audit trail.
+
+    A form from a page of ours, whose token is only stale, is kept and continued instead.
+    """
+    continued = kept_forms.answer_stale(request)
+    if continued is not None:
+        return continued
     refusals.record_refusal(request, FORGED)
     return render(request, "403_csrf.html", status=HTTPStatus.FORBIDDEN)

@@ -15,6 +15,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signing import BadSignature, Signer
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, set_urlconf
 from django.utils.http import urlencode
@@ -50,6 +51,18 @@ def headers(respond: Respond) -> Respond:
         return response
 
     return answer
+
+
+class Compression(GZipMiddleware):
+    """Compress pages. Django adds random bytes, so that their length reveals no secret in them.
+
+    Downloads are sent while they are made, and stay as they are.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Return the response, compressed if it is a page and the browser accepts it."""
+        page: HttpResponseBase = response if response.streaming else super().process_response(request, response)
+        return page
 
 
 def addresses(respond: Respond) -> Respond:

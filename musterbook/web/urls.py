@@ -4,7 +4,7 @@ from allauth.account import views as account
 from django.urls import include, path
 
 from musterbook.http import rate_limits
-from musterbook.web import home
+from musterbook.web import home, kept_forms
 from musterbook.web.accounts import my_account, registration_pages, second_factors, sign_on
 from musterbook.web.agency import groups, ranks, roles
 from musterbook.web.agency import settings as agency_settings
@@ -108,6 +108,7 @@ urlpatterns = [
     path("audit/", audit.events, name="audit"),
     path("audit/export", audit.export, name="audit_export"),
     path("audit/check", audit.check, name="audit_check"),
+    path("continue/<str:token>", kept_forms.continue_form, name="continue_form"),
     path("my-account/", my_account.me, name="my_account"),
     path("my-account/password", account.password_change, name="account_change_password"),
     path("my-account/password/none", my_account.no_password, name="account_set_password"),

@@ -139,5 +139,6 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     "agency_sign_on_add": lambda _: {"kind": "saml"},
     "api_token_revoke": _pk(Token),
     "import_waiting": _waiting,
+    "continue_form": lambda _: {"token": "gone"},
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""

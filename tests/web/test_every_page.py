@@ -60,6 +60,12 @@ def open_signed_in(name: str, agency: str = "springfield", program: str = "") ->
     return client
 
 
+def takes_only_forms(client: Client, path: str) -> bool:
+    """Whether the address answers others with the page above it."""
+    answer = client.get(path)
+    return answer.status_code == 302 and path.startswith(answer.headers["Location"].rstrip("/"))
+
+
 def test_there_are_pages() -> None:
     assert {"home", "import_users", "import", "my_account"} <= {one.name for one in PAGES}
     assert {one.permission for one in PAGES} <= {"", *permissions.ALL}
@@ -82,8 +88,10 @@ def test_no_page_opens_without_its_permission(springfield: Springfield) -> None:
         path = f"/springfield/{one.path(springfield.agency)}"
         others = sorted(permissions.ALL - {one.permission})
         models.Role.objects.filter(agency=springfield.agency, name="Officer").update(permissions=others)
+        only_forms = takes_only_forms(client, path)
         before = models.Event.objects.filter(kind="act.refused").count()
-        answers = [answer.status_code for answer in (client.get(path), client.post(path)) if answer.status_code != 405]
+        sent = [client.post(path)] if only_forms else [client.get(path), client.post(path)]
+        answers = [answer.status_code for answer in sent if answer.status_code != 405]
         refusals = models.Event.objects.filter(kind="act.refused").count() - before
         if one.permission and (not answers or set(answers) != {403} or refusals != len(answers)):
             opened[one.name] = answers, refusals
@@ -96,7 +104,7 @@ def test_nothing_of_another_agency_is_there(springfield: Springfield) -> None:
     for one in PAGES:
         if "<" in one.route and one.name not in SAME_EVERYWHERE:
             path = f"/shelbyville/{one.path(springfield.agency)}"
-            there[one.name] = {client.get(path).status_code, client.post(path).status_code}
+            there[one.name] = {client.get(path, follow=True).status_code, client.post(path).status_code}
     assert there
     assert {name: codes for name, codes in there.items() if not codes <= {404, 405}} == {}
 

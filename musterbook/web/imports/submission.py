@@ -74,8 +74,18 @@ def _submit_or_keep(request: HttpRequest, form: UploadForm) -> HttpResponseBase 
     return reauthentication.redirect_with_form(request, reverse("import_waiting", args=[token]), form_data)
 
 
+def keep_stale(request: HttpRequest) -> str:
+    """Keep the file of a form that was made for another sign-in. Return the address of the page that continues."""
+    return _keep_for_later(request) or reverse("import_users")
+
+
+def is_waiting_page(address: str) -> bool:
+    """Return whether the address is the page of a kept file."""
+    return address.startswith(reverse("import_waiting", args=["-"]).removesuffix("-"))
+
+
 def _keep_for_later(request: HttpRequest) -> str:
-    """Return the address of the kept file if the session of its sender has expired.
+    """Return the address of the kept file if its sender may import, but was not signed in when the form was made.
 
     It is "" for any other sender, and if the file could not be kept.
     """
