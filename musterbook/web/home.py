@@ -12,10 +12,8 @@ from django.utils.translation import gettext, gettext_lazy
 from musterbook.directory.agency.agencies import find_known_slug, find_only_slug
 from musterbook.directory.agency.agency_file import check_slug
 from musterbook.directory.installation import migration
-from musterbook.directory.users import user_list
-from musterbook.http import request_context
-from musterbook.web import first_run, middleware
-from musterbook.web.permission import get_account, require_sign_in
+from musterbook.web import first_run, first_steps, middleware
+from musterbook.web.permission import require_sign_in
 
 _PLAIN = "text/plain; charset=utf-8"
 
@@ -82,10 +80,5 @@ def health(_: HttpRequest) -> HttpResponse:
 
 @require_sign_in
 def home(request: HttpRequest) -> HttpResponseBase:
-    """Show the signed-in user and where to go from here.
-
-    An administrator who is the only user sees the first steps.
-    """
-    me = get_account(request).user
-    first_steps = me.role.administrator and not user_list.has_users(request_context.agency(request), except_id=me.pk)
-    return render(request, "home.html", {"first_steps": first_steps})
+    """Show the signed-in user and where to go from here. In a new agency, show the first steps."""
+    return render(request, "home.html", {"first_steps": first_steps.list_steps(request)})

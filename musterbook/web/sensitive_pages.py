@@ -25,6 +25,7 @@ ALWAYS: Mapping[str, str] = {
     "export_users": "the directory leaves as a file",
     "import": "it changes many users at once",
     "import_errors": "rows of users leave as a file",
+    "import_match": "it can create roles, and says which role a word of a file means",
     "import_results": "rows of users leave as a file",
     "import_undo": "it changes many users at once",
     "role_add": "it says what users may do",

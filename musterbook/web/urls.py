@@ -13,6 +13,7 @@ from musterbook.web.agency import values as agency_values
 from musterbook.web.imports import actions as import_acts
 from musterbook.web.imports import files as import_files
 from musterbook.web.imports import log as import_log
+from musterbook.web.imports import matching as import_matching
 from musterbook.web.imports import submission as import_choice
 from musterbook.web.imports import values as import_values
 from musterbook.web.records import api_access, audit
@@ -98,6 +99,7 @@ urlpatterns = [
     path("imports/<str:number>/undo", import_acts.take_back, name="import_undo"),
     path("imports/<str:number>/mend", import_acts.mend, name="import_mend"),
     path("imports/<str:number>/read", import_acts.read_again, name="import_read"),
+    path("imports/<str:number>/match", import_matching.match, name="import_match"),
     path("imports/<str:number>/values", import_values.fix_group, name="import_values"),
     path("imports/<str:number>/defaults", import_values.set_defaults, name="import_defaults"),
     path("imports/<str:number>/results", import_files.results_file, name="import_results"),

@@ -62,9 +62,9 @@ def test_the_first_page_makes_an_agency_and_its_administrator_who_chooses_a_pass
     account = Account.objects.get()
     assert (account.user.external_id, account.user.role.administrator) == ("E-1", True)
     home = client.get("/springfield/").content.decode()
-    assert "Springfield Police has nobody but you yet." in home
+    assert "First steps" in home
     cast.apply_rows(models.Agency.objects.get(), [cast.person(2, ROLE="Admin")])
-    assert "What to do first" not in client.get("/springfield/").content.decode()
+    assert "First steps" not in client.get("/springfield/").content.decode()
     kinds = models.Event.objects.order_by("id").values_list("kind", flat=True)
     assert list(kinds)[:4] == ["agency.added", "user.added", "user.invited", "user.registered"]
     assert set(models.Event.objects.exclude(of__isnull=False).values_list("through", flat=True)) == {"page"}

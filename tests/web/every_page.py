@@ -104,6 +104,7 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
             "import_cancel",
             "import_discard",
             "import_undo",
+            "import_match",
             "import_mend",
             "import_read",
             "import_values",

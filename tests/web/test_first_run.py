@@ -35,5 +35,5 @@ def test_an_administrator_begins_in_a_browser(
     models.Role.objects.update(second_factor=False)
     page.goto("/springfield/")
     page.get_by_role("heading", name="Welcome, Ann").wait_for()
-    page.get_by_role("heading", name="What to do first").wait_for()
+    page.get_by_role("heading", name="First steps").wait_for()
     assert barriers(page) == []

@@ -32,7 +32,7 @@ def send(page: Page, content: bytes, button: str = "Preview", mode: str = "Add o
     page.get_by_label(mode).check()
     page.set_input_files("[name=file]", {"name": "roster.csv", "mimeType": "text/csv", "buffer": content})
     page.get_by_role("button", name=button, exact=True).click()
-    page.wait_for_url("**/imports/*")
+    page.wait_for_url("**/imports/**")
 
 
 def test_choosing_a_file_has_no_barriers(chief: Page) -> None:
@@ -87,10 +87,13 @@ def test_filters_and_pages_are_fetched_without_losing_the_place(chief: Page) -> 
 
 def test_a_refused_file_has_no_barriers_and_its_headings_are_mapped(chief: Page) -> None:
     send(chief, cast.file([person(7)]).replace(b"BADGE_NUMBER", b"Badge No"))
+    chief.get_by_role("link", name="Show the file's problems").click()
     expect(chief.get_by_role("heading", name="Refused: nothing was changed")).to_be_visible()
     assert barriers(chief) == []
-    chief.get_by_label("Badge No").select_option("BADGE_NUMBER")
-    chief.get_by_role("button", name="Read the file so").first.click()
+    chief.get_by_role("link", name="Match columns and values").click()
+    expect(chief.get_by_label("Our column for Badge No")).to_have_value("BADGE_NUMBER")
+    assert barriers(chief) == []
+    chief.get_by_role("button", name="Continue").click()
     expect(chief.get_by_role("heading", name="Preview: nothing was changed yet")).to_be_visible()
 
 

@@ -377,16 +377,16 @@ def test_headings_are_mapped_from_a_list_with_values_and_remembered_once_applied
 ) -> None:
     file = rename_columns(cast.file([person(7), person(8), person(9), person(10)]))
     address = send(chief, file)
+    assert address.endswith("/match")
     page = read_page(chief, address)
-    assert "Refused: nothing was changed" in page
-    assert "B-7, B-8, B-9" in page and "First 7, First 8, First 9" in page
+    assert '<span class="m-sample">B-7</span><span class="m-sample">B-8</span>' in page and "First 9</span>" in page
     assert page.count('<option value="BADGE_NUMBER"') == 2 and '<option value="EMAIL">' not in page
-    assert page.count("selected>BADGE_NUMBER") == 1  # F4: the most likely column is preselected
-    sent = {"map": "1", "map-0": "BADGE_NUMBER", "map-1": "FIRST_NAME"}
-    answer = chief.post(f"{address}/read", sent)
+    # F4: the most likely column is preselected.
+    assert page.count("selected>BADGE_NUMBER") == 1 and page.count("selected>FIRST_NAME") == 1
+    answer = chief.post(address, {"map-0": "BADGE_NUMBER", "map-1": "FIRST_NAME"})
     plan = answer.headers["Location"]
     assert tiles(chief, plan) == {"added": 4}
-    assert "selected>BADGE_NUMBER" in read_page(chief, plan)
+    assert "selected>BADGE_NUMBER" in read_page(chief, f"{plan}/match")
     chief.post(plan)
     springfield.agency.refresh_from_db()
     assert springfield.agency.mapping == {"Badge No": "BADGE_NUMBER", "Given": "FIRST_NAME"}
@@ -395,7 +395,7 @@ def test_headings_are_mapped_from_a_list_with_values_and_remembered_once_applied
 
 def test_a_column_that_there_is_not_is_no_choice(chief: Client) -> None:
     address = send(chief, rename_columns(cast.file([person(7)])))
-    answer = chief.post(f"{address}/read", {"map": "1", "map-0": "SHOE_SIZE", "map-1": ""})
+    answer = chief.post(address, {"map-0": "SHOE_SIZE", "map-1": ""})
     assert answer.status_code == 422
     assert "Select a valid choice" in answer.content.decode()
 
@@ -414,19 +414,21 @@ def test_a_heading_is_read_as_two_columns_or_left_out_and_back_again(springfield
     file = cast.file(rows).replace(b"USERNAME", b"Desk")
     address = send(chief, file)
     page = read_page(chief, address)
-    assert '<option value="EMAIL,USERNAME">EMAIL and USERNAME</option>' in page
-    fields = {name: place for place, name in re.findall(r'<label[^>]*for="id_map-(known-\d+)"[^>]*>\s*([A-Z_]+)', page)}
-    sent = {"map": "1", "map-0": "", f"map-{fields['EMAIL']}": "EMAIL,USERNAME", f"map-{fields['PHONE']}": "-"}
-    plan = chief.post(f"{address}/read", sent).headers["Location"]
+    assert '<option value="EMAIL,USERNAME" selected>EMAIL and USERNAME</option>' in page
+    labels = re.findall(r'<label[^>]*for="id_map-(known-\d+)"[^>]*>Our column for ([A-Z_]+)', page)
+    fields = {name: place for place, name in labels}
+    sent = {"map-0": "", f"map-{fields['EMAIL']}": "EMAIL,USERNAME", f"map-{fields['PHONE']}": "-"}
+    plan = chief.post(address, sent).headers["Location"]
     assert tiles(chief, plan) == {"added": 3}
     page = read_page(chief, plan)
     assert "EMAIL → EMAIL,USERNAME" in page and "PHONE → not read" in page
-    assert page.count("selected>Leave it out") == 1 and page.count("selected>EMAIL and USERNAME") == 1
+    page = read_page(chief, f"{plan}/match")
+    assert page.count('value="-" selected') == 1 and page.count("selected>EMAIL and USERNAME") == 1
     chief.post(plan)
     springfield.agency.refresh_from_db()
     assert springfield.agency.mapping == {"Desk": "", "EMAIL": "EMAIL,USERNAME", "PHONE": ""}
     again = send(chief, cast.file(rows))
-    back = chief.post(f"{again}/read", {"map": "1"}).headers["Location"]
+    back = chief.post(f"{again}/match").headers["Location"]
     options = Options.of_json(models.Import.objects.get(number=back.rpartition("/")[2]).options)
     assert options.mapping == {"PHONE": "PHONE"}
 
@@ -434,8 +436,8 @@ def test_a_heading_is_read_as_two_columns_or_left_out_and_back_again(springfield
 def test_the_header_row_and_the_number_of_rows_are_chosen_on_the_page(chief: Client) -> None:
     """F11, F12."""
     file = b"Roster\n" + cast.file([person(7)]).replace(b"ROLE", b"Rights")
-    address = send(chief, file, expect_rows="1")
-    again = chief.post(f"{address}/read", {"header_row": "2"}).headers["Location"]
+    address = send(chief, file, expect_rows="1").removesuffix("/match")
+    again = chief.post(f"{address}/read", {"header_row": "2"}).headers["Location"].removesuffix("/match")
     page = read_page(chief, again)
     assert "<dt>Header row</dt><dd>2</dd>" in page and "<dt>Expected rows</dt><dd>1</dd>" in page
     wrong = chief.post(f"{address}/read", {"header_row": "0"})
@@ -455,16 +457,16 @@ def test_wrong_options_of_a_file_are_shown_with_what_was_typed(chief: Client) ->
 def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
     chief: Client, settings: Settings, tmp_path: Path
 ) -> None:
-    address = send(chief, rename_columns(cast.file([person(7)])))
+    address = send(chief, rename_columns(cast.file([person(7)]))).removesuffix("/match")
     number = address.rpartition("/")[2]
     (tmp_path / "files" / number).unlink()
     assert chief.get(f"{address}/results").headers["Location"] == address
-    for sent in ({"encoding": ""}, {"map": "1", "map-0": "", "map-1": ""}):
-        chief.post(f"{address}/read", sent)
+    for name, sent in (("read", {"encoding": ""}), ("match", {"map-0": "BADGE_NUMBER", "map-1": "FIRST_NAME"})):
+        chief.post(f"{address}/{name}", sent)
         assert "kept no longer" in read_page(chief, address)
     shutil.rmtree(plan_files.find_path(number, "rows").parent)
-    chief.post(f"{address}/read", {"map": "1", "map-0": ""})
-    assert "kept no longer" in read_page(chief, address)
+    chief.post(f"{address}/match", {"map-0": ""})
+    assert "no longer kept" in read_page(chief, address)
 
 
 # Doing it

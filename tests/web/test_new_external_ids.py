@@ -94,7 +94,7 @@ def test_other_headings_are_mapped_on_the_page_to_the_two_columns(chief: Client)
     page = read(chief, plan)
     (field,) = re.findall(r'<select[^>]*name="map-0".*?</select>', page, re.DOTALL)
     assert re.findall(r'<option value="(\w*)"', field) == ["", "NEW_EXTERNAL_ID"]
-    again = chief.post(f"{plan}/read", {"map": "1", "map-0": "NEW_EXTERNAL_ID"}).headers["Location"]
+    again = chief.post(plan, {"map-0": "NEW_EXTERNAL_ID"}).headers["Location"]
     assert '<ins class="m-becomes">N-2</ins>' in read(chief, again)
 
 

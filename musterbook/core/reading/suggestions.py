@@ -6,6 +6,7 @@ A heading is compared without case, spaces and signs. A suggestion is only shown
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from enum import StrEnum
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.columns import Column
@@ -80,6 +81,39 @@ SYNONYMS: Mapping[Column, str] = {
 }
 """Column → headings of other systems, the most certain first."""
 
+OPTIONAL_SYNONYMS: Mapping[Column, str] = {
+    columns.SUPERVISOR_EMAIL: (
+        "supervisor email, supervisor email address, supervisor e-mail, supervisor, manager email, manager email address,"
+        " manager e-mail, manager, reports to email, reports to, manager work email, mgr email"
+        ", managerEmail, manager id, manager.value, managerUpn, vorgesetzter"
+    ),
+    columns.LOCATION: (
+        "location, work location, office location, office, station, duty station, site, work site, facility, building,"
+        " precinct, location name, officeLocation, physicalDeliveryOfficeName, standort, ubicacion"
+    ),
+    columns.RANK: "rank, rank name, rank title, rank code, rank abbreviation, current rank, dienstgrad, rango, grade",
+    columns.EVIDENCE_GROUP_EXT_ID: (
+        "evidence group, evidence group id, evidence group external id, group external id, group ext id, group id, group"
+    ),
+    columns.PHONE: (
+        "phone, phone number, mobile phone, mobile, mobile number, cell phone, cell, cell number, cellphone, work phone,"
+        " telephone, telephone number, office phone, business phone, contact number"
+        ", mobilePhone, telephoneNumber, businessPhones, phoneNumbers, primaryPhone, telefon, telefono, handy"
+    ),
+}
+"""The same for optional columns. They are offered on the page, and do not help to find the header row."""
+
+
+class Reason(StrEnum):
+    """Why a heading is likely to mean a column."""
+
+    SYNONYM = "synonym"
+    CONTENT = "content"
+    SPELLING = "spelling"
+
+
+_BY_CONTENT = 2.0
+"""The score of a heading whose cells have the values of the column."""
 _MIN_LIKENESS = 0.6
 _SHARED_WORDS = frozenset({"NUMBER", "NAME", "ID"})
 _MIN_SHORT_LIKENESS = 0.75
@@ -102,15 +136,13 @@ def _fold_heading(heading: str) -> str:
 
 _RANKS: Mapping[Column, Mapping[str, int]] = {
     column: {_fold_heading(name): rank for rank, name in reversed([*enumerate(names.split(","))])}
-    for column, names in SYNONYMS.items()
+    for column, names in (*SYNONYMS.items(), *OPTIONAL_SYNONYMS.items())
 }
 
 
 def count_likely(cells: Sequence[str]) -> int:
     """Return how many columns the cells seem to name in other words."""
-    named = [
-        {column for column, ranks in _RANKS.items() if form in ranks} for cell in cells for form in _list_forms(cell)
-    ]
+    named = [{column for column in SYNONYMS if form in _RANKS[column]} for cell in cells for form in _list_forms(cell)]
     return len(set().union(*named))
 
 
@@ -136,6 +168,14 @@ def suggest_columns(
     return {column: found[column] for column in missing if column in found}
 
 
+def find_reason(column: Column, heading: str, cells: Sequence[str] = ()) -> Reason | None:
+    """Return why the heading is likely to mean the column, or None if it is not."""
+    score = _score(column, heading, cells)
+    if score >= _BY_CONTENT:
+        return Reason.CONTENT if score == _BY_CONTENT else Reason.SYNONYM
+    return Reason.SPELLING if score else None
+
+
 def _score(column: Column, heading: str, cells: Sequence[str]) -> float:
     """Return how likely it is that a heading means a column. Synonyms count most, then content, then spelling."""
     known = _RANKS.get(column, {})
@@ -143,7 +183,7 @@ def _score(column: Column, heading: str, cells: Sequence[str]) -> float:
     if ranks:
         # An address is an email address, even where the heading is also used for user names.
         return 3 - min(ranks) / 1000
-    return 2.0 if _has_content(column, heading, cells) else _measure_likeness(column.heading, heading)
+    return _BY_CONTENT if _has_content(column, heading, cells) else _measure_likeness(column.heading, heading)
 
 
 def _list_forms(heading: str) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
@@ -23,8 +23,8 @@ from musterbook.directory.imports import (
     approval,
     bulk,
     file_import,
+    matching,
     plan_ends,
-    plan_files,
     queue,
     quotas,
     undo,
@@ -35,7 +35,7 @@ from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
 from musterbook.web.imports import decisions, page
-from musterbook.web.imports.forms import MappingForm, ReadingForm
+from musterbook.web.imports.forms import ReadingForm
 from musterbook.web.permission import get_account, needs, refuse
 
 PATIENCE = 3.0
@@ -55,13 +55,20 @@ def submit_file(request: HttpRequest, upload: FileOnDisk, options: Options, key:
     def work() -> models.Import:
         return queue.submit(user.agency, upload, options, context=request_context.audit_context(request), key=key)
 
-    return _run_and_redirect(request, work)
+    return _run_and_redirect(request, work, match="first")
 
 
-def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import], show: str = "") -> HttpResponseBase:
+def _run_and_redirect(
+    request: HttpRequest,
+    work: Callable[[], models.Import],
+    show: str = "",
+    *,
+    match: Literal["columns", "first", "values"] = "columns",
+) -> HttpResponseBase:
     """Do the work and redirect to the import that it created, or report why it failed.
 
-    It fails if the user may not do it, if a quota is exceeded, or if the disk is full.
+    If its columns are not known, redirect to the page that matches them; also for unknown values, of a `first` import
+    or of any (`values`). It fails if the user may not do it, if a quota is exceeded, or if the disk is full.
     """
     try:
         record = queue.wait(work(), PATIENCE)
@@ -80,6 +87,9 @@ def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import], s
     except OSError:
         messages.error(request, "There is no room for this file now. Tell the person who runs Musterbook here.")
         return redirect("import_users")
+    has_values = match != "columns" and matching.needs_values(record, asked=match == "values")
+    if has_values or matching.needs_columns(record):
+        return redirect("import_match", record.number)
     address = reverse("import", args=[record.number])
     return redirect(f"{address}?show={show}" if show else address)
 
@@ -228,42 +238,38 @@ def read_corrections(form: Any) -> dict[str, dict[str, str]]:
 @require_POST
 @needs("users.import")
 def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Plan the file again with another reading: headings mapped by hand, another encoding, delimiter, or sheet."""
+    """Plan the file again with another reading: another encoding, delimiter, sheet or header row."""
     record = find_import(request, number)
-    options = Options.of_json(record.options)
-    changes: dict[str, Any] = {}
-    if "map" in request.POST:
-        try:
-            form = MappingForm(plan_files.read_header(number), options.mapping, options.layout, request.POST)
-        except plan_files.PlanGone:
-            messages.error(request, _FILE_GONE)
-            return redirect("import", number)
-        if not form.is_valid():
-            return page.render_import(request, record, mapping=form)
-        changes["mapping"] = {**options.mapping, **form.read_choices()}
-    else:
-        reading = ReadingForm(request.POST)
-        if not reading.is_valid():
-            return page.render_import(request, record, reading=reading)
-        changes |= reading.read_choices()
-    return preview_again(request, record, "", **changes)
+    reading = ReadingForm(request.POST)
+    if not reading.is_valid():
+        return page.render_import(request, record, reading=reading)
+    return preview_again(request, record, "", **reading.read_choices())
 
 
-def preview_again(request: HttpRequest, record: models.Import, show: str, **changes: Any) -> HttpResponseBase:
+def preview_again(
+    request: HttpRequest,
+    record: models.Import,
+    show: str,
+    *,
+    facts: Sequence[str] = (),
+    match_values: bool = False,
+    **changes: Any,
+) -> HttpResponseBase:
     """Create a new preview of the import's file with changed options, and redirect to it.
 
-    The same changes sent twice create one preview. `show`: the tile that the page shows ("": its choice).
+    The same changes sent twice create one preview, unless `facts` differ: what has changed besides the options. `show`:
+    the tile that the page shows ("": its choice). `match_values`: whether to match unknown values before that.
     """
     options = replace(Options.of_json(record.options), preview=True, confirmed={}, **changes)
     if record.kind not in FROM_FILE:
         raise Http404
-    key = make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
+    key = make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True), *facts)
 
     def work() -> models.Import:
         return queue.submit_again(record, options, context=request_context.audit_context(request), key=key)
 
     try:
-        return _run_and_redirect(request, work, show)
+        return _run_and_redirect(request, work, show, match="values" if match_values else "columns")
     except import_files.FileGone:
         messages.error(request, _FILE_GONE)
         return redirect("import", record.number)

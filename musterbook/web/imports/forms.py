@@ -1,19 +1,16 @@
 """The forms of an import: the file, how to read it, and what is confirmed of a plan that is held."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest
 
-from musterbook.core.domain.columns import Layout
 from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.core.planning.holds import Hold
-from musterbook.core.reading import headings
 from musterbook.core.reading.csv import likely_encodings
 from musterbook.directory.imports.options import Options
-from musterbook.directory.imports.plan_files import FileHeader
 from musterbook.directory.users import marks
 from musterbook.http import request_context
 from musterbook.web.imports import uploads
@@ -167,86 +164,3 @@ class ReadingForm(forms.Form):
     def read_choices(self) -> dict[str, Any]:
         """Return the choices as options of an import."""
         return {name: value or None for name, value in self.cleaned_data.items()}
-
-
-_LEAVE_OUT = "-"
-_IDENTIFYING = ("EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "USERNAME")
-"""The columns that one heading often serves two of: the addresses are the user names, the employee ids the badges."""
-
-
-class MappingForm(forms.Form):
-    """A choice of columns for each heading.
-
-    `lines` are the headings that are not the name of a column. `known_lines` are those that are: such a heading can be
-    left out, or serve another column too.
-    """
-
-    def __init__(self, file: FileHeader, given: Mapping[str, str], layout: Layout, data: Any = None) -> None:
-        super().__init__(data, prefix="map")
-        lines = [*zip(file.headings, file.samples, strict=False)]
-        self.lines = [line for line in lines if _is_strange(line[0], layout)]
-        self.known_lines = [line for line in lines if headings.normalize_heading(line[0]) in layout.by_heading]
-        self._read = file.mapped
-        self._given = given
-        free = _list_free_columns(file.mapped, layout)
-        choices = [("", "Do not read it"), *((name, name) for name in free), *_pair_columns(free, free)]
-        for index, line in enumerate(self.lines):
-            heading = line[0]
-            initial = given.get(heading) or file.mapped.get(heading) or file.suggested.get(heading, "")
-            self._add_field(str(index), line, choices, initial)
-        for index, line in enumerate(self.known_lines):
-            self._add_known_field(index, line, layout, free)
-
-    def _add_known_field(
-        self, index: int, line: tuple[str, Sequence[str]], layout: Layout, free: Sequence[str]
-    ) -> None:
-        """Add the field of a heading that is the name of a column, if there is something to choose."""
-        heading, name = line[0], headings.normalize_heading(line[0])
-        now = self._read.get(heading, _LEAVE_OUT)
-        others = [*free, *(column for column in headings.split_columns(now) if column in layout.by_heading)]
-        choices = [("", f"Read it as {name}"), *_pair_columns([name], [other for other in others if other != name])]
-        if layout.by_heading[name] in layout.optional or now == _LEAVE_OUT:
-            choices.append((_LEAVE_OUT, "Leave it out"))
-        if len(choices) > 1:
-            self._add_field(f"known-{index}", line, choices, "" if now == name else now)
-
-    def _add_field(
-        self, name: str, line: tuple[str, Sequence[str]], choices: list[tuple[str, str]], initial: str
-    ) -> None:
-        heading, samples = line
-        self.fields[name] = forms.ChoiceField(
-            label=heading, choices=choices, required=False, initial=initial,
-            help_text=", ".join(samples) if samples else "no values in the first rows",
-        )  # fmt: skip
-
-    def read_choices(self) -> dict[str, str]:
-        """Return the columns of each heading that is chosen by hand, or "" for a heading that is not read."""
-        chosen = {heading: self.cleaned_data[str(index)] for index, (heading, _) in enumerate(self.lines)}
-        for index, (heading, _) in enumerate(self.known_lines):
-            name = headings.normalize_heading(heading)
-            choice = self.cleaned_data.get(f"known-{index}", "") or name
-            if choice != self._read.get(heading, _LEAVE_OUT) or heading in self._given:
-                chosen[heading] = "" if choice == _LEAVE_OUT else choice
-        return chosen
-
-
-def _is_strange(heading: str, layout: Layout) -> bool:
-    """Return whether the heading is neither the name of a column nor one of our own headings."""
-    name = headings.normalize_heading(heading)
-    return bool(name) and name not in layout.by_heading and not name.startswith(headings.OWN_PREFIX)
-
-
-def _list_free_columns(mapped: Mapping[str, str], layout: Layout) -> list[str]:
-    """Return the columns that no heading of the file has as its own name."""
-    own = {headings.normalize_heading(heading) for heading in mapped}
-    return [column.heading for column in layout.columns if column.heading not in own]
-
-
-def _pair_columns(ones: Iterable[str], others: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the choices of two identifying columns, one of each."""
-    names = {one: others for one in ones if one in _IDENTIFYING}
-    pairs = {frozenset((one, other)) for one in names for other in others if other in _IDENTIFYING and other != one}
-    ordered = sorted(
-        (sorted(pair, key=_IDENTIFYING.index) for pair in pairs), key=lambda pair: _IDENTIFYING.index(pair[0])
-    )
-    return [(",".join(pair), " and ".join(pair)) for pair in ordered]

@@ -15,13 +15,13 @@ from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_t
 from musterbook.core.reporting import summary as summary_of
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import approval, cancellation, history, plan_ends, plan_files, plan_pages, queue, undo
+from musterbook.directory.imports import approval, cancellation, history, matching, plan_ends, plan_pages, queue, undo
 from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
 from musterbook.web import parsers
 from musterbook.web.imports import decisions, groups
-from musterbook.web.imports.forms import ConfirmForm, MappingForm, ReadingForm
+from musterbook.web.imports.forms import ConfirmForm, ReadingForm
 from musterbook.web.permission import get_account
 
 MAILED_SENTENCE = "These emails are sent when the plan is applied, unless emails are switched off."
@@ -121,7 +121,6 @@ def render_import(
     request: HttpRequest,
     record: models.Import,
     form: ConfirmForm | None = None,
-    mapping: MappingForm | None = None,
     reading: ReadingForm | None = None,
 ) -> HttpResponseBase:
     """Render the page of the import. The status is 422 if a form has errors."""
@@ -133,8 +132,8 @@ def render_import(
     row_context = list_rows(request, record, dict(_TILES), _TILE_SENTENCES)
     if request_context.is_part(request):
         return render(request, "import_rows.html", row_context)
-    wrong = next((candidate for candidate in (form, mapping, reading) if candidate and candidate.is_bound), None)
-    context = row_context | _describe_import(request, record) | _make_forms(request, record, form, mapping, reading)
+    wrong = next((candidate for candidate in (form, reading) if candidate and candidate.is_bound), None)
+    context = row_context | _describe_import(request, record) | _make_forms(request, record, form, reading)
     context |= {"new_users": groups.make_defaults_form(record)} | groups.list_lines(record)
     return render(request, "import.html", context, status=422 if wrong else 200)
 
@@ -285,20 +284,15 @@ def _make_forms(
     request: HttpRequest,
     record: models.Import,
     form: ConfirmForm | None,
-    mapping: MappingForm | None,
     reading: ReadingForm | None,
 ) -> dict[str, Any]:
     options = Options.of_json(record.options)
     if record.kind not in FROM_FILE or record.state not in {"previewed", "held", "refused"}:
         return {"form": form or make_confirm_form(request, record)}
-    if mapping is None:
-        try:
-            mapping = MappingForm(plan_files.read_header(record.number), options.mapping, options.layout)
-        except plan_files.PlanGone:
-            return {"form": form or make_confirm_form(request, record)}
     initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet", "header_row")}
     return {
         "form": form or make_confirm_form(request, record),
-        "mapping": mapping if mapping.fields else None,
+        "can_match": True,
+        "needs_columns": matching.needs_columns(record),
         "reading": reading or ReadingForm(initial=initial),
     }
