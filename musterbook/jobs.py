@@ -27,7 +27,7 @@ from musterbook.accounts import (
     unauthenticated_events,
 )
 from musterbook.config import alerts, log_file, process
-from musterbook.directory.imports import expiry, heartbeats, pending_uploads, plan_ends, plan_files
+from musterbook.directory.imports import draft_ends, expiry, heartbeats, pending_uploads, plan_ends, plan_files
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.storage import import_files
@@ -160,6 +160,7 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     anchor_delivery.anchor,
     expiry.submit_due,
     plan_ends.expire_due,
+    draft_ends.delete_expired,
     unauthenticated_events.record_repetitions,
     limits.forget_old,
 )

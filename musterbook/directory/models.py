@@ -409,6 +409,30 @@ class ImportProblem(models.Model):
     hint = models.TextField()
 
 
+class ImportDraft(models.Model):
+    """A fix of one cell, typed on the page of a plan and not planned yet (`imports.drafts`).
+
+    The fixes of a cell are kept in their order, so that the last one can be undone.
+    """
+
+    of = models.ForeignKey(Import, CASCADE, related_name="+")
+    row = models.PositiveIntegerField()
+    column = models.CharField(max_length=40)
+    text = models.TextField()
+    actor = models.CharField(max_length=255)
+    """The external id of the user who typed it."""
+    at = models.DateTimeField()
+    current = models.BooleanField(default=True)
+    """Whether it is the latest fix of its cell."""
+    as_planned = models.BooleanField(default=False)
+    """Whether it gives the cell the text back that the plan has, so that nothing is left to plan."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["of", "row", "column"], condition=Q(current=True), name="draft_current")
+        ]
+
+
 class Event(models.Model):
     """An event of the audit trail. Append-only; `changes` is JSON text, field → [before, after] (rule A6).
 

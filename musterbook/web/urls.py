@@ -11,6 +11,7 @@ from musterbook.web.agency import settings as agency_settings
 from musterbook.web.agency import sign_on as agency_sign_on
 from musterbook.web.agency import values as agency_values
 from musterbook.web.imports import actions as import_acts
+from musterbook.web.imports import drafts as import_drafts
 from musterbook.web.imports import files as import_files
 from musterbook.web.imports import log as import_log
 from musterbook.web.imports import matching as import_matching
@@ -97,7 +98,9 @@ urlpatterns = [
     path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),
     path("imports/<str:number>/discard", import_acts.discard, name="import_discard"),
     path("imports/<str:number>/undo", import_acts.take_back, name="import_undo"),
-    path("imports/<str:number>/mend", import_acts.mend, name="import_mend"),
+    path("imports/<str:number>/fixes", import_drafts.save, name="import_fixes"),
+    path("imports/<str:number>/fixes/undo", import_drafts.undo, name="import_undo_fix"),
+    path("imports/<str:number>/recheck", import_drafts.recheck, name="import_recheck"),
     path("imports/<str:number>/read", import_acts.read_again, name="import_read"),
     path("imports/<str:number>/match", import_matching.match, name="import_match"),
     path("imports/<str:number>/values", import_values.fix_group, name="import_values"),

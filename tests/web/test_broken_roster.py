@@ -1,4 +1,4 @@
-"""A morning's work: a roster of 2,000 with 40 broken rows, mended on the page and by the errors file until none is left."""
+"""A morning's work: a roster of 2,000 with 40 broken rows, fixed on the page and by the errors file until none is left."""
 
 import csv
 import io
@@ -117,14 +117,18 @@ def open_registered(browser: Browser, springfield: Springfield) -> Page:
 def correct_cells(page: Page, wrong: dict[int, tuple[str, str]]) -> None:
     """Types what is right into these cells, and has them checked."""
     for row, (column, right) in wrong.items():
-        page.locator(f"#cell-{row}-{column}").fill(right)
-    page.get_by_role("button", name="Check the corrected cells").click()
+        cell = page.locator(f"#cell-{row}-{column}")
+        if cell.evaluate("one => one.tagName") == "SELECT":
+            cell.select_option(right)
+        else:
+            cell.fill(right)
+    page.get_by_role("button", name="Recheck with my fixes").click()
     expect(page.locator("#show-errored strong")).to_have_text(str(BROKEN - len(wrong) + BYSTANDERS))
     assert f"{len(wrong)} cells corrected here" in page.get_by_role("main").inner_text()
 
 
 def corrected_errors(page: Page, wrong: dict[int, tuple[str, str]]) -> tuple[str, bytes]:
-    """The errors file, mended as in a spreadsheet: its name and content."""
+    """The errors file, fixed as in a spreadsheet: its name and content."""
     with page.expect_download() as coming:
         page.get_by_role("link", name="errors", exact=True).click()
     content = Path(coming.value.path()).read_text("utf-8-sig")

@@ -84,7 +84,7 @@ def correct_cells(client: Client, address: str, *cells: tuple[int, str, str, str
     """Sends the form of cells, each with its row, heading, what it was and what it is now; gives the address led to."""
     sent = {f"cell-{row}-{heading}": now for row, heading, _, now in cells}
     sent |= {f"was-{row}-{heading}": was for row, heading, was, _ in cells}
-    answer = client.post(f"{address}/mend", sent)
+    answer = client.post(f"{address}/recheck", sent)
     assert answer.status_code == 302
     return answer.headers["Location"]
 
@@ -97,7 +97,7 @@ def test_the_tiles_count_and_filter(chief: Client) -> None:
         chief, person(1, ROLE="Admin"), person(2, RANK="Sergeant"), person(7), person(8, ROLE="Nobody"), person(9, RANK="x")
     )  # fmt: skip
     assert tiles(chief, address) == {"errored": 2, "added": 1, "updated": 1, "unchanged": 1}
-    assert "Row 5: First 8 Last 8" in read_page(chief, address)
+    assert '<th scope="row">5</th>' in read_page(chief, address)
     updated = read_page(chief, f"{address}?show=updated")
     assert '<del class="m-was">Captain</del>' in updated and '<ins class="m-becomes">Sergeant</ins>' in updated
     assert "user7@agency.example" in read_page(chief, f"{address}?show=added")
@@ -189,7 +189,7 @@ def test_cells_are_corrected_until_none_is_wrong_and_the_file_stays_as_it_was(
     file = cast.file([person(7, ROLE="Oficer"), person(8, EMAIL="x"), person(9)])
     first = send(chief, file)
     assert tiles(chief, first) == {"errored": 2, "added": 1}
-    assert 'name="cell-2-ROLE" value="Oficer"' in read_page(chief, first)
+    assert '<option value="Oficer" selected>' in read_page(chief, first)
     second = correct_cells(chief, first, (2, "ROLE", "Oficer", "Officer"), (3, "EMAIL", "x", "x"))
     assert second.endswith("?show=errored")
     second = second.partition("?")[0]
@@ -227,7 +227,7 @@ def test_a_form_in_which_nothing_was_changed_makes_no_plan(chief: Client) -> Non
     before = models.Import.objects.count()
     back = correct_cells(chief, address, (2, "ROLE", "x", "x"))
     assert back == f"{address}?show=errored"
-    assert "No cell was changed" in read_page(chief, back)
+    assert "You have not changed any cells" in read_page(chief, back)
     assert models.Import.objects.count() == before
 
 
@@ -239,8 +239,8 @@ def test_the_same_cells_sent_twice_make_one_plan(chief: Client) -> None:
 def test_what_no_form_of_ours_sends_is_left(chief: Client) -> None:
     address = preview(chief, person(7, ROLE="x"))
     odd = {"cell-2-X": "a", "cell-x-ROLE": "a", "cell-": "a", "cell-99999999999-ROLE": "a", "was-2-ROLE": "a", "x": "y"}
-    assert chief.post(f"{address}/mend", odd).headers["Location"] == f"{address}?show=errored"
-    assert correct_cells(chief, address, (999, "ROLE", "", "Officer")).partition("?")[0] != address
+    assert chief.post(f"{address}/recheck", odd).headers["Location"] == f"{address}?show=errored"
+    assert correct_cells(chief, address, (999, "ROLE", "", "Officer")).partition("?")[0] == address
 
 
 # Decisions on rows that are errors otherwise (C12, M12)
@@ -248,7 +248,7 @@ def test_what_no_form_of_ours_sends_is_left(chief: Client) -> None:
 
 def decide(client: Client, address: str, value: str, **cells: str) -> str:
     """Presses a button of a decision; gives the address led to."""
-    answer = client.post(f"{address}/mend", {"decide": value, **cells})
+    answer = client.post(f"{address}/recheck", {"decide": value, **cells})
     assert answer.status_code == 302
     return answer.headers["Location"].partition("?")[0]
 
@@ -269,8 +269,8 @@ def test_a_damaged_cell_is_kept_as_written_and_then_all_such_cells_are(springfie
     page = read_page(chief, first)
     assert "where the user has “B-2”" in page
     assert 'value="looks-damaged 2 BADGE_NUMBER">Keep as written' in page and "Keep all such cells as written" in page
-    bar = page.partition('<div class="m-bar">')[2].partition("</div>")[0]
-    assert "Check the corrected cells" in bar and "Keep all" not in bar, "the bar that stays in view is small"
+    bar = page.partition('<div class="m-bar"')[2].partition("</form>")[0]
+    assert "Recheck with my fixes" in bar and "Keep all" not in bar, "the bar that stays in view is small"
     second = decide(chief, first, "looks-damaged 2 BADGE_NUMBER")
     assert tiles(chief, second) == {"errored": 1, "updated": 1}
     assert "Cells kept as written although they look damaged: 1." in read_page(chief, second)
@@ -576,7 +576,7 @@ def test_only_who_may_synchronize_can_undo_a_synchronize_import(springfield: Spr
 def test_an_undo_has_no_file_to_correct_or_to_read(chief: Client) -> None:
     done = preview(chief, person(7), do="upload")
     plan = chief.post(f"{done}/undo", {"once": "\0"}).headers["Location"]
-    assert chief.post(f"{plan}/mend", {"cell-2-ROLE": "x"}).status_code == 404
+    assert chief.post(f"{plan}/recheck", {"cell-2-ROLE": "x"}).status_code == 404
     assert chief.post(f"{plan}/read", {"encoding": ""}).status_code == 404
 
 

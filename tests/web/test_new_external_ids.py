@@ -85,7 +85,7 @@ def test_a_wrong_cell_is_corrected_on_the_page(chief: Client) -> None:
         "cell-2-NEW_EXTERNAL_ID": "N-2",
         "was-2-NEW_EXTERNAL_ID": "N-2",
     }
-    again = chief.post(f"{plan}/mend", cells).headers["Location"]
+    again = chief.post(f"{plan}/recheck", cells).headers["Location"]
     assert '<ins class="m-becomes">N-2</ins>' in read(chief, again.replace("show=errored", "show=updated"))
 
 
@@ -123,5 +123,5 @@ def test_a_new_id_that_looks_damaged_is_kept_as_written(chief: Client) -> None:
     page = read(chief, plan)
     assert "its leading zeros were lost" in page
     (button,) = re.findall(r'name="decide" value="(looks-damaged \d[^"]*)"', page)
-    again = chief.post(f"{plan}/mend", {"decide": button}).headers["Location"]
+    again = chief.post(f"{plan}/recheck", {"decide": button}).headers["Location"]
     assert '<ins class="m-becomes">12</ins>' in read(chief, again.replace("show=errored", "show=updated"))

@@ -121,6 +121,14 @@ def suggest_value(heading: str, value: str, words: Vocabulary) -> str:
     return near[close[0]] if close else ""
 
 
+def list_near(heading: str, value: str, words: Vocabulary) -> list[str]:
+    """Return the agency's values that are near a value of a file, the nearest first."""
+    column, key = columns.BY_HEADING[heading], normalize_value(value)
+    first = [_STATUS_WORDS[key]] if column is columns.STATUS and key in _STATUS_WORDS else []
+    near = {fold(name): meant for name, meant in list_names(column, words).items()}
+    return list(dict.fromkeys([*first, *(near[close] for close in difflib.get_close_matches(key, near))]))
+
+
 def find_unusable(given: Meanings, words: Vocabulary) -> Iterator[Problem]:
     """Yield the problem of each given entry whose value on the right is not one of the agency's."""
     for heading, pairs in given.items():

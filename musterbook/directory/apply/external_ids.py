@@ -51,14 +51,18 @@ def write_rekeys(
 
 
 def _move_operators(agency: models.Agency, rekeyed: pl.DataFrame) -> None:
-    """Give the imports of these users the new external ids of those who requested and ran them.
+    """Give the imports and fixes of these users the new external ids of those who requested, ran and typed them.
 
     So a waiting import still acts as its operator, nobody confirms their own import under a new id (S8), and a swap of
     ids makes no import another user's.
     """
-    for field in ("actor", "requester"):
-        sql = f"SELECT id, {field} FROM {frames.table(models.Import)} WHERE agency_id = %s AND {field} <> ''"
-        imports = frames.read_frame(sql, [agency.pk], {"id": pl.Int64, field: pl.String})
+    own = "agency_id = %s"
+    of_own = f"of_id IN (SELECT id FROM {frames.table(models.Import)} WHERE {own})"
+    for model, field, where in (
+        (models.Import, "actor", own), (models.Import, "requester", own), (models.ImportDraft, "actor", of_own),
+    ):  # fmt: skip
+        sql = f"SELECT id, {field} FROM {frames.table(model)} WHERE {where} AND {field} <> ''"
+        found = frames.read_frame(sql, [agency.pk], {"id": pl.Int64, field: pl.String})
         names = rekeyed.select("external_id", pl.col("new_external_id").alias(field))
-        moved = imports.join(names, left_on=field, right_on="external_id", suffix="_new")
-        frames.update(models.Import, moved.select("id", pl.col(f"{field}_new").alias(field)))
+        moved = found.join(names, left_on=field, right_on="external_id", suffix="_new")
+        frames.update(model, moved.select("id", pl.col(f"{field}_new").alias(field)))

@@ -14,7 +14,7 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import plan_differences, plan_ends
+from musterbook.directory.imports import draft_ends, plan_differences, plan_ends
 from musterbook.directory.storage import database_errors, frames, locks
 
 COUNTS = (
@@ -141,6 +141,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
     if not _select_own(record).update(**{name: getattr(record, name) for name in _RESULT_FIELDS}):
         raise Superseded(record.number)
     plan_ends.end_by(record)
+    draft_ends.carry_over(record)
 
 
 _RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "holds", "leavers", "file_facts", "finished_at")

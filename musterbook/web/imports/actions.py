@@ -1,4 +1,4 @@
-"""The acts on one import: submit, apply, correct cells, read the file differently, cancel, and undo."""
+"""The acts on one import: submit, apply, read the file differently, cancel, and undo."""
 
 import hashlib
 import json
@@ -12,17 +12,19 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from musterbook.core.domain.columns import HEADINGS
-from musterbook.core.reading import corrections
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import (
     approval,
     bulk,
+    drafts,
     file_import,
+    fixed_plans,
     matching,
     plan_ends,
     queue,
@@ -34,7 +36,7 @@ from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
-from musterbook.web.imports import decisions, page
+from musterbook.web.imports import page
 from musterbook.web.imports.forms import ReadingForm
 from musterbook.web.permission import get_account, needs, refuse
 
@@ -117,12 +119,15 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     if form and not form.is_valid():
         return page.render_import(request, record, form)
     confirmed = form.confirmed if form else None
-    key = make_key(request, "apply", record.number)
 
     def work() -> models.Import:
+        planned = _plan_fixes(request, record) if drafts.count_fixes(record) else record
+        if planned is not record and not _is_as_shown(request, record, planned):
+            return planned
         return queue.submit_apply(
-            record.agency, record.number,
-            context=request_context.audit_context(request), confirmed=confirmed, mails=read_mails(request), key=key,
+            record.agency, planned.number,
+            context=request_context.audit_context(request), confirmed=confirmed, mails=read_mails(request),
+            key=make_key(request, "apply", planned.number),
         )  # fmt: skip
 
     try:
@@ -136,6 +141,33 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     except import_files.FileGone:
         messages.error(request, _FILE_GONE)
     return redirect("import", record.number)
+
+
+def _plan_fixes(request: HttpRequest, record: models.Import) -> models.Import:
+    """Return the preview of the same file with the fixes, or the import that shows its progress."""
+    file_import.find_applicable(record.agency, record.number, request_context.audit_context(request).at)
+    options = replace(
+        Options.of_json(record.options), preview=True, confirmed={}, corrections=drafts.make_corrections(record)
+    )
+    again = queue.submit_again(
+        record, options, context=request_context.audit_context(request), key=_make_again_key(request, record, options)
+    )
+    return queue.wait(again, PATIENCE)
+
+
+def _is_as_shown(request: HttpRequest, record: models.Import, planned: models.Import) -> bool:
+    """Return whether the plan with the fixes can be applied, because it only adds the fixed rows. Say so."""
+    before, now = (Options.of_json(one.options).corrections for one in (record, planned))
+    rows = {int(row) for row, cells in now.items() if cells != before.get(row)}
+    if not fixed_plans.is_only_fixed(record, planned, rows):
+        text = _(
+            "Your fixes were checked, and the preview has changed. Nothing has been applied yet. Review it, then apply it."
+        )
+        messages.warning(request, text)
+        return False
+    text = ngettext("%(number)s fixed row is included.", "%(number)s fixed rows are included.", len(rows))
+    messages.success(request, text % {"number": f"{len(rows):,}"})
+    return True
 
 
 def redirect_from_ended(request: HttpRequest, record: models.Import, ended: plan_ends.PlanEnded) -> HttpResponseBase:
@@ -206,37 +238,6 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 
 @require_POST
 @needs("users.import")
-def mend(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Plan the file again with the cells that were corrected on the page (A3), and with a decision (C12, M12).
-
-    The cells replace those of the file.
-    """
-    record = find_import(request, number)
-    options = Options.of_json(record.options)
-    now = read_corrections(request.POST)
-    changes = dict(decisions.read_changes(request.POST.get("decide", ""), options))
-    if now:
-        changes["corrections"] = corrections.merge_corrections(options.corrections, now)
-    if not changes:
-        messages.info(request, "No cell was changed, so the plan is the same.")
-        return redirect(f"{reverse('import', args=[number])}?show=errored")
-    return preview_again(request, record, "errored", **changes)
-
-
-def read_corrections(form: Any) -> dict[str, dict[str, str]]:
-    """Return the cells of a form that differ from those shown, as row → heading → text."""
-    cells: dict[str, dict[str, str]] = {}
-    for name, text in form.items():
-        kind, _, rest = name.partition("-")
-        row, _, heading = rest.partition("-")
-        is_cell = kind == "cell" and row.isascii() and row.isdecimal() and len(row) < 9 and heading in HEADINGS
-        if is_cell and text != form.get(f"was-{row}-{heading}"):
-            cells.setdefault(row, {})[heading] = text[:10_000]
-    return cells
-
-
-@require_POST
-@needs("users.import")
 def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with another reading: another encoding, delimiter, sheet or header row."""
     record = find_import(request, number)
@@ -263,7 +264,7 @@ def preview_again(
     options = replace(Options.of_json(record.options), preview=True, confirmed={}, **changes)
     if record.kind not in FROM_FILE:
         raise Http404
-    key = make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True), *facts)
+    key = _make_again_key(request, record, options, *facts)
 
     def work() -> models.Import:
         return queue.submit_again(record, options, context=request_context.audit_context(request), key=key)
@@ -273,3 +274,8 @@ def preview_again(
     except import_files.FileGone:
         messages.error(request, _FILE_GONE)
         return redirect("import", record.number)
+
+
+def _make_again_key(request: HttpRequest, record: models.Import, options: Options, *facts: object) -> str:
+    """Return the key of a plan made again: the same changes of the same user make one plan."""
+    return make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True), *facts)

@@ -14,13 +14,12 @@ from django_htmx.http import HttpResponseClientRefresh
 from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_title
 from musterbook.core.reporting import summary as summary_of
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import approval, cancellation, history, matching, plan_ends, plan_pages, queue, undo
 from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
 from musterbook.web import parsers
-from musterbook.web.imports import decisions, groups
+from musterbook.web.imports import decisions, groups, rows
 from musterbook.web.imports.forms import ConfirmForm, ReadingForm
 from musterbook.web.permission import get_account
 
@@ -31,8 +30,6 @@ _TILES = (
     ("mailed", "emails"),
 )  # fmt: skip
 """The counts of rows. Each is also a filter."""
-_MOST_NAMES = 200
-"""The most names that are offered for a cell."""
 _CONCERNED = {
     "deactivations": (
         "would lose access",
@@ -193,11 +190,12 @@ def list_rows(
         "page": page,
         "before": _make_address(tile, text, page.number - 1) if page.number > 1 else "",
         "after": _make_address(tile, text, page.number + 1) if page.number < page.pages else "",
-        "decisions": decisions.list_buttons(page.lines) if tile == "errored" else [],
-        "can_mend": tile == "errored" and record.state != "failed" and record.kind in FROM_FILE,
-        "vocabulary": _list_values(record.agency) if tile == "errored" else {},
         "is_done": record.state == "applied",
-    }
+    } | (_describe_wrong_rows(request, record, page) if tile == "errored" else {})
+
+
+def _describe_wrong_rows(request: HttpRequest, record: models.Import, page: plan_pages.PlanPage) -> dict[str, Any]:
+    return rows.describe_rows(record, page, describe_end(record), get_account(request).user.external_id)
 
 
 def _label_harms(record: models.Import, numbers: Mapping[str, int], *, over: bool) -> dict[str, str]:
@@ -225,17 +223,6 @@ def _count_rows(record: models.Import) -> dict[str, int]:
     noted = history.count_noted_rows(record)
     others = {"noted": noted, "mailed": sum(record.mails.values())}
     return {name: others.get(name, record.counts.get(name, 0)) for name, _ in _TILES}
-
-
-def _list_values(agency: models.Agency) -> dict[str, list[str]]:
-    """Return the values that each heading accepts, for cells that are corrected."""
-    vocabulary = snapshot_queries.read_vocabulary(agency)
-    return {
-        "STATUS": ["Active", "Inactive"],
-        "ROLE": [role.name for role in vocabulary.roles[:_MOST_NAMES]],
-        "RANK": [rank.name for rank in vocabulary.ranks[:_MOST_NAMES]],
-        "EVIDENCE_GROUP_EXT_ID": [group.external_id for group in vocabulary.groups if group.active][:_MOST_NAMES],
-    }
 
 
 def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, Any]:

@@ -53,17 +53,6 @@ for (const place of document.querySelectorAll(".m-drop")) {
   });
 }
 
-// The browser asks before the user leaves corrected cells that are not checked yet.
-document.addEventListener("input", (event) => {
-  const form = event.target.form;
-  if (form && form.id === "mend" && !form.dataset.mended) {
-    form.dataset.mended = "yes";
-    const ask = (leaving) => { if (form.isConnected) { leaving.preventDefault(); } };
-    window.addEventListener("beforeunload", ask);
-    form.addEventListener("submit", () => window.removeEventListener("beforeunload", ask));
-  }
-});
-
 // htmx replaces parts of a page, but only those that are listed here. <body hx-disable> makes htmx ignore every attribute,
 // so that no content of a page can send a request. Each request goes to the page's own address, with a new query.
 const byId = (id) => document.getElementById(id);
