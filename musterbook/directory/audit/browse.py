@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeAlias
 
 from musterbook.directory import models
 from musterbook.directory.audit import former_ids
@@ -20,13 +21,17 @@ class UnknownCursor(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
-    """An event, with the current names of its users ("" for none); `changes`: field → before, after."""
+    """An event, with the current ids and names of its users (None and "" for none); `changes`: field → before, after.
+
+    `number`, `file_name` and `of_kind`: the import that it belongs to, "" for none.
+    """
 
     id: int
     at: datetime
     kind: str
     actor: str
     actor_name: str
+    actor_id: int | None
     subject: int | None
     subject_external_id: str
     subject_name: str
@@ -34,6 +39,8 @@ class ListedEvent:
     address: str
     agent: str
     number: str
+    file_name: str
+    of_kind: str
     row: int | None
     outcome: str
     changes: dict[str, tuple[str, str]]
@@ -48,28 +55,52 @@ class EventPage:
     older: str
 
 
-def read_page(agency: models.Agency, criteria: EventFilters, cursor: str = "") -> EventPage:
-    """Return the page of matching events at the place ("": the newest). Raise UnknownCursor."""
-    start = _decode_cursor(cursor.removeprefix(_BACK)) if cursor else None
-    back = cursor.startswith(_BACK)
-    ids = _read_next_ids(agency, criteria, start, PAGE + 1, back=back)
-    more, visible = len(ids) > PAGE, ids[:PAGE]
+class Passage(NamedTuple):
+    """Consecutive events that differ only in the user they are about: the ids of the first and the last, and the rest."""
+
+    at: Any
+    first: int
+    last: int
+    kind: str
+    actor: str
+    through: str
+    outcome: str
+    of: int | None
+
+
+_COLUMNS = 'p.at, p."first", p."last", p.kind, p.actor, p.through, p.outcome, p.of_id'
+
+
+def read_page(agency: models.Agency, criteria: EventFilters, cursor: str = "", size: int = PAGE) -> EventPage:
+    """Return the page of matching events at the place ("": the newest), `size` at most. Raise UnknownCursor."""
+    start, back = parse_cursor(cursor)
+    ids = _read_next_ids(agency, criteria, start, size + 1, back=back)
+    more, visible = len(ids) > size, ids[:size]
     if back:
         visible.reverse()
     events = list(read_events(agency, visible))
     newer, older = (more, True) if back else (start is not None, more)
     return EventPage(
         events,
-        _BACK + _encode_cursor(events[0]) if newer and events else "",
-        _encode_cursor(events[-1]) if older and events else "",
+        format_cursor(events[0].at, events[0].id, back=True) if newer and events else "",
+        format_cursor(events[-1].at, events[-1].id) if older and events else "",
     )
 
 
 _BACK = "~"
+Place: TypeAlias = tuple[str, int]
+"""A place in the trail: a time, as a parameter of a query, and the id of an event."""
 
 
-def _encode_cursor(event: ListedEvent) -> str:
-    return f"{event.at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{event.id}"
+def parse_cursor(cursor: str) -> tuple[Place | None, bool]:
+    """Return the place of a cursor (None: the newest), and whether the page goes upward from it. Raise UnknownCursor."""
+    start = _decode_cursor(cursor.removeprefix(_BACK)) if cursor else None
+    return start, cursor.startswith(_BACK)
+
+
+def format_cursor(at: datetime, number: int, *, back: bool = False) -> str:
+    """Return the cursor of the page that begins next to the event with that time and id: after it, or with `back` before."""
+    return f"{_BACK if back else ''}{at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{number}"
 
 
 def _decode_cursor(text: str) -> tuple[str, int]:
@@ -86,7 +117,7 @@ def _decode_cursor(text: str) -> tuple[str, int]:
 
 
 def _read_next_ids(
-    agency: models.Agency, criteria: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
+    agency: models.Agency, criteria: EventFilters, start: Place | None, number: int, *, back: bool
 ) -> list[int]:
     """Return the ids of the next `number` events after the place, downwards, or upwards with `back`."""
     sign, direction = (">", "ASC") if back else ("<", "DESC")
@@ -98,22 +129,22 @@ def _read_next_ids(
         )
         return [row[0] for row in fetch_rows(f"{sql} LIMIT %s", [*parameters, *(start or ()), number])]
     event_ids, pending = list[int](), list[int]()
-    for passage in _read_passages(agency, criteria, start, number, back=back):
-        first, last = _clip_passage(passage, start, back=back)
+    for passage in read_passages(agency, criteria, start, number, back=back):
+        first, last = _clip_passage((passage.first, passage.last), start, back=back)
         few = last - first < PAGE
         if few:
             pending += sorted(range(first, last + 1), reverse=not back)
         if not few or len(event_ids) + len(pending) >= number:
-            event_ids, pending = event_ids + _keep_existing(agency, pending), []
+            event_ids, pending = event_ids + keep_existing(agency, pending), []
         if not few:
             sql = f"SELECT id FROM {_EVENTS} WHERE agency_id = %s AND id >= %s AND id <= %s ORDER BY id {direction} LIMIT %s"
             event_ids += [row[0] for row in fetch_rows(sql, [agency.pk, first, last, number])]
         if len(event_ids) >= number:
             break
-    return (event_ids + _keep_existing(agency, pending))[:number]
+    return (event_ids + keep_existing(agency, pending))[:number]
 
 
-def _clip_passage(passage: tuple[int, int], start: tuple[str, int] | None, *, back: bool) -> tuple[int, int]:
+def _clip_passage(passage: tuple[int, int], start: Place | None, *, back: bool) -> tuple[int, int]:
     """Return the first and the last id of the part of a passage that lies beyond the place."""
     first, last = passage
     if start is None or not first <= start[1] <= last:
@@ -121,7 +152,7 @@ def _clip_passage(passage: tuple[int, int], start: tuple[str, int] | None, *, ba
     return (start[1] + 1, last) if back else (first, start[1] - 1)
 
 
-def _keep_existing(agency: models.Agency, ids: list[int]) -> list[int]:
+def keep_existing(agency: models.Agency, ids: list[int]) -> list[int]:
     """Return the ids that are events of the agency.
 
     Events of other agencies may lie between two events of an import.
@@ -130,10 +161,10 @@ def _keep_existing(agency: models.Agency, ids: list[int]) -> list[int]:
     return [number for number in ids if number in own]
 
 
-def _read_passages(
-    agency: models.Agency, criteria: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
-) -> list[tuple[int, int]]:
-    """Return the first and last ids of the next passages, enough for the next `number` events.
+def read_passages(
+    agency: models.Agency, criteria: EventFilters, start: Place | None, number: int, *, back: bool
+) -> list[Passage]:
+    """Return the next `number` passages after the place, downward, or upward with `back`.
 
     Each actor, or each kind, has a query of its own. So each query finds its next passages by an index, and sorts
     nothing.
@@ -147,25 +178,27 @@ def _read_passages(
         extra = "TRUE" if value is None else f"p.{apart} = %s"
         all_parameters += parameters if value is None else [*parameters, value]
         queries.append(
-            f'SELECT * FROM (SELECT p.at, p."first", p."last" FROM {_PASSAGES} p'
+            f"SELECT * FROM (SELECT {_COLUMNS} FROM {_PASSAGES} p"
             f" WHERE {conditions} AND {extra} AND {beyond}"
-            f' ORDER BY p.at {direction}, p."first" {direction} LIMIT %s) AS told'
+            f' ORDER BY p.at {direction}, p."first" {direction} LIMIT %s) AS part'
         )
         all_parameters += [*(start or ()), number]
     sql = f'{" UNION ALL ".join(queries)} ORDER BY at {direction}, "first" {direction} LIMIT %s'
-    return [(first, last) for _, first, last in fetch_rows(sql, [*all_parameters, number])] if values != () else []
+    return [Passage(*row) for row in fetch_rows(sql, [*all_parameters, number])] if values != () else []
 
 
 def read_events(agency: models.Agency, ids: Sequence[int]) -> Iterator[ListedEvent]:
     """Yield the agency's events with these ids, in the order of the ids."""
     events = models.Event.objects.filter(agency=agency).select_related("subject", "of").in_bulk(list(ids))
-    names = former_ids.read_names(agency, ((event.actor, event.at) for event in events.values() if event.actor))
+    actors = former_ids.read_users(agency, ((event.actor, event.at) for event in events.values() if event.actor))
     for number in ids:
         event = events[number]
-        subject = event.subject
+        subject, of = event.subject, event.of
+        actor_id, actor_name = actors.get((event.actor, event.at), (None, ""))
         yield ListedEvent(
-            event.pk, event.at, event.kind, event.actor, names.get((event.actor, event.at), ""),
-            event.subject_id, event.subject_external_id, f"{subject.first_name} {subject.last_name}" if subject else "",
-            event.through, event.address, event.agent, event.of.number if event.of else "", event.row, event.outcome,
+            event.pk, event.at, event.kind, event.actor, actor_name, actor_id, event.subject_id, event.subject_external_id,
+            f"{subject.first_name} {subject.last_name}" if subject else "",
+            event.through, event.address, event.agent, of.number if of else "", of.file_name if of else "",
+            of.kind if of else "", event.row, event.outcome,
             {name: (before, after) for name, (before, after) in json.loads(event.changes).items()},
         )  # fmt: skip

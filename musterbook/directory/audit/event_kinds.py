@@ -3,17 +3,19 @@
 from enum import StrEnum
 from typing import Self
 
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
+
 
 class Category(StrEnum):
     """The categories of event kinds, in the order in which lists show them."""
 
-    USERS = "Users"
-    SIGNING_IN = "Signing in"
-    CREDENTIALS = "Passwords and second factors"
-    AGENCY = "Agency"
-    API_TOKENS = "API tokens"
-    AUDIT_TRAIL = "Audit trail"
-    REFUSALS = "Refusals"
+    USERS = gettext_noop("Users")
+    SIGNING_IN = gettext_noop("Signing in")
+    CREDENTIALS = gettext_noop("Passwords and second factors")
+    AGENCY = gettext_noop("Agency")
+    API_TOKENS = gettext_noop("API tokens")
+    AUDIT_TRAIL = gettext_noop("Audit trail")
+    REFUSALS = gettext_noop("Refusals")
 
 
 class EventKind(StrEnum):
@@ -33,155 +35,245 @@ class EventKind(StrEnum):
         member.category, member.label, member.sentence = category, label, sentence
         return member
 
-    USER_ADDED = "user.added", Category.USERS, "Added", "Added {user}"
-    USER_UPDATED = "user.updated", Category.USERS, "Updated", "Updated {user}"
+    USER_ADDED = (
+        "user.added",
+        Category.USERS,
+        gettext_noop("Added"),
+        gettext_noop("Added {user}"),
+    )
+    USER_UPDATED = (
+        "user.updated",
+        Category.USERS,
+        gettext_noop("Updated"),
+        gettext_noop("Updated {user}"),
+    )
     USER_DEACTIVATED = (
         "user.deactivated",
         Category.USERS,
-        "Deactivated by a synchronize import",
-        "Deactivated {user}: the file does not mention them",
+        gettext_noop("Deactivated by a synchronize import"),
+        gettext_noop("Deactivated {user}: missing from a synchronize file"),
     )
     USER_REKEYED = (
         "user.rekeyed",
         Category.USERS,
-        "External id changed",
-        "The external id of {user} was changed",
+        gettext_noop("External ID changed"),
+        gettext_noop("Changed the external ID of {user}"),
     )
     USER_REPLACED = (
         "user.replaced",
         Category.USERS,
-        "Became another person",
-        "The account of {user} became another person's: all access of the former person ended",
+        gettext_noop("Became another person"),
+        gettext_noop("The account of {user} became another person’s. All access of the former person ended"),
     )
-    USERS_EXPORTED = "users.exported", Category.USERS, "Users exported", "Users were exported"
-    IMPORT_DISCARDED = "import.discarded", Category.USERS, "Plan discarded", "The plan of an import was discarded"
-    USER_SIGNED_IN = "user.signed-in", Category.SIGNING_IN, "Sign-in", "{user} signed in"
+    USERS_EXPORTED = (
+        "users.exported",
+        Category.USERS,
+        gettext_noop("Users exported"),
+        gettext_noop("Exported users"),
+    )
+    IMPORT_DISCARDED = (
+        "import.discarded",
+        Category.USERS,
+        gettext_noop("Preview discarded"),
+        gettext_noop("Discarded the preview of an import"),
+    )
+    USER_SIGNED_IN = (
+        "user.signed-in",
+        Category.SIGNING_IN,
+        gettext_noop("Sign-in"),
+        gettext_noop("{user} signed in"),
+    )
     USER_SIGNED_IN_AGAIN = (
         "user.signed-in-again",
         Category.SIGNING_IN,
-        "Signed in again",
-        "{user} signed in again, to go on with what is guarded",
+        gettext_noop("Signed in again"),
+        gettext_noop("{user} signed in again before a sensitive action"),
     )
-    USER_SIGN_IN_FAILED = "user.sign-in-failed", Category.SIGNING_IN, "Failed sign-in", "A sign-in as {user} failed"
-    USER_SIGNED_OUT = "user.signed-out", Category.SIGNING_IN, "Sign-out", "{user} signed out"
-    USER_SESSION_ENDED = "user.session-ended", Category.SIGNING_IN, "Session ended", "A session of {user} ended"
-    USER_LOCKED = "user.locked", Category.SIGNING_IN, "Locked", "{user} was locked after failed sign-ins"
-    USER_UNLOCKED = "user.unlocked", Category.SIGNING_IN, "Unlocked", "The lock of {user} ended"
+    USER_SIGN_IN_FAILED = (
+        "user.sign-in-failed",
+        Category.SIGNING_IN,
+        gettext_noop("Failed sign-in"),
+        gettext_noop("A sign-in as {user} failed"),
+    )
+    USER_SIGNED_OUT = (
+        "user.signed-out",
+        Category.SIGNING_IN,
+        gettext_noop("Sign-out"),
+        gettext_noop("{user} signed out"),
+    )
+    USER_SESSION_ENDED = (
+        "user.session-ended",
+        Category.SIGNING_IN,
+        gettext_noop("Session ended"),
+        gettext_noop("A session of {user} ended"),
+    )
+    USER_LOCKED = (
+        "user.locked",
+        Category.SIGNING_IN,
+        gettext_noop("Locked"),
+        gettext_noop("{user} was locked after failed sign-ins"),
+    )
+    USER_UNLOCKED = (
+        "user.unlocked",
+        Category.SIGNING_IN,
+        gettext_noop("Unlocked"),
+        gettext_noop("Unlocked {user}"),
+    )
     USER_INVITATION_ASKED = (
         "user.invitation-asked",
         Category.CREDENTIALS,
-        "Invitation asked for",
-        "An invitation of {user} was asked for",
+        gettext_noop("Invitation requested"),
+        gettext_noop("Requested an invitation of {user}"),
     )
-    USER_INVITED = "user.invited", Category.CREDENTIALS, "Invited", "An invitation of {user} was made"
-    USER_REGISTERED = "user.registered", Category.CREDENTIALS, "Registered", "{user} registered"
+    USER_INVITED = (
+        "user.invited",
+        Category.CREDENTIALS,
+        gettext_noop("Invited"),
+        gettext_noop("Invited {user}"),
+    )
+    USER_REGISTERED = (
+        "user.registered",
+        Category.CREDENTIALS,
+        gettext_noop("Registered"),
+        gettext_noop("{user} registered"),
+    )
     USER_RESET_ASKED = (
         "user.reset-asked",
         Category.CREDENTIALS,
-        "Reset asked for",
-        "A new password was asked for, for {user}",
+        gettext_noop("Password reset requested"),
+        gettext_noop("Requested a new password for {user}"),
     )
     USER_PASSWORD_CHANGED = (
         "user.password-changed",
         Category.CREDENTIALS,
-        "Password changed",
-        "The password of {user} was changed",
+        gettext_noop("Password changed"),
+        gettext_noop("Changed the password of {user}"),
     )
     USER_SECOND_FACTOR_ADDED = (
         "user.second-factor-added",
         Category.CREDENTIALS,
-        "Second factor added",
-        "A second factor of {user} was added",
+        gettext_noop("Second factor added"),
+        gettext_noop("Added a second factor of {user}"),
     )
     USER_SECOND_FACTOR_REMOVED = (
         "user.second-factor-removed",
         Category.CREDENTIALS,
-        "Second factor removed",
-        "A second factor of {user} was removed",
+        gettext_noop("Second factor removed"),
+        gettext_noop("Removed a second factor of {user}"),
     )
     USER_RECOVERY_CODES_MADE = (
         "user.recovery-codes-made",
         Category.CREDENTIALS,
-        "Recovery codes made",
-        "Recovery codes were made for {user}",
+        gettext_noop("Recovery codes created"),
+        gettext_noop("Created recovery codes for {user}"),
     )
     USER_SIGN_ON_BOUND = (
         "user.sign-on-bound",
         Category.CREDENTIALS,
-        "Linked to a provider",
-        "{user} was linked to a person of a provider",
+        gettext_noop("Linked to a provider"),
+        gettext_noop("Linked {user} to a person at a provider"),
     )
     USER_SIGN_ON_RELEASED = (
         "user.sign-on-released",
         Category.CREDENTIALS,
-        "Link to a provider released",
-        "The link of {user} to a provider was released",
+        gettext_noop("Unlinked from a provider"),
+        gettext_noop("Unlinked {user} from a provider"),
     )
     USER_RECOVERY_CODE_USED = (
         "user.recovery-code-used",
         Category.CREDENTIALS,
-        "Recovery code used",
-        "{user} used a recovery code",
+        gettext_noop("Recovery code used"),
+        gettext_noop("{user} used a recovery code"),
     )
-    AGENCY_ADDED = "agency.added", Category.AGENCY, "Agency added", "The agency was added"
+    AGENCY_ADDED = (
+        "agency.added",
+        Category.AGENCY,
+        gettext_noop("Agency added"),
+        gettext_noop("Added the agency"),
+    )
     AGENCY_CHANGED = (
         "agency.changed",
         Category.AGENCY,
-        "Agency changed",
-        "The agency's settings, roles, ranks or groups were changed",
+        gettext_noop("Agency changed"),
+        gettext_noop("Changed the agency’s settings, roles, ranks or groups"),
     )
     AGENCY_SECRET_KEY_CHANGED = (
         "agency.secret-key-changed",
         Category.AGENCY,
-        "Secret key changed",
-        "The secret key of this installation was changed",
+        gettext_noop("Secret key changed"),
+        gettext_noop("Changed the secret key of this installation"),
     )
-    GROUP_MONITOR_ADDED = "group.monitor-added", Category.AGENCY, "Monitor added", "{user} became a monitor of a group"
+    GROUP_MONITOR_ADDED = (
+        "group.monitor-added",
+        Category.AGENCY,
+        gettext_noop("Monitor added"),
+        gettext_noop("Made {user} a monitor of a group"),
+    )
     GROUP_MONITOR_REMOVED = (
         "group.monitor-removed",
         Category.AGENCY,
-        "Monitor removed",
-        "{user} is no monitor of a group any more",
+        gettext_noop("Monitor removed"),
+        gettext_noop("Removed {user} as a monitor of a group"),
     )
-    API_TOKEN_MADE = "api.token-made", Category.API_TOKENS, "API token made", "An API token was made"
-    API_TOKEN_REVOKED = "api.token-revoked", Category.API_TOKENS, "API token revoked", "An API token was revoked"
+    API_TOKEN_MADE = (
+        "api.token-made",
+        Category.API_TOKENS,
+        gettext_noop("API token created"),
+        gettext_noop("Created an API token"),
+    )
+    API_TOKEN_REVOKED = (
+        "api.token-revoked",
+        Category.API_TOKENS,
+        gettext_noop("API token revoked"),
+        gettext_noop("Revoked an API token"),
+    )
     API_TOKEN_REFUSED = (
         "api.token-refused",
         Category.API_TOKENS,
-        "API token refused",
-        "A program with an API token was refused",
+        gettext_noop("API token refused"),
+        gettext_noop("Refused a program with an API token"),
     )
-    AUDIT_VIEWED = "audit.viewed", Category.AUDIT_TRAIL, "Trail viewed", "The audit trail was viewed"
-    AUDIT_EXPORTED = "audit.exported", Category.AUDIT_TRAIL, "Trail exported", "The audit trail was exported"
+    AUDIT_VIEWED = (
+        "audit.viewed",
+        Category.AUDIT_TRAIL,
+        gettext_noop("Trail viewed"),
+        gettext_noop("Viewed the audit trail"),
+    )
+    AUDIT_EXPORTED = (
+        "audit.exported",
+        Category.AUDIT_TRAIL,
+        gettext_noop("Trail exported"),
+        gettext_noop("Exported the audit trail"),
+    )
     AUDIT_CHECKED = (
         "audit.checked",
         Category.AUDIT_TRAIL,
-        "Trail checked",
-        "The audit trail was checked for alterations",
+        gettext_noop("Trail checked"),
+        gettext_noop("Checked the audit trail for changes"),
     )
     AUDIT_KEYED = (
         "audit.keyed",
         Category.AUDIT_TRAIL,
-        "Trail sealed by a key",
-        "The audit trail began to be sealed by a secret key",
+        gettext_noop("Trail sealed with a key"),
+        gettext_noop("Started to seal the audit trail with a secret key"),
     )
     ACT_REFUSED = (
         "act.refused",
         Category.REFUSALS,
-        "Refused",
-        "Something was refused because the role does not allow it",
+        gettext_noop("Refused"),
+        gettext_noop("Refused an action that the role does not allow"),
     )
     REQUEST_REFUSED = (
         "request.refused",
         Category.REFUSALS,
-        "Request refused",
-        "A request was refused before anything was done",
+        gettext_noop("Request refused"),
+        gettext_noop("Refused a request before anything was done"),
     )
     IMPORT_FILE_REFUSED = (
         "import.file-refused",
         Category.REFUSALS,
-        "File refused",
-        "A file was refused that may have been made to do harm",
+        gettext_noop("File refused"),
+        gettext_noop("Refused a file that may be harmful"),
     )
 
 
@@ -197,17 +289,26 @@ REFUSED, FAILED = "refused", "failed"
 """The outcomes of actions that were not done: they were not permitted, or they failed."""
 
 
-def describe(kind: str, user: str) -> str:
-    """Return the sentence for an event of this kind about this user ("": an unknown user).
+def translate_sentence(kind: str) -> str:
+    """Return the sentence of this kind in the reader's language, with `{user}` for the user.
 
     For a kind of a later version, use its name.
     """
-    template = KINDS[kind].sentence if kind in KINDS else f"{kind}: {{user}}"
-    sentence = template.replace("{user}", user or "somebody unknown")
+    return gettext(KINDS[kind].sentence) if kind in KINDS else f"{kind}: {{user}}"
+
+
+def translate_label(kind: str) -> str:
+    """Return the name of this kind in the reader's language."""
+    return gettext(KINDS[kind].label) if kind in KINDS else kind
+
+
+def describe(kind: str, user: str) -> str:
+    """Return the sentence for an event of this kind about this user ("": an unknown user)."""
+    sentence = translate_sentence(kind).replace("{user}", user or gettext("an unknown user"))
     return sentence if user else sentence[:1].upper() + sentence[1:]
 
 
-OUTCOMES = {"done": "Done", REFUSED: "Refused", FAILED: "Failed"}
+OUTCOMES = {"done": gettext_lazy("Done"), REFUSED: gettext_lazy("Refused"), FAILED: gettext_lazy("Failed")}
 """Outcome → its name in words."""
 
 

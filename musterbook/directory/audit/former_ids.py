@@ -39,22 +39,28 @@ def map_to_current(agency: models.Agency, since: datetime) -> dict[str, str]:
 
 def read_names(agency: models.Agency, mentions: Iterable[Mention]) -> dict[Mention, str]:
     """Return the current name of the user who had each external id at its time."""
+    return {mention: name for mention, (_, name) in read_users(agency, mentions).items()}
+
+
+def read_users(agency: models.Agency, mentions: Iterable[Mention]) -> dict[Mention, tuple[int, str]]:
+    """Return the id and the current name of the user who had each external id at its time."""
     wanted = set(mentions)
     ids = {external_id for external_id, _ in wanted}
     users = models.User.objects.filter(agency=agency, external_id__in=ids)
-    now = {one: f"{first} {last}" for one, first, last in users.values_list("external_id", "first_name", "last_name")}
-    held: dict[str, list[tuple[datetime, str]]] = {}
-    fields = ("external_id", "until", "user__first_name", "user__last_name")
+    facts = users.values_list("external_id", "pk", "first_name", "last_name")
+    now = {external_id: (pk, f"{first} {last}") for external_id, pk, first, last in facts}
+    held: dict[str, list[tuple[datetime, tuple[int, str]]]] = {}
+    fields = ("external_id", "until", "user_id", "user__first_name", "user__last_name")
     former = models.FormerId.objects.filter(agency=agency, external_id__in=ids).order_by("until", "pk")
-    for external_id, until, first, last in former.values_list(*fields):
-        held.setdefault(external_id, []).append((until, f"{first} {last}"))
+    for external_id, until, pk, first, last in former.values_list(*fields):
+        held.setdefault(external_id, []).append((until, (pk, f"{first} {last}")))
     found = {
         (external_id, at): next(
-            (name for until, name in held.get(external_id, ()) if until >= at), now.get(external_id)
+            (user for until, user in held.get(external_id, ()) if until >= at), now.get(external_id)
         )
         for external_id, at in wanted
     }
-    return {mention: name for mention, name in found.items() if name}
+    return {mention: user for mention, user in found.items() if user}
 
 
 def read_current_names(agency: models.Agency, external_ids: Iterable[str], at: datetime) -> dict[str, str]:

@@ -11,13 +11,15 @@ from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from musterbook.directory.audit import browse, hash_chain, trail, verify
+from musterbook.directory.audit import browse, groups, hash_chain, trail, verify
 from musterbook.directory.audit import export as audit_export
 from musterbook.directory.audit.event_kinds import EventKind
+from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.audit.verify import CheckProgress, TrailFinding
 from musterbook.http import request_context
 from musterbook.web.permission import get_account, may, needs
@@ -32,12 +34,13 @@ _OPENED_KEY = "audit_opened"
 @needs("audit.view")
 def events(request: HttpRequest) -> HttpResponseBase:
     """Show a page of the events that match the filters, the newest first."""
-    form = AuditFilterForm(request_context.agency(request), request.GET, request_context.audit_context(request).at)
+    agency = request_context.agency(request)
+    form = AuditFilterForm(agency, request.GET, request_context.audit_context(request).at)
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
     cursor = request.GET.get("place", "")
     try:
-        page = browse.read_page(request_context.agency(request), form.read_filters(), cursor)
+        rows, page = _read_rows(request, form.read_filters(), cursor)
     except browse.UnknownCursor as unknown:
         raise Http404 from unknown
     _record_opened(request, urlencode(form.filled()), is_next_page=bool(cursor))
@@ -45,12 +48,25 @@ def events(request: HttpRequest) -> HttpResponseBase:
         "form": form,
         "query": urlencode(form.filled()),
         "filled": form.describe_filters(),
-        "events": [audit_words.describe_event(event) for event in page.events],
+        "days": audit_words.list_days(rows),
         "page": page,
         "turned": bool(cursor),
         "sees_imports": may(request, "users.import"),
+        "sees_users": may(request, "users.view"),
     }
     return render(request, "audit.html", context)
+
+
+def _read_rows(
+    request: HttpRequest, filters: EventFilters, cursor: str
+) -> tuple[list[audit_words.ShownRow], browse.EventPage | groups.GroupPage]:
+    """Return the rows of a page. The events of an import are one row, unless the filters ask for single events."""
+    agency, sees_users = request_context.agency(request), may(request, "users.view")
+    if filters.subjects is not None or filters.import_id is not None or filters.kinds:
+        page = browse.read_page(agency, filters, cursor)
+        return [audit_words.describe_event(event, sees_users=sees_users) for event in page.events], page
+    grouped = groups.read_page(agency, filters, cursor)
+    return [audit_words.describe_group(group, sees_users=sees_users) for group in grouped.groups], grouped
 
 
 def _record_opened(request: HttpRequest, query: str, *, is_next_page: bool) -> None:
@@ -87,10 +103,10 @@ def export(request: HttpRequest) -> HttpResponseBase:
     filters = replace(filters, until=min(filters.until or context.at, context.at))
     as_pdf = request.POST.get("form") == "pdf"
     if as_pdf and audit_export.has_more_than(agency, filters, audit_pdf.MOST):
-        most = f"{audit_pdf.MOST:,}"
-        messages.error(
-            request, f"These are more than {most} events. Choose a shorter time, or take the CSV, which has any number."
+        text = _(
+            "These are more than %(most)s events. Choose a shorter period, or download the CSV, which has no limit."
         )
+        messages.error(request, text % {"most": formats.number_format(audit_pdf.MOST, force_grouping=True)})
         return redirect(back)
     changes = {"form": ("", "PDF" if as_pdf else "CSV"), **_list_filters(urlencode(form.filled()))}
     trail.record_event(agency, context, EventKind.AUDIT_EXPORTED, None, changes)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
 
 from musterbook.core.domain.labels import CHANNELS, capitalize_label
 from musterbook.directory.audit import event_kinds, filters, former_ids
@@ -23,33 +24,46 @@ _CATEGORY = "all of "
 def _list_kinds() -> list[tuple[str, Any]]:
     """Return all kinds of events, by category."""
     categories = [
-        (str(category), [(f"{_CATEGORY}{category}", f"{category}: all"), *((kind.value, kind.label) for kind in kinds)])
+        (
+            gettext(category),
+            [
+                (f"{_CATEGORY}{category}", gettext("%(category)s: all") % {"category": gettext(category)}),
+                *((kind.value, gettext(kind.label)) for kind in kinds),
+            ],
+        )
         for category, kinds in event_kinds.CATEGORIES.items()
     ]
-    return [("", "Everything"), *categories]
+    return [("", gettext("Everything")), *categories]
 
 
-def _make_time_field(label: str) -> parsers.TimeField:
+def _make_time_field(label: Any) -> parsers.TimeField:
     widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    wrong = "This is no time. Write it like 2026-05-01 08:30."
+    wrong = gettext_lazy("Enter a date and time, such as 2026-05-01 08:30.")
     return parsers.TimeField(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
 
 
 class AuditFilterForm(forms.Form):
     """The filters. Their fields are limited to what fits in an address."""
 
-    by = forms.CharField(label="Done by", required=False, max_length=255)
-    about = forms.CharField(label="Done to", required=False, max_length=255)
-    of = forms.CharField(label="Import number", required=False, max_length=26)
-    kind = forms.ChoiceField(label="What", required=False, choices=_list_kinds)
+    by = forms.CharField(label=gettext_lazy("Done by"), required=False, max_length=255)
+    about = forms.CharField(label=gettext_lazy("Done to"), required=False, max_length=255)
+    of = forms.CharField(label=gettext_lazy("Import number"), required=False, max_length=26)
+    kind = forms.ChoiceField(label=gettext_lazy("What"), required=False, choices=_list_kinds)
     through = forms.ChoiceField(
-        label="Through",
+        label=gettext_lazy("Through"),
         required=False,
-        choices=[("", "Anything"), *((code, capitalize_label(label)) for code, label in CHANNELS.items())],
+        choices=[
+            ("", gettext_lazy("Anything")),
+            *((code, capitalize_label(label)) for code, label in CHANNELS.items()),
+        ],
     )
-    outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "Any"), *event_kinds.OUTCOMES.items()])
-    since = _make_time_field("From")
-    until = _make_time_field("To")
+    outcome = forms.ChoiceField(
+        label=gettext_lazy("Outcome"),
+        required=False,
+        choices=[("", gettext_lazy("Any")), *event_kinds.OUTCOMES.items()],
+    )
+    since = _make_time_field(gettext_lazy("From"))
+    until = _make_time_field(gettext_lazy("To"))
 
     def __init__(self, agency: Agency, data: QueryDict, now: datetime) -> None:
         super().__init__(data, auto_id="filter_%s")
@@ -77,10 +91,10 @@ class AuditFilterForm(forms.Form):
         try:
             matches = user_list.find_by_text(self._agency, text, at=self._now, most=_MOST)
         except user_list.TooManyUsers:
-            message = f"More than {_MOST} users are called like this. Type an email address or an external id."
-            raise forms.ValidationError(message) from None
+            message = gettext("More than %(most)s users match this. Enter an email address or an external ID.")
+            raise forms.ValidationError(message % {"most": _MOST}) from None
         if not matches:
-            raise forms.ValidationError("No user is called like this.")
+            raise forms.ValidationError(gettext("No user matches this."))
         return matches
 
     def clean_of(self) -> int | None:
@@ -91,7 +105,7 @@ class AuditFilterForm(forms.Form):
         try:
             return int(file_import.find_import(self._agency, number.upper()).pk)
         except file_import.UnknownImport:
-            raise forms.ValidationError("There is no import of this number.") from None
+            raise forms.ValidationError(gettext("There is no import with this number.")) from None
 
     def clean_until(self) -> datetime | None:
         """Return the end of the minute or of the day that was entered."""
@@ -138,5 +152,5 @@ def _map_labels(choices: Any) -> dict[str, str]:
     """Return the label of each value of the choices, including those in groups."""
     flat: dict[str, str] = {}
     for value, label in choices:
-        flat |= _map_labels(label) if isinstance(label, list) else {value: label}
+        flat |= _map_labels(label) if isinstance(label, list) else {value: str(label)}
     return flat

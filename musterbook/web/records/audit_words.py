@@ -1,12 +1,25 @@
 """Events of the audit trail in plain words, as the pages and the PDF show them."""
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from django.urls import reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from musterbook.accounts import sessions
 from musterbook.core.domain.labels import CHANNELS, capitalize_label
+from musterbook.directory import models
 from musterbook.directory.audit import event_kinds
 from musterbook.directory.audit.browse import ListedEvent
+from musterbook.directory.audit.groups import EventGroup
+from musterbook.web.field_labels import LABELS
 
 _BEGIN, _END = "\u2068", "\u2069"
 _FEW = 4
@@ -24,7 +37,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """An event as it is shown."""
+    """An event as it is shown. `sees_users`: names are links."""
 
     source: ListedEvent
     what: str
@@ -32,6 +45,17 @@ class ShownEvent:
     program: str
     outcome: str
     changes: list[FieldChange]
+    sees_users: bool = False
+
+    @property
+    def first(self) -> "ShownEvent":
+        """Return the event itself, as the first of its row."""
+        return self
+
+    @property
+    def events(self) -> tuple[()]:
+        """Return nothing: a row of one event does not open."""
+        return ()
 
     @property
     def many(self) -> bool:
@@ -42,11 +66,59 @@ class ShownEvent:
     def by(self) -> str:
         """Return the actor: their name as it is now, or what else is known."""
         if not self.source.actor:
-            return "Nobody signed in" if self.source.through == "page" else "Musterbook itself"
+            return _("Not signed in") if self.source.through == "page" else _("System")
         return f"{self.source.actor_name} ({self.source.actor})" if self.source.actor_name else self.source.actor
 
+    @property
+    def by_link(self) -> SafeString:
+        """Return the actor, as a link to the user if the reader may see users."""
+        if self.source.actor_id is None:
+            return format_html("{}", self.by)
+        return _link_user(self.source.actor_id, self.source.actor_name, linked=self.sees_users)
 
-def describe_event(event: ListedEvent) -> ShownEvent:
+    @property
+    def what_linked(self) -> SafeString:
+        """Return the sentence, in which the user is a link if the reader may see users."""
+        event = self.source
+        if event.subject is None or not event.subject_name:
+            return format_html("{}", self.what)
+        before, mark, after = event_kinds.translate_sentence(event.kind).partition("{user}")
+        name = _link_user(event.subject, isolate_name(event.subject_name), linked=self.sees_users)
+        number = f" ({event.subject_external_id})" if mark and event.subject_external_id else ""
+        return format_html("{}{}{}{}", before, name if mark else "", number, after)
+
+    @property
+    def label(self) -> str:
+        """Return what happened without the user, for a list that is about one user."""
+        return event_kinds.translate_label(self.source.kind)
+
+    @property
+    def import_name(self) -> str:
+        """Return the name of the import that the event belongs to, or ""."""
+        return name_import(self.source.of_kind, self.source.file_name) if self.source.number else ""
+
+    @property
+    def clock(self) -> SafeString:
+        """Return the time of day, with the exact time on hover."""
+        return render_clock(self.source.at)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownGroup:
+    """Several events that are shown as one line, which opens. `more`: the number of events that are not shown."""
+
+    first: ShownEvent
+    events: list[ShownEvent]
+    title: str
+    counts: str
+    of_import: bool
+    more: int
+
+
+ShownRow = ShownEvent | ShownGroup
+
+
+def describe_event(event: ListedEvent, *, sees_users: bool = False) -> ShownEvent:
     """Return the event in words."""
     name = isolate_name(event.subject_name)
     user = f"{name} ({event.subject_external_id})" if name else event.subject_external_id
@@ -55,9 +127,74 @@ def describe_event(event: ListedEvent) -> ShownEvent:
         event_kinds.describe(event.kind, user),
         capitalize_label(CHANNELS.get(event.through, event.through)),
         sessions.describe_program(event.agent) if event.agent else "",
-        event_kinds.OUTCOMES.get(event.outcome, event.outcome),
-        [FieldChange(event_kinds.label_field(name), before, after) for name, (before, after) in event.changes.items()],
+        str(event_kinds.OUTCOMES.get(event.outcome, event.outcome)),
+        [
+            FieldChange(str(LABELS.get(name, event_kinds.label_field(name))), before, after)
+            for name, (before, after) in event.changes.items()
+        ],
+        sees_users,
     )
+
+
+def describe_group(group: EventGroup, *, sees_users: bool = False) -> ShownRow:
+    """Return an entry of the trail: an event as it is, and more than one as one line."""
+    events = [describe_event(event, sees_users=sees_users) for event in group.events]
+    first = events[0]
+    if group.number == 1:
+        return first
+    title = first.import_name if group.of_import else first.label
+    counts = _count_rows(group) if group.of_import else _count_events(group.number)
+    return ShownGroup(first, events, title, counts, group.of_import, max(group.number - len(events), 0))
+
+
+def _count_events(number: int) -> str:
+    shown = formats.number_format(number, force_grouping=True)
+    return ngettext("%(number)s event", "%(number)s events", number) % {"number": shown}
+
+
+def _count_rows(group: EventGroup) -> str:
+    """Return what an import did: “250 added, 3 updated”."""
+    labels = {
+        "added": _("%(number)s added"),
+        "updated": _("%(number)s updated"),
+        "deactivated": _("%(number)s deactivated"),
+    }
+    found = [
+        text % {"number": formats.number_format(group.counts[name], force_grouping=True)}
+        for name, text in labels.items()
+        if group.counts.get(name)
+    ]
+    return ", ".join(found) or _count_events(group.number)
+
+
+def name_import(kind: str, file_name: str) -> str:
+    """Return the name of an import: that of its file, or what it was."""
+    if kind == models.ImportKind.UNDO:
+        return _("Undo of an import")
+    if kind == models.ImportKind.BULK:
+        return _("Bulk change: %(change)s") % {"change": file_name}
+    return file_name or _("Import")
+
+
+def list_days(rows: Iterable[ShownRow]) -> list[tuple[str, list[ShownRow]]]:
+    """Return the rows of each day of the reader, with its heading."""
+    days = groupby(rows, lambda row: timezone.localtime(_find_time(row)).date())
+    return [(formats.date_format(day, _("l, j F Y")), list(some)) for day, some in days]
+
+
+def _find_time(row: ShownRow) -> datetime:
+    return row.first.source.at
+
+
+def render_clock(at: datetime) -> SafeString:
+    """Return the time of day in the reader's zone, with the exact time on hover."""
+    local = timezone.localtime(at)
+    exact = f"{local.isoformat(' ', 'seconds')} ({local.tzname()})"
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, f"{local:%H:%M}")
+
+
+def _link_user(pk: int, name: str, *, linked: bool) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("user", args=[pk]), name) if linked else format_html("{}", name)
 
 
 def isolate_name(name: str) -> str:

@@ -42,8 +42,8 @@ def test_a_member_is_called_like_its_value_which_fits_its_column() -> None:
 
 def test_a_sentence_names_its_user_or_says_that_the_user_is_unknown() -> None:
     assert event_kinds.describe("user.added", "Ann Ames (E-1)") == "Added Ann Ames (E-1)"
-    assert event_kinds.describe("user.sign-in-failed", "") == "A sign-in as somebody unknown failed"
-    assert event_kinds.describe("user.signed-out", "") == "Somebody unknown signed out"
+    assert event_kinds.describe("user.sign-in-failed", "") == "A sign-in as an unknown user failed"
+    assert event_kinds.describe("user.signed-out", "") == "An unknown user signed out"
     assert event_kinds.describe("user.signed-out", "ann {user}") == "ann {user} signed out"
 
 
