@@ -21,6 +21,7 @@ from musterbook.web.records import api_access, audit
 from musterbook.web.users import actions as user_acts
 from musterbook.web.users import all_users, bulk
 from musterbook.web.users import edit as user_edit
+from musterbook.web.users import links as user_links
 from musterbook.web.users import user_page as user
 
 handler500 = "musterbook.web.errors.failed"
@@ -83,6 +84,8 @@ urlpatterns = [
     path("users/add", user_edit.add, name="add_user"),
     path("users/supervisors", user_edit.supervisors, name="supervisors"),
     path("users/<int:pk>/", user.one, name="user"),
+    path("users/<int:pk>/added", user_edit.added, name="user_added"),
+    path("users/<int:pk>/link", user_links.one, name="user_link"),
     path("users/<int:pk>/edit", user_edit.edit, name="user_edit"),
     path("users/<int:pk>/deactivate", user_acts.deactivate, name="user_deactivate"),
     path("users/<int:pk>/reactivate", user_acts.reactivate, name="user_reactivate"),

@@ -323,6 +323,18 @@ def test_the_present_password_cannot_be_guessed_from_within(springfield: Springf
     assert springfield.user(2).account.check_password(GOOD)
 
 
+def test_a_user_who_tries_one_new_password_after_another_keeps_the_page_and_is_not_locked_out(
+    springfield: Springfield, officer: Client
+) -> None:
+    """D37."""
+    for attempt in range(40):
+        page = officer.post(CHANGE, {"oldpassword": GOOD, "password1": f"short {attempt}", "password2": "other"})
+        assert page.status_code == 200 and 'name="password1"' in page.content.decode(), attempt
+    assert springfield.user(2).locked_at is None
+    change(officer)
+    assert springfield.user(2).account.check_password(NEW)
+
+
 def age_password(springfield: Springfield, days: float) -> None:
     """The officer's password was chosen so many days ago."""
     Account.objects.update(password_at=datetime.now(UTC) - timedelta(days=days))

@@ -120,6 +120,8 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
         (
             "user",
             "user_edit",
+            "user_added",
+            "user_link",
             "user_deactivate",
             "user_reactivate",
             "user_invite",

@@ -1,45 +1,42 @@
 """The pages that add and edit a user."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
+from django.utils import formats
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import credentials
+from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import groups
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.permissions import NotPermitted
-from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing, marks, user_list
 from musterbook.directory.users.editing import EditResult
 from musterbook.directory.users.filters import UserFilters
 from musterbook.http import reauthentication, request_context
-from musterbook.web.permission import get_account, may, needs, refuse
-from musterbook.web.users.form import LABELS, UserForm, describe_problem
+from musterbook.web.field_labels import LABELS
+from musterbook.web.permission import get_account, may, needs
+from musterbook.web.users import links
+from musterbook.web.users.common import (
+    find_delivery,
+    find_user,
+    format_name,
+    redirect_to_user,
+    run_or_respond,
+)
+from musterbook.web.users.form import NewUserForm, UserForm, describe_problem
 
 _SUGGESTED = 10
-Result = TypeVar("Result")
-
-
-def find_user(request: HttpRequest, pk: int) -> models.User:
-    """Return the agency's user with that id. Raise Http404."""
-    try:
-        return editing.find_user(request_context.agency(request), pk)
-    except editing.UnknownUser:
-        raise Http404 from None
-
-
-def redirect_to_user(request: HttpRequest, user: models.User) -> HttpResponseBase:
-    """Redirect to the page of the user, or to the home page if the signed-in user may not see it."""
-    return redirect("user", user.pk) if may(request, "users.view") else redirect("home")
+_ADDED = "added_users"
+"""The session key of the users that were added just now: their page says so, and can be loaded again."""
+_MOST_ADDED = 20
 
 
 @needs("users.edit")
@@ -69,25 +66,35 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
 @never_cache
 @needs("users.edit")
 def add(request: HttpRequest) -> HttpResponseBase:
-    """Add a user from a form."""
+    """Add a user from a form. The next page says that the user was added, and how they sign in."""
     # A user who is added by hand belongs to no source (S9).
-    form = _make_form(request, {}, {marks.SOURCE} | _list_hidden_marks(request), _get_posted(request))
+    agency = request_context.agency(request)
+    hidden = {marks.SOURCE} | _list_hidden_marks(request)
+    form = _make_form(request, _list_defaults(request), hidden, _get_posted(request), NewUserForm)
     if not form.is_bound or not form.is_valid():
-        risk = marks.find_risk_of_source(request_context.agency(request))
-        return _render_form(request, "user_add.html", form, risk=risk and _describe_risk("this user", risk))
+        risk = marks.find_risk_of_source(agency)
+        return _render_form(request, "user_add.html", form, risk=risk and _describe_risk(_("this user"), risk))
     if not reauthentication.is_recent(request):
         return reauthentication.redirect_to_reauth(request)
-    agency = request_context.agency(request)
     result = run_or_respond(request, lambda: editing.add(agency, form.row, request_context.audit_context(request)))
     if not isinstance(result, EditResult):
         return result
     if result.done and result.user:
-        return _report_added(request, result.user, result)
+        return _redirect_to_added(request, result.user, result)
     form.add_errors(result)
     if result.already_exists and result.user:
-        name = f"{result.user.first_name} {result.user.last_name}"
-        form.add_error("external_id", f"{name} has this external id already. Nobody was added, and nobody was changed.")
+        taken = _("%(name)s already has this external ID. No one was added or changed.")
+        form.add_error("external_id", taken % {"name": format_name(result.user)})
     return _render_form(request, "user_add.html", form, existing_user=result.user if result.already_exists else None)
+
+
+def _list_defaults(request: HttpRequest) -> dict[str, str]:
+    """Return what a new user has if nobody says otherwise: the agency's defaults, as far as the operator may give them."""
+    agency = request_context.agency(request)
+    mine = permissions.get_permissions(get_account(request).user.role)
+    roles = {role.name for role in snapshot_queries.read_vocabulary(agency).roles if role.permissions <= mine}
+    role = columns.ROLE.heading
+    return {heading: value for heading, value in agency.defaults.items() if heading != role or value in roles}
 
 
 def _list_hidden_marks(request: HttpRequest) -> set[str]:
@@ -95,59 +102,74 @@ def _list_hidden_marks(request: HttpRequest) -> set[str]:
     return set() if may(request, marks.PERMISSION) else set(marks.OF_IMPORTS)
 
 
-def _report_added(request: HttpRequest, user: models.User, result: EditResult) -> HttpResponseBase:
-    """Report how the new user signs in: by an invitation mail, or by a link to hand over."""
-    name = f"{user.first_name} {user.last_name}"
+def _redirect_to_added(request: HttpRequest, user: models.User, result: EditResult) -> HttpResponseBase:
+    """Redirect to the page that says how the new user signs in: by an invitation, or by a link that is made now."""
     for note in result.notes:
         messages.info(request, describe_problem(note))
-    risk = marks.find_risk(user)
-    if risk:
-        messages.warning(request, _describe_risk(name, risk))
-    if not user.active:
-        messages.success(request, f"{name} is added, Inactive: they can register once they are reactivated.")
-    elif is_notified(user, "invitation"):
-        messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
-    elif may(request, credentials.PERMISSION):
+    if user.active and find_delivery(user, "invitation") != "sent" and may(request, credentials.PERMISSION):
         context = request_context.audit_context(request)
-        link = credentials.create_invitation(user, context, credentials.find_operator(user.agency, context.actor))
-        return show_link(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
-    else:
-        advice = "No invitation is sent: ask somebody who manages credentials for a link to hand over."
-        messages.warning(request, f"{name} is added. {advice}")
-    return redirect_to_user(request, user)
+        credentials.create_invitation(user, context, credentials.find_operator(user.agency, context.actor))
+        links.remember_link(request, user, "invitation")
+    request.session[_ADDED] = [*request.session.get(_ADDED, []), user.pk][-_MOST_ADDED:]
+    return redirect("user_added", user.pk)
+
+
+@never_cache
+@require_GET
+@needs("users.edit")
+def added(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Say that the user was added in this session, and how they sign in. Otherwise return to the user."""
+    user = find_user(request, pk)
+    if pk not in request.session.get(_ADDED, []):
+        return redirect_to_user(request, user)
+    made = links.find_link(request, user) if may(request, credentials.PERMISSION) else None
+    risk = marks.find_risk(user)
+    context = {
+        "about": user,
+        "delivery": find_delivery(user, "invitation"),
+        "risk": risk and _describe_risk(format_name(user), risk),
+        "sees_users": may(request, "users.view"),
+        **(links.describe_link(user, made) if made else {}),
+    }
+    return render(request, "user_added.html", context)
 
 
 def _describe_risk(name: str, risk: marks.Risk) -> str:
     """Return when a synchronize import would make the new user Inactive."""
-    last = f"{risk.last.day} {risk.last:%B %Y}"
-    when = f", {risk.grace_days} days after the first such import" if risk.grace_days else ""
-    return (
-        f"The next synchronize import makes {name} Inactive{when}, unless its file mentions them: the last one, of {last},"
-        " looked at all users. To prevent it, mark the user as exempt from synchronize, or as not changed by files."
+    last = formats.date_format(risk.last, "j F Y")
+    advice = _("To prevent this, select “Exempt from synchronize” or “Not changed by files”.")
+    if not risk.grace_days:
+        text = _(
+            "The next synchronize import will make %(name)s Inactive, unless they are in its file: the last one,"
+            " on %(last)s, looked at all users."
+        )
+        return f"{text % {'name': name, 'last': last}} {advice}"
+    text = ngettext(
+        "The next synchronize import will make %(name)s Inactive after %(days)s day, unless they are in its file: the last"
+        " one, on %(last)s, looked at all users.",
+        "The next synchronize import will make %(name)s Inactive after %(days)s days, unless they are in its file: the last"
+        " one, on %(last)s, looked at all users.",
+        risk.grace_days,
     )
-
-
-def is_notified(user: models.User, kind: str) -> bool:
-    """Return whether an edit sends the user a mail of that kind, and a mail server is configured."""
-    agency = user.agency
-    return bool(settings.MAIL_SERVER) and agency.sends_mail and kind not in agency.mails_off
-
-
-def show_link(request: HttpRequest, user: models.User, link: str, **about: Any) -> HttpResponseBase:
-    """Show a link once, for the signed-in user to hand over."""
-    return render(request, "user_link.html", {"about": user, "link": link, **about})
+    return f"{text % {'name': name, 'last': last, 'days': risk.grace_days}} {advice}"
 
 
 def _get_posted(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
-def _make_form(request: HttpRequest, now: editing.Row, left_out: set[str], data: QueryDict | None) -> UserForm:
+def _make_form(
+    request: HttpRequest,
+    now: editing.Row,
+    left_out: set[str],
+    data: QueryDict | None,
+    kind: type[UserForm] = UserForm,
+) -> UserForm:
     agency, me = request_context.agency(request), get_account(request).user
     operator = Operator(me.pk, me.external_id, permissions.get_permissions(me.role))
     vocabulary, all_groups = snapshot_queries.read_vocabulary(agency), groups.list_groups(agency)
     suggests = may(request, "users.view")
-    return UserForm(now, vocabulary, all_groups, operator, data, left_out=left_out, suggests=suggests)
+    return kind(now, vocabulary, all_groups, operator, data, left_out=left_out, suggests=suggests)
 
 
 def _add_errors(
@@ -174,28 +196,12 @@ def _render_form(request: HttpRequest, template: str, form: UserForm, **about: A
 
 def _report_saved(request: HttpRequest, result: EditResult) -> None:
     if not result.changes:
-        messages.info(request, "Nothing was changed: all of it stands so already.")
+        messages.info(request, _("Nothing has changed. The user already has these values."))
         return
-    messages.success(
-        request, f"Saved: {', '.join(LABELS[heading] for heading in LABELS if heading in result.changes)}."
-    )
+    fields = ", ".join(str(LABELS[heading]) for heading in LABELS if heading in result.changes)
+    messages.success(request, _("Saved: %(fields)s.") % {"fields": fields})
     for note in result.notes:
         messages.info(request, describe_problem(note))
-
-
-BUSY = "An import is being written just now. Nothing was changed here: try again in a minute."
-
-
-def run_or_respond(request: HttpRequest, work: Callable[[], Result]) -> Result | HttpResponseBase:
-    """Return the result of the work, or a response if it could not be done."""
-    try:
-        return work()
-    except NotPermitted as lacking:
-        return refuse(request, str(lacking))
-    except OperationalError as error:
-        if not database_errors.is_busy(error):
-            raise
-        return render(request, "busy.html", {"why": BUSY}, status=503)
 
 
 @require_GET

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.http import QueryDict
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.columns import Column
@@ -17,27 +19,18 @@ from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.directory import models
 from musterbook.directory.users.editing import Conflict, EditResult, Row
 from musterbook.directory.users.marks import ENDS_ON, EXEMPT, FLAGS, NO_FILES, SOURCE, SOURCE_LONGEST
+from musterbook.web.field_labels import LABELS
 
-LABELS = {
-    "EXTERNAL_ID": "External id",
-    "FIRST_NAME": "First name",
-    "LAST_NAME": "Last name",
-    "EMAIL": "Email address",
-    "USERNAME": "Username",
-    "BADGE_NUMBER": "Badge number",
-    "STATUS": "Status",
-    "ROLE": "Role",
-    "SUPERVISOR_EMAIL": "Supervisor",
-    "LOCATION": "Location",
-    "RANK": "Rank",
-    "EVIDENCE_GROUP_EXT_ID": "Group",
-    "PHONE": "Phone",
-    ENDS_ON: "Last day of access",
-    EXEMPT: "Exempt from synchronize",
-    NO_FILES: "Not changed by files",
-    SOURCE: "Source",
-}
-"""The label of each heading, in the order in which pages show them."""
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+GROUPS: "tuple[tuple[StrOrPromise, tuple[str, ...]], ...]" = (
+    (gettext_lazy("Person"), ("FIRST_NAME", "LAST_NAME", "EXTERNAL_ID", "BADGE_NUMBER", "EMAIL", "PHONE")),
+    (gettext_lazy("Access"), ("USERNAME", "ROLE", "STATUS", ENDS_ON)),
+    (gettext_lazy("Organization"), ("SUPERVISOR_EMAIL", "RANK", "EVIDENCE_GROUP_EXT_ID", "LOCATION")),
+    (gettext_lazy("Imports"), (EXEMPT, NO_FILES, SOURCE)),
+)
+"""The groups of fields, each with its title and its headings."""
 
 HARMLESS = frozenset({
     "FIRST_NAME", "LAST_NAME", "BADGE_NUMBER", "SUPERVISOR_EMAIL", "LOCATION", "RANK", "EVIDENCE_GROUP_EXT_ID", "PHONE",
@@ -47,19 +40,36 @@ HARMLESS = frozenset({
 None of them affects who signs in, with what, until when, or what they may do.
 """
 
-_HINTS = {
-    "EXTERNAL_ID": "As your organization assigns it. Files name the user by it.",
-    "USERNAME": "What the user signs in with.",
-    "SUPERVISOR_EMAIL": "The supervisor's email address.",
-    "PHONE": "With the country code, such as +1 202 555 0143.",
+_HINTS: "dict[str, StrOrPromise]" = {
+    "EXTERNAL_ID": gettext_lazy("The ID that your organization uses. Files identify the user by it."),
+    "USERNAME": gettext_lazy("The user signs in with it, or with the email address."),
+    "SUPERVISOR_EMAIL": gettext_lazy("The supervisor’s email address."),
+    "PHONE": gettext_lazy("With the country code, such as +1 202 555 0143."),
+    ENDS_ON: gettext_lazy("For a temporary account. After this day the user becomes Inactive."),
+    SOURCE: gettext_lazy(
+        "The files that list the user, such as hr-sworn. Leave it blank if you manage the user by hand."
+    ),
 }
+_REQUIRED: "dict[str, StrOrPromise]" = {
+    "EXTERNAL_ID": gettext_lazy("Enter an external ID."),
+    "FIRST_NAME": gettext_lazy("Enter a first name."),
+    "LAST_NAME": gettext_lazy("Enter a last name."),
+    "EMAIL": gettext_lazy("Enter an email address."),
+    "USERNAME": gettext_lazy("Enter a username."),
+    "BADGE_NUMBER": gettext_lazy("Enter a badge number."),
+    "STATUS": gettext_lazy("Choose a status."),
+    "ROLE": gettext_lazy("Choose a role."),
+}
+"""What a blank field asks for."""
 _STATUSES = [
-    ("Active", "Active: is invited, may register and sign in."),
-    ("Inactive", "Inactive: may not come in until reactivated."),
+    ("Active", gettext_lazy("Active: will be invited, and can sign in")),
+    ("Inactive", gettext_lazy("Inactive: cannot sign in until reactivated")),
 ]
-_FLAGS = {
-    EXEMPT: "Exempt from synchronize: stays Active when a synchronize file does not mention them",
-    NO_FILES: "Not changed by files: rows of files leave the user unchanged, and the user stays Active without a row",
+_FLAGS: "dict[str, StrOrPromise]" = {
+    EXEMPT: gettext_lazy("Exempt from synchronize: stays Active if missing from a synchronize file"),
+    NO_FILES: gettext_lazy(
+        "Not changed by files: rows of files change nothing, and the user stays Active without a row"
+    ),
 }
 
 
@@ -71,14 +81,16 @@ class CellField(forms.CharField):
 
 
 class UserForm(forms.Form):
-    """All columns of a row, and the values that were shown, to detect what was edited."""
+    """All columns of a row, and the values that were shown, to detect what was edited. The fields are in groups."""
 
+    template_name = "grouped_form.html"
     shown = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
 
     def __init__(
         self, now: Row, words: Vocabulary, groups: Iterable[models.Group], operator: Operator | None, sent: Any = None,
         *, left_out: Iterable[str], suggests: bool,
     ) -> None:  # fmt: skip
+        """Build the fields. `now`: the values that are shown, or the defaults of a new user."""
         initial = {heading.lower(): value for heading, value in now.items()} | {"shown": json.dumps(dict(now))}
         super().__init__(sent, initial=initial)
         self._now = now
@@ -87,20 +99,25 @@ class UserForm(forms.Form):
             if heading not in left_out:
                 self.fields[heading.lower()] = self._field(heading, label, suggests=suggests)
 
-    def _field(self, heading: str, label: str, *, suggests: bool) -> forms.Field:
+    def get_context(self) -> dict[str, Any]:
+        """Return the context of the template: the library's, and the groups of fields."""
+        names = [(title, [heading.lower() for heading in headings]) for title, headings in GROUPS]
+        groups = [(title, [self[name] for name in some if name in self.fields]) for title, some in names]
+        return {**super().get_context(), "groups": [(title, fields) for title, fields in groups if fields]}
+
+    def _field(self, heading: str, label: "StrOrPromise", *, suggests: bool) -> forms.Field:
         if heading in FLAGS:
             return forms.BooleanField(label=_FLAGS[heading], required=False)
+        hint = _HINTS.get(heading, "")
         if heading == SOURCE:
-            hint = "The files that list the user, such as hr-sworn. Leave it blank for a user who is managed by hand."
             plain = forms.TextInput({"autocomplete": "off", "maxlength": str(SOURCE_LONGEST)})
             return CellField(label=label, widget=plain, help_text=hint, required=False)
         if heading == ENDS_ON:
-            hint = "For a temporary account. After this day the user becomes Inactive. Leave it blank for no end."
             # With this type, a browser shows a calendar, and sends the day in the format that is stored.
             return CellField(label=label, widget=forms.TextInput({"type": "date"}), help_text=hint, required=False)
         column = columns.BY_HEADING[heading]
         widget = self._widget(column, suggests=suggests)
-        field = CellField(label=label, widget=widget, help_text=_HINTS.get(heading, ""), required=column.required)
+        field = CellField(label=label, widget=widget, help_text=hint, required=column.required)
         if widget.is_hidden is False and isinstance(widget, forms.RadioSelect):
             field.initial = "Active"
         return field
@@ -162,6 +179,26 @@ class UserForm(forms.Form):
         return mixed
 
 
+class NewUserForm(UserForm):
+    """The same for a user who is added. A user without a username gets the first part of their email address."""
+
+    def _field(self, heading: str, label: "StrOrPromise", *, suggests: bool) -> forms.Field:
+        field = super()._field(heading, label, suggests=suggests)
+        if heading == columns.USERNAME.heading:
+            field.required, field.help_text = (
+                False,
+                _("Leave it blank to use the part of the email address before the @."),
+            )
+        return field
+
+    def clean(self) -> dict[str, Any]:
+        """Return the cells."""
+        cells: dict[str, Any] = super().clean() or self.cleaned_data
+        if not cells.get("username") and "@" in cells.get("email", ""):
+            cells["username"] = cells["email"].partition("@")[0]
+        return cells
+
+
 def _make_suggest_attrs() -> dict[str, str]:
     """Return the attributes that make a field suggest supervisors while the user types."""
     return {"list": "supervisors", "data-suggest": reverse("supervisors")}
@@ -174,9 +211,9 @@ def _list_choices(
     roles = [role.name for role in vocabulary.roles if operator is None or role.permissions <= operator.permissions]
     active = [(group.external_id, f"{group.name} ({group.external_id})") for group in groups if group.active]
     choices = {
-        "ROLE": [("", "Choose a role"), *((name, name) for name in roles)],
-        "RANK": [("", "None"), *((rank.name, rank.name) for rank in vocabulary.ranks)],
-        "EVIDENCE_GROUP_EXT_ID": [("", "None"), *active],
+        "ROLE": [("", _("Choose a role")), *((name, name) for name in roles)],
+        "RANK": [("", _("None")), *((rank.name, rank.name) for rank in vocabulary.ranks)],
+        "EVIDENCE_GROUP_EXT_ID": [("", _("None")), *active],
     }
     for heading, options in choices.items():
         has = now.get(heading, "")
@@ -189,13 +226,16 @@ def _list_choices(
 
 def describe_problem(problem: Problem) -> str:
     """Return a problem or a note as a form shows it, without mention of a file or a row."""
-    if problem.code == "required":
-        return "This is blank. Every user needs one."
-    labeled = replace(problem, column=LABELS.get(problem.column, problem.column))
+    if problem.code == "required" and problem.column in _REQUIRED:
+        return str(_REQUIRED[problem.column])
+    labeled = replace(problem, column=str(LABELS.get(problem.column, problem.column)))
     sentence = labeled.message.replace("The row ", "This ").replace("SUPERVISOR_EMAIL", "Supervisor")
     return f"{sentence} {labeled.remedy}".strip()
 
 
 def _describe_conflict(conflict: Conflict) -> str:
-    was, now = (f"“{value}”" if value else "blank" for value in (conflict.shown, conflict.now))
-    return f"Somebody has changed this meanwhile, from {was} to {now}. Save again if yours is right, or write theirs."
+    was, now = (f"“{value}”" if value else _("blank") for value in (conflict.shown, conflict.now))
+    return _(
+        "Someone else changed this from %(was)s to %(now)s while you were editing. Save again to keep your value, or enter"
+        " theirs."
+    ) % {"was": was, "now": now}

@@ -1,11 +1,12 @@
-"""The page of one user: identity, state, direct reports, and history."""
+"""The page of one user: identity, state with the next step, direct reports, and one timeline."""
 
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import credentials, factors, identities, links, lockout, sessions
@@ -18,9 +19,12 @@ from musterbook.directory.users.editing import PERMISSION as EDIT
 from musterbook.http import request_context
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.records import audit_words
-from musterbook.web.users.edit import find_user
+from musterbook.web.users.common import find_user
 
-_MOST_EVENTS = 20
+_PAGE = 20
+"""The events of a page of the timeline."""
+_FEW_REPORTS = 12
+"""The number of direct reports that are shown unfolded."""
 
 
 @require_GET
@@ -29,10 +33,12 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show everything about a user that the signed-in user may see, and the acts that they may do."""
     user, at = find_user(request, pk), request_context.audit_context(request).at
     above = not permissions.get_permissions(user.role) <= permissions.get_permissions(get_account(request).user.role)
+    state = profile.read_state(user, at)
     reports, reports_in_all = profile.list_reports(user, at)
     context = {
         "about": user,
-        "state": profile.read_state(user, at),
+        "state": state,
+        "state_label": gettext(state),
         "is_me": user.pk == get_account(request).user.pk,
         "above": above,
         "may_edit": may(request, EDIT) and not above,
@@ -43,7 +49,8 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
         "monitors": profile.list_monitored(user),
         "reports": reports,
         "reports_in_all": reports_in_all,
-        "more_reports": reports_in_all > len(reports),
+        "first_reports": reports[:_FEW_REPORTS],
+        "more_reports": reports_in_all > _FEW_REPORTS,
         **_describe_lock(user, at),
         **_describe_sign_in(request, user),
         "sign_on": identities.find_binding(user),
@@ -52,18 +59,23 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _list_history(request: HttpRequest, user: models.User) -> dict[str, Any]:
-    """Return the user's events and imports, each only if the signed-in user may see them."""
-    return {
-        "events": _list_events(user) if may(request, "audit.view") else None,
-        "sees_imports": may(request, "users.import"),
-        "imports": profile.list_imports(user) if may(request, "users.import") else None,
-    }
+    """Return the user's timeline, or their imports alone, as far as the signed-in user may see them."""
+    sees_imports = may(request, "users.import")
+    found: dict[str, Any] = {"sees_imports": sees_imports, "days": None, "imports": None, "sees_users": True}
+    if may(request, "audit.view"):
+        return found | _read_timeline(request, user)
+    return found | ({"imports": profile.list_imports(user)} if sees_imports else {})
 
 
-def _list_events(user: models.User) -> list[audit_words.ShownEvent]:
-    """Return the latest events about the user."""
-    latest = browse.read_page(user.agency, EventFilters(subjects=(user.pk,))).events
-    return [audit_words.describe_event(event) for event in latest[:_MOST_EVENTS]]
+def _read_timeline(request: HttpRequest, user: models.User) -> dict[str, Any]:
+    """Return a page of the events about the user, the newest first, by day."""
+    cursor = request.GET.get("place", "")
+    try:
+        page = browse.read_page(user.agency, EventFilters(subjects=(user.pk,)), cursor, _PAGE)
+    except browse.UnknownCursor as unknown:
+        raise Http404 from unknown
+    rows = [audit_words.describe_event(event, sees_users=True) for event in page.events]
+    return {"days": audit_words.list_days(rows), "page": page, "turned": bool(cursor), "of_user": True}
 
 
 def _describe_lock(user: models.User, at: datetime) -> dict[str, Any]:
