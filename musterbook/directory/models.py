@@ -252,6 +252,29 @@ class User(models.Model):
         ]
 
 
+class ListView(models.Model):
+    """How a user sees All Users: the columns, the density, and the size of a page."""
+
+    user = models.OneToOneField(User, CASCADE, related_name="+")
+    columns = models.JSONField(default=list)
+    compact = models.BooleanField(default=False)
+    size = models.PositiveSmallIntegerField(default=0)
+    """The most users on a page; 0 for the default."""
+
+
+class SavedFilter(models.Model):
+    """A search of All Users that a user has named."""
+
+    user = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=60)
+    name_key = models.CharField(max_length=240)
+    query = models.CharField(max_length=2000)
+    """The search and its order, as an address has them."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "name_key"], name="saved_filter_once")]
+
+
 class ReleasedName(models.Model):
     """A username or address that a user had, and when they released it.
 

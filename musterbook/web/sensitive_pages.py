@@ -77,7 +77,10 @@ NEVER: Mapping[str, str] = {
     "my_account": "a time zone lets nobody in",
     "rank_delete": "ranks give no permission",
     "rank_move": "ranks give no permission",
+    "saved_filter_delete": "it changes only the user's own list",
+    "saved_filters": "it changes only the user's own list",
     "user_sessions": "it takes access away, and has to be quick",
+    "users_view": "it changes only the user's own list",
 }
 """Pages with forms that do not require it, each with the reason."""
 

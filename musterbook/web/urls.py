@@ -19,7 +19,7 @@ from musterbook.web.imports import submission as import_choice
 from musterbook.web.imports import values as import_values
 from musterbook.web.records import api_access, audit
 from musterbook.web.users import actions as user_acts
-from musterbook.web.users import all_users, bulk
+from musterbook.web.users import all_users, bulk, list_settings
 from musterbook.web.users import edit as user_edit
 from musterbook.web.users import links as user_links
 from musterbook.web.users import user_page as user
@@ -47,6 +47,9 @@ urlpatterns = [
     path("reset/<str:token>", registration_pages.reset, name="reset"),
     path("users/", all_users.listed, name="all_users"),
     path("users/export.<str:form>", all_users.exported, name="export_users"),
+    path("users/view", list_settings.view, name="users_view"),
+    path("users/filters/", list_settings.saved_filters, name="saved_filters"),
+    path("users/filters/<int:pk>/delete", list_settings.delete_filter, name="saved_filter_delete"),
     path("users/bulk", bulk.choose, name="bulk"),
     path("users/bulk/<str:number>", bulk.one, name="bulk_plan"),
     path("users/bulk/<str:number>/cancel", bulk.cancel, name="bulk_cancel"),

@@ -14,6 +14,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue
 from musterbook.directory.imports.bulk import BulkChange
 from musterbook.directory.imports.worker import run_next_import
+from musterbook.directory.users import list_views
 from tests.directory import cast
 
 OPEN = {
@@ -84,6 +85,13 @@ def _waiting(agency: models.Agency) -> Mapping[str, Any]:
     return {"token": cast.keep_waiting(user, b"x", at, name=f"{EVIL}.csv", address=EVIL)}
 
 
+def _saved_filter(agency: models.Agency) -> Mapping[str, Any]:
+    """A filter that the administrator has saved."""
+    user = models.User.objects.filter(agency=agency, external_id__startswith="E-1").earliest("pk")
+    saved = list_views.list_filters(user)
+    return {"pk": (saved[0] if saved else list_views.save_filter(user, EVIL[:60], "q=x")).id}
+
+
 def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
     return lambda agency: {"pk": model.objects.filter(agency=agency).first().pk}
 
@@ -145,5 +153,6 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     "api_token_revoke": _pk(Token),
     "import_waiting": _waiting,
     "continue_form": lambda _: {"token": "gone"},
+    "saved_filter_delete": _saved_filter,
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""

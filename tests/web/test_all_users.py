@@ -114,15 +114,28 @@ def test_users_are_found_by_their_last_sign_in_as_their_reader_counts_days(
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?supervisor=x", "Nobody has that email address"), ("?import=x", "There is no import of that number"),
-        ("?role=999999", "There is no such one any more"), ("?status=Dead", "There is no such one any more"),
+        ("?supervisor=x", "No user has this email address"), ("?import=x", "There is no import with this number"),
+        ("?role=999999", "This value does not exist any more"), ("?status=Dead", "This value does not exist any more"),
         ("?signed_in_from=yesterday", "valid date"), ("?q=" + "x" * 300, "at most 255"),
-        ("?supervisor=999999999999", "Nobody has"), ("?supervisor=" + "9" * 40, "Nobody has"),
+        ("?supervisor=999999999999", "No user has"), ("?supervisor=" + "9" * 40, "No user has"),
     ],
 )  # fmt: skip
-def test_a_filter_that_means_nothing_says_so_and_hides_nobody(chief: Client, query: str, sentence: str) -> None:
-    assert sentence in read_page(chief, query)
-    assert len(list_ids(chief, query)) == 4
+def test_a_filter_that_cannot_be_read_says_so_shows_no_users_and_exports_none(
+    chief: Client, query: str, sentence: str
+) -> None:
+    page = read_page(chief, query)
+    assert sentence in page and "A filter cannot be read, so no users are shown." in page
+    assert list_ids(chief, query) == [] and "Export results" not in page and 'id="selection"' not in page
+    for form in ("csv", "xlsx"):
+        answer = chief.get(f"{PAGE}export.{form}{query}")
+        assert answer.status_code == 422 and "no users were exported" in answer.content.decode()
+        assert "E-2" not in answer.content.decode()
+    assert not models.Event.objects.filter(kind="users.exported").exists()
+
+
+def test_a_filter_that_cannot_be_read_can_be_removed(chief: Client) -> None:
+    page = read_page(chief, "?q=muller&supervisor=nobody&status=Dead")
+    assert 'href="?q=muller&amp;status=Dead"' in page and 'href="?q=muller&amp;supervisor=nobody"' in page
 
 
 @pytest.mark.parametrize("sort", [sort for sort in orders.SORTS if sort != "last_sign_in"])
@@ -163,7 +176,7 @@ def test_a_part_is_given_alone_and_its_address_says_only_what_is_asked_for(chief
 
 
 def test_an_agency_without_users_sees_the_first_step(springfield: Springfield, chief: Client) -> None:
-    assert "Nobody is found" in read_page(chief, "?q=nobody")
+    assert "No users match." in read_page(chief, "?q=nobody")
 
 
 def test_a_page_takes_as_few_queries_for_many_users_as_for_few(springfield: Springfield, chief: Client) -> None:

@@ -67,8 +67,11 @@ class CandidateLookup:
 
     def find_by_words(self, most: int) -> list[int] | None:
         """Return the ids of all users who have the words, or None if there are more than `most`."""
-        if most not in self._ids_by_limit:
-            self._ids_by_limit[most] = search_index.find_ids(self.agency, self.words, most)
+        wider = next((limit for limit in self._ids_by_limit if limit >= most), None)
+        if wider is not None:
+            ids = self._ids_by_limit[wider]
+            return ids if ids is not None and len(ids) <= most else None
+        self._ids_by_limit[most] = search_index.find_ids(self.agency, self.words, most)
         return self._ids_by_limit[most]
 
     def find_many(self, conditions: tuple[Condition, ...]) -> CandidateSet | None:

@@ -4,7 +4,7 @@ It is as fast with a million users as with a hundred.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Q
@@ -39,6 +39,13 @@ class ListedUser:
     rank: str
     group: str
     last_sign_in_at: datetime | None
+    phone: str = ""
+    location: str = ""
+    source: str = ""
+    created_at: datetime | None = None
+    supervisor: int | None = None
+    """The id of the supervisor."""
+    supervisor_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,19 @@ class UserPage:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Which page of a list: its order (`sort` is one of orders.SORTS), where it begins, and its size.
+
+    `place`: "" for the first page. `size`: the most users on it, 0 for PAGE.
+    """
+
+    sort: str = "name"
+    descending: bool = False
+    place: str = ""
+    size: int = 0
+
+
 def read_page(
     agency: models.Agency,
     criteria: UserFilters = _ALL_USERS,
@@ -66,19 +86,30 @@ def read_page(
 ) -> UserPage:
     """Return the page of matching users at the place ("": the first), in the order `sort` (one of orders.SORTS).
 
-    `counted`: count them as well, up to this number; the count is one more if there are more.
+    `counted`: count them as well, up to this number; the count is one more if there are more. Raise UnknownSort,
+    UnknownStatus and UnknownCursor.
+    """
+    lookup = CandidateLookup(agency, search_index.split_words(criteria.text))
+    page = read_position(lookup, criteria, Position(sort, descending, place), at)
+    return replace(page, number=count_found(lookup, criteria, at, counted)) if counted else page
+
+
+def read_position(lookup: CandidateLookup, criteria: UserFilters, position: Position, at: datetime) -> UserPage:
+    """Return the page of matching users at this position. `lookup` is for the agency, and the words of the criteria.
 
     A user who is not added or edited meanwhile is on one page, regardless of changes to others. Raise UnknownSort,
     UnknownStatus and UnknownCursor.
     """
-    list_key = (sort, descending)
+    size, place = position.size or PAGE, position.place
+    list_key = (position.sort, position.descending)
     backward = bool(place) and place.startswith(_BACK)
     start = orders.decode_cursor(place.removeprefix(_BACK), *list_key) if place else None
-    order = orders.build_order(agency, sort, at, criteria, start)
-    lookup = CandidateLookup(agency, search_index.split_words(criteria.text))
-    listing = Listing(lookup, tuple(filters.build_conditions(criteria, at)), order, descending != backward)
-    cursors = listing.find_next(start, PAGE + 1)
-    more, visible = len(cursors) > PAGE, cursors[:PAGE]
+    order = orders.build_order(lookup.agency, position.sort, at, criteria, start)
+    listing = Listing(
+        lookup, tuple(filters.build_conditions(criteria, at)), order, position.descending != backward
+    )  # fmt: skip
+    cursors = listing.find_next(start, size + 1)
+    more, visible = len(cursors) > size, cursors[:size]
     if backward:
         visible.reverse()
     before, after = (more, True) if backward else (start is not None, more)
@@ -86,8 +117,16 @@ def read_page(
         _read_users([place.id for place in visible], at),
         _BACK + orders.encode_cursor(visible[0], *list_key) if before and visible else "",
         orders.encode_cursor(visible[-1], *list_key) if after and visible else "",
-        listing.count(counted) if counted else 0,
     )
+
+
+def count_found(lookup: CandidateLookup, criteria: UserFilters, at: datetime, most: int) -> int:
+    """Return how many users match; `most` + 1 if there are more. Raise UnknownStatus.
+
+    `lookup` is for the agency, and the words of the criteria; what it has found for a page is used.
+    """
+    order = orders.build_order(lookup.agency, "name", at, criteria, None)
+    return Listing(lookup, tuple(filters.build_conditions(criteria, at)), order, descending=False).count(most)
 
 
 _BACK = "~"
@@ -98,17 +137,23 @@ def _read_users(ids: Sequence[int], at: datetime) -> list[ListedUser]:
     state = RawSQL(*states.build_state_sql(f"{USERS}.", at))  # noqa: S611  (no part of it comes from outside)
     users = models.User.objects.filter(pk__in=ids).values_list(
         "pk", "external_id", "first_name", "last_name", "username", "email", "badge_number", state, "role__name",
-        "rank__name", "group__name", "last_sign_in_at",
+        "rank__name", "group__name", "last_sign_in_at", "phone", "location", "source", "created_at", "supervisor",
+        "supervisor__first_name", "supervisor__last_name",
     )  # fmt: skip
-    by_id = {user[0]: ListedUser(*(*user[:9], user[9] or "", user[10] or "", user[11])) for user in users}
+    by_id = {
+        user[0]: ListedUser(*(*user[:9], user[9] or "", user[10] or "", *user[11:17], _join(user[17:])))
+        for user in users
+    }
     return [by_id[number] for number in ids if number in by_id]
+
+
+def _join(names: Sequence[str | None]) -> str:
+    return " ".join(filter(None, names))
 
 
 def count_users(agency: models.Agency, criteria: UserFilters = _ALL_USERS, *, at: datetime, most: int = 10_000) -> int:
     """Return how many users match; `most` + 1 if there are more. Raise UnknownStatus."""
-    order = orders.build_order(agency, "name", at, criteria, None)
-    lookup = CandidateLookup(agency, search_index.split_words(criteria.text))
-    return Listing(lookup, tuple(filters.build_conditions(criteria, at)), order, descending=False).count(most)
+    return count_found(CandidateLookup(agency, search_index.split_words(criteria.text)), criteria, at, most)
 
 
 def has_users(agency: models.Agency, *, except_id: int = 0) -> bool:

@@ -73,6 +73,7 @@ def list_chosen(agency: models.Agency, data: QueryDict, query: Mapping[str, Any]
     if data.get("all") != "1":
         return selection.filter_ids(agency, read_ticked(data))
     search = SearchForm(agency, query)
-    if not search.is_valid():
+    filters = search.read_filters()
+    if filters is None:
         raise WrongSearch
-    return selection.find_matching(agency, search.read_filters(), at)
+    return selection.find_matching(agency, filters, at)

@@ -300,7 +300,7 @@ def test_a_user_is_listed_with_all_that_a_list_shows() -> None:
     )
     assert shown == ListedUser(
         shown.id, "E-5", "Özil", "O’Neil", "user.5", "user5@agency.example", "B-5", "Locked", "Officer", "Sergeant", "Patrol",
-        NOW + HOUR,
+        NOW + HOUR, created_at=NOW,
     )  # fmt: skip
 
 
