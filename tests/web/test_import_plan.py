@@ -450,7 +450,7 @@ def test_the_header_row_and_the_number_of_rows_are_chosen_on_the_page(chief: Cli
 def test_wrong_options_of_a_file_are_shown_with_what_was_typed(chief: Client) -> None:
     sent = {"mode": "sync", "do": "preview", "expect_rows": "-1", "source": "HR-Sworn"}
     page = chief.post("/springfield/users/import", sent).content.decode()
-    assert '<details class="m-more" open>' in page and "Write a whole number, such as 1200." in page
+    assert '<details class="m-more" open>' in page and "Enter a whole number, such as 1200." in page
     assert 'value="-1"' in page and 'value="HR-Sworn"' in page
 
 
@@ -744,7 +744,7 @@ def test_a_user_who_may_import_but_not_synchronize_sees_why(springfield: Springf
     models.Role.objects.filter(name="Officer").update(permissions=["users.import"])
     springfield.registered(2)
     sign_in(client, "user.2")
-    assert "Your role may not synchronize" in read_page(client, PAGE)
+    assert "Your role does not allow this." in read_page(client, PAGE)
 
 
 def test_options_without_corrections_are_stored_as_before_corrections_existed() -> None:

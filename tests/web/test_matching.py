@@ -162,9 +162,9 @@ def test_a_first_file_offers_to_create_all_that_it_names(admin: Client) -> None:
     assert [(label, chosen) for label, (_, chosen) in fields.items() if label.startswith("What ")] == [
         ("What STATUS “Terminated” means", "=Inactive"),
         ("What ROLE “Detective” means", "+"),
-        ("What RANK “Corporal” means", "+"),
         ("What RANK “Major” means", "+"),
         ("What RANK “Sargent” means", "=Sergeant"),
+        ("What RANK “Corporal” means", "+"),
         ("What EVIDENCE_GROUP_EXT_ID “K9” means", "+"),
     ]
     answer = admin.post(address, dict(fields.values()))

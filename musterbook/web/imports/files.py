@@ -12,8 +12,10 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
 from musterbook.core.reporting import example_file as examples
+from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, sandbox
 from musterbook.directory.storage import formats, import_files
+from musterbook.http import request_context
 from musterbook.web.imports.actions import find_import
 from musterbook.web.permission import needs
 
@@ -22,11 +24,12 @@ _KINDS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlform
 
 @require_GET
 @needs("users.import")
-def example(_: HttpRequest, form: Literal["csv", "xlsx"]) -> HttpResponseBase:
-    """Return the example file."""
+def example(request: HttpRequest, form: Literal["csv", "xlsx"]) -> HttpResponseBase:
+    """Return the example file with the agency's roles, ranks and groups."""
     if form not in _KINDS:
         raise Http404
-    return _make_download(examples.build_example(form), f"example.{form}", _KINDS[form])
+    words = snapshot_queries.read_vocabulary(request_context.agency(request))
+    return _make_download(examples.build_example(form, words), f"example.{form}", _KINDS[form])
 
 
 @require_GET

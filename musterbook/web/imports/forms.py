@@ -1,11 +1,14 @@
 """The forms of an import: the file, how to read it, and what is confirmed of a plan that is held."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 
 from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.core.planning.holds import Hold
@@ -15,37 +18,62 @@ from musterbook.directory.users import marks
 from musterbook.http import request_context
 from musterbook.web.imports import uploads
 
-_MODES = [
-    (Mode.UPDATE.value, "Add or update user accounts. Users that the file does not mention stay as they are."),
-    (Mode.SYNC.value, "Synchronize all user accounts. Active users that the file does not mention become Inactive."),
-    (
-        Mode.REKEY.value,
-        "Change external ids. The file has the columns EXTERNAL_ID and NEW_EXTERNAL_ID, and nothing else changes.",
+_MODES = {
+    Mode.UPDATE.value: (
+        gettext_lazy("Add or update user accounts"),
+        gettext_lazy("Users not in the file stay unchanged."),
     ),
-]
+    Mode.SYNC.value: (
+        gettext_lazy("Synchronize all user accounts"),
+        gettext_lazy("Adds and updates too. Active users not in the file become Inactive and lose access."),
+    ),
+    Mode.REKEY.value: (
+        gettext_lazy("Change external ids"),
+        gettext_lazy("The file has the columns EXTERNAL_ID and NEW_EXTERNAL_ID. Nothing else changes."),
+    ),
+}
+"""Each mode with its label and the sentence that says what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChoice:
+    """A mode on the page: its radio button, label and sentence, and whether the user may choose it."""
+
+    value: str
+    radio: Any
+    label: Promise
+    about: Promise
+    allowed: bool
 
 
 class UploadForm(forms.Form):
     """The mode, the file, and the other options of an import."""
 
-    mode = forms.ChoiceField(label="Import option", choices=_MODES, widget=forms.RadioSelect, initial=Mode.UPDATE.value)
-    file = forms.FileField(label="Select file", allow_empty_file=True, max_length=None)
-    strict = forms.BooleanField(label="Strict: if any row has a problem, change nothing at all", required=False)
-    quiet = forms.BooleanField(label="Send no invitations and no notices", required=False)
+    mode = forms.ChoiceField(
+        label=gettext_lazy("Import option"), choices=[(value, label) for value, (label, _) in _MODES.items()],
+        widget=forms.RadioSelect, initial=Mode.UPDATE.value,
+    )  # fmt: skip
+    file = forms.FileField(label=gettext_lazy("Select file"), allow_empty_file=True, max_length=None)
+    strict = forms.BooleanField(
+        label=gettext_lazy("Strict: if any row has a problem, change nothing at all"), required=False
+    )
+    quiet = forms.BooleanField(label=gettext_lazy("Do not send invitations or other emails"), required=False)
     source = forms.CharField(
-        label="Source", required=False, max_length=1000, widget=forms.TextInput({"autocomplete": "off"}),
-        help_text="Only if several files list the users, such as hr-sworn and hr-civil. The users of this file are marked with"
-        " it, and Synchronize looks for missing users among its users only. Leave it blank to look among all users.",
+        label=gettext_lazy("Source"), required=False, max_length=1000, widget=forms.TextInput({"autocomplete": "off"}),
+        help_text=gettext_lazy("Use this only if several files list your users, such as hr-sworn and hr-civil."
+        " Synchronize then deactivates only users of this source. Leave it blank to synchronize all users."),
     )  # fmt: skip
 
     releases = forms.BooleanField(
-        label="Badges of inactive users can be given to users of this file", required=False,
-        help_text="The former holder's badge then says until when they had it, such as 1039 (until 2026-11-28).",
+        label=gettext_lazy("Let users of this file take badges of inactive users"), required=False,
+        help_text=gettext_lazy("The inactive user's badge then shows how long they had it, such as 1039 (until 2026-11-28)."),
     )  # fmt: skip
     expect_rows = forms.IntegerField(
-        label="Expected number of rows", required=False, min_value=0, max_value=100_000_000,
-        help_text="If you know how many users the file lists. A file with another number of rows is refused.",
-        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), "Write a whole number, such as 1200."),
+        label=gettext_lazy("Expected number of rows"), required=False, min_value=0, max_value=100_000_000,
+        help_text=gettext_lazy("If the file has another number of rows, nothing is imported."),
+        error_messages=dict.fromkeys(
+            ("invalid", "min_value", "max_value"), gettext_lazy("Enter a whole number, such as 1200.")
+        ),
     )  # fmt: skip
 
     def __init__(self, request: HttpRequest) -> None:
@@ -55,14 +83,24 @@ class UploadForm(forms.Form):
         most = settings.MUSTER_MAX_FILE_MB
         self.fields["releases"].initial = self._usual
         file = self.fields["file"]
-        file.help_text = f"CSV, .xlsx or .ods, up to {most:,} MB. You can also drop it here."
+        file.help_text = gettext("CSV, .xlsx or .ods, up to %(most)s MB. You can also drop the file here.") % {
+            "most": f"{most:,}"
+        }
         file.widget.attrs["accept"] = ".csv,.txt,.tsv,.xlsx,.ods"
-        file.error_messages["required"] = uploads.get_refusal(request) or "Select a file: CSV, .xlsx or .ods."
+        file.error_messages["required"] = uploads.get_refusal(request) or gettext("Select a file: CSV, .xlsx or .ods.")
 
     @property
     def field_errors(self) -> list[tuple[forms.BoundField, list[str]]]:
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
+
+    def list_modes(self, *, may_synchronize: bool) -> list[ModeChoice]:
+        """Return the modes as the page shows them."""
+        return [
+            ModeChoice(value, radio, *_MODES[value], allowed=may_synchronize or value != Mode.SYNC)
+            for radio in self["mode"]
+            if (value := str(radio.data["value"]))
+        ]
 
     def clean_source(self) -> str:
         """Return the source as it is stored."""

@@ -227,6 +227,11 @@ class ColumnsForm(forms.Form):
             for column in self._required
         ]
 
+    @property
+    def unfound(self) -> list[MissingColumn]:
+        """Return those of `missing` for which no heading is likely."""
+        return [one for one in self.missing if not one.guess]
+
     def clean(self) -> dict[str, Any]:
         """Refuse one column for two headings, and a required column that has neither a heading nor a default."""
         fields: dict[str, list[str]] = {}

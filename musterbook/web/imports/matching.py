@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from musterbook.core.checking import meanings
 from musterbook.core.domain import columns
 from musterbook.core.domain.columns import Column
+from musterbook.core.domain.file_values import MAPPED
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import missing_names
 from musterbook.directory.agency.missing_names import Names
@@ -19,7 +20,7 @@ from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import first_steps, plan_files, unknown_values
 from musterbook.directory.imports.options import Options
-from musterbook.directory.imports.unknown_values import Missing
+from musterbook.directory.imports.unknown_values import Missing, UnknownValue
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
 from musterbook.web.imports import actions
@@ -62,7 +63,14 @@ def _make_values_form(request: HttpRequest, record: models.Import, data: Any = N
     unknown = unknown_values.list_unknown(record) if record.kind == ImportKind.FILE else []
     words = snapshot_queries.read_vocabulary(record.agency)
     is_first = bool(unknown) and first_steps.is_first(record)
+    if is_first:
+        unknown.sort(key=_rank_value)
     return ValuesForm(unknown, words, _list_creatable(request), data, prefers_create=is_first)
+
+
+def _rank_value(one: UnknownValue) -> tuple[int, int]:
+    """Return the place of a value in the list: most rows first, but ranks as they are created, fewest rows first."""
+    return MAPPED.index(one.column), one.rows if one.column is columns.RANK else -one.rows
 
 
 def _list_creatable(request: HttpRequest) -> list[Column]:

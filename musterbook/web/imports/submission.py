@@ -12,9 +12,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.checking import meanings
+from musterbook.core.domain.columns import COLUMNS, STATUS, Column
+from musterbook.core.domain.file_values import MAPPED
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import history, pending_uploads
 from musterbook.directory.imports.file_import import UnknownImport
@@ -23,6 +26,9 @@ from musterbook.http import reauthentication, request_context
 from musterbook.web.imports import actions, uploads
 from musterbook.web.imports.forms import UploadForm
 from musterbook.web.permission import get_account, may, needs, refuse
+
+_MOST_NAMES = 6
+"""The most names of a column that the page shows. The example file lists all."""
 
 
 def choose(request: HttpRequest) -> HttpResponseBase:
@@ -47,10 +53,23 @@ def _show_choice(request: HttpRequest) -> HttpResponseBase:
     _record_refused(request, form)
     context = {
         "form": form,
-        "columns": COLUMNS,
-        "may_synchronize": may(request, "users.synchronize"),
+        "modes": form.list_modes(may_synchronize=may(request, "users.synchronize")),
+        "columns": _list_columns(request),
+        "may_export": may(request, "users.export"),
     }
     return render(request, "import_choose.html", context, status=422 if form.is_bound else 200)
+
+
+def _list_columns(request: HttpRequest) -> list[tuple[Column, list[str], int]]:
+    """Return each column with the first of the agency's values for it, and how many more there are."""
+    words = snapshot_queries.read_vocabulary(request_context.agency(request))
+    of = {
+        column: list(dict.fromkeys(meanings.list_names(column, words).values()))
+        for column in MAPPED
+        if column is not STATUS
+    }
+    lists = [(column, of.get(column, [])) for column in COLUMNS]
+    return [(column, names[:_MOST_NAMES], max(0, len(names) - _MOST_NAMES)) for column, names in lists]
 
 
 def _record_refused(request: HttpRequest, form: UploadForm) -> None:
