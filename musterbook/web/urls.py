@@ -15,6 +15,7 @@ from musterbook.web.imports import drafts as import_drafts
 from musterbook.web.imports import files as import_files
 from musterbook.web.imports import log as import_log
 from musterbook.web.imports import matching as import_matching
+from musterbook.web.imports import replanning as import_replanning
 from musterbook.web.imports import submission as import_choice
 from musterbook.web.imports import values as import_values
 from musterbook.web.records import api_access, audit
@@ -110,6 +111,8 @@ urlpatterns = [
     path("imports/<str:number>/read", import_acts.read_again, name="import_read"),
     path("imports/<str:number>/match", import_matching.match, name="import_match"),
     path("imports/<str:number>/values", import_values.fix_group, name="import_values"),
+    path("imports/<str:number>/again", import_replanning.plan_again, name="import_again"),
+    path("imports/<str:number>/missing", import_replanning.create_missing, name="import_missing"),
     path("imports/<str:number>/defaults", import_values.set_defaults, name="import_defaults"),
     path("imports/<str:number>/results", import_files.results_file, name="import_results"),
     path("imports/<str:number>/errors", import_files.errors_file, name="import_errors"),

@@ -83,7 +83,7 @@ def list_waiting(settings: Settings) -> list[Path]:
 def test_a_file_is_previewed_and_applied(springfield: Springfield, chief: Client, settings: Settings) -> None:
     plan = follow_to_plan(chief, send(chief, person(7), person(8, ROLE="Nobody")))
     page = text(chief.get(plan))
-    assert "Preview: nothing was changed yet" in page and "<strong>1</strong> <span>added</span>" in page
+    assert "Preview: nothing has changed yet" in page and "<strong>1</strong> <span>will be added</span>" in page
     assert "E-8" in page and "<strong>1</strong> <span>with problems</span>" in page
     assert not models.User.objects.filter(external_id="E-7").exists()
     assert list_waiting(settings) == []
@@ -122,8 +122,8 @@ def make_held(springfield: Springfield, client: Client) -> str:
 def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Client) -> None:
     plan = make_held(springfield, chief)
     page = text(chief.get(plan))
-    assert "1 user would lose access. The limit is 0, with 3 active users." in page
-    assert "First 2 Last 2" in page and "<strong>1</strong> <span>protected</span>" in page
+    assert "1 user will lose access. The limit is 0 of 3 active users." in page
+    assert "First 2 Last 2" in page and "<strong>1</strong> <span>will stay active</span>" in page
     assert "above the operator&#x27;s role" in text(chief.get(f"{plan}?show=protected"))
     for wrong in ("", "2", "one"):
         again = chief.post(plan, {"deactivations": wrong})
@@ -139,11 +139,11 @@ def test_the_users_of_a_held_import_are_shown_first(springfield: Springfield, ch
     models.Agency.objects.update(limits=[cast.allow(0), cast.allow(0, kind="additions")])
     plan = follow_to_plan(chief, send(chief, person(2, STATUS="Inactive"), person(7)))
     page = text(chief.get(plan))
-    assert "2 users" not in page and "1 user added, 1 updated, 1 will lose access" in page
-    assert "<li>First 2 Last 2 (E-2)</li>" in page
+    assert "2 users" not in page and "1 user will be added. 1 user will be updated. 1 user will lose access." in page
+    assert '>First 2 Last 2</a> <span class="m-id">E-2</span></li>' in page
     tile = page[page.index('id="show-deactivations"') :]
     assert page.index('id="show-deactivations"') < page.index('id="show-added"') and 'aria-current="true"' in tile[:120]
-    assert "These users were Active before, and are Inactive afterwards." in page
+    assert "These users are Active now and will be Inactive." in page
     assert "Number of users who lose access" in page and "Number of users who are added" in page
     one = chief.post(plan, {"deactivations": "1", "additions": "3"})
     assert one.status_code == 422 and text(one).count("Type that number if it is right.") == 2
@@ -157,7 +157,7 @@ def test_a_long_list_of_users_of_a_hold_leads_to_all_of_them(springfield: Spring
     models.Agency.objects.update(limits=[cast.allow(0)])
     springfield.imported(*cast.people(*range(10, 35)))
     plan = follow_to_plan(chief, send(chief, *cast.people(*range(10, 35), STATUS="Inactive")))
-    assert 'and 5 more: <a href="?show=deactivations#plan">see all of them</a>' in text(chief.get(plan))
+    assert '<a href="?show=deactivations#plan">and 17 more users</a>' in text(chief.get(plan))
     assert "First 34 Last 34" in text(chief.get(f"{plan}?show=deactivations&q=last+34"))
 
 
@@ -167,7 +167,7 @@ def test_who_requested_an_import_cannot_confirm_it_if_another_user_must(
     """Rule S8."""
     models.Agency.objects.update(second_approver=True)
     plan = make_held(springfield, chief)
-    assert "If you go on, it is held until another user confirms it." in text(chief.get(plan))
+    assert "If you apply this, it is on hold until another user confirms it." in text(chief.get(plan))
     held = chief.post(plan, {"deactivations": "1"}).headers["Location"]
     page = text(chief.get(held))
     assert "You requested this, so another user must confirm it." in page and "Apply</button>" not in page
@@ -175,7 +175,7 @@ def test_who_requested_an_import_cannot_confirm_it_if_another_user_must(
     assert "another user must confirm it. Nothing was changed." in text(refused)
     assert cast.user(springfield.agency, 2).active
     boss = signed_in(Client(), "user.1")
-    assert "type each number" in text(boss.get(held))
+    assert "Number of users who lose access" in text(boss.get(held))
     done = boss.post(held, {"deactivations": "1"}).headers["Location"]
     assert "<h1>Applied</h1>" in text(boss.get(done)) and not cast.user(springfield.agency, 2).active
 
@@ -196,7 +196,7 @@ def test_a_plan_that_is_another_by_now_is_shown_and_not_done(springfield: Spring
     plan = follow_to_plan(chief, send(chief, person(7), person(2, LAST_NAME="New")))
     springfield.imported(person(2, LAST_NAME="Other"))
     second = chief.post(plan).headers["Location"]
-    assert "Refused: nothing was changed" in text(chief.get(second))
+    assert "The plan has changed: nothing was applied" in text(chief.get(second))
     assert "<h1>Applied</h1>" in text(chief.get(chief.post(second).headers["Location"]))
 
 
@@ -226,7 +226,7 @@ def test_an_import_that_fails_says_so(springfield: Springfield, chief: Client, m
 
     monkeypatch.setattr(plan_files, "_write", full)
     page = text(chief.get(follow_to_plan(chief, send(chief, person(7)))))
-    assert "Failed: nothing was changed" in page and "disk" in page
+    assert "Failed: nothing has changed" in page and "disk" in page
 
 
 def test_a_file_for_which_there_is_no_room_is_asked_for_once_more(
@@ -251,7 +251,7 @@ def test_after_a_quarter_of_an_hour_one_signs_in_again_and_is_shown_the_plan_of_
     asked = send(chief, person(7), to=to).headers["Location"]
     assert asked.startswith("/springfield/sign-in/again?next=%2Fspringfield%2Fusers%2Fimport%2Fwaiting%2F")
     assert not models.Import.objects.filter(through="page").exists()
-    assert "Preview: nothing was changed yet" in text(chief.get(sign_in_again(chief, asked)))
+    assert "Preview: nothing has changed yet" in text(chief.get(sign_in_again(chief, asked)))
     assert EventKind.USER_SIGNED_IN_AGAIN in [kind for kind, *_ in springfield.events()]
 
 
@@ -268,7 +268,7 @@ def test_a_file_survives_the_end_of_its_session(springfield: Springfield, chief:
     page = text(chief.get(waits))
     assert "roster.csv" in page and "from the address 127.0.0.1" in page and "Synchronize all" in page
     assert not models.Import.objects.filter(through="page").exists()
-    assert "synchronize all" in text(chief.get(chief.post(waits).headers["Location"]))
+    assert "Synchronize all" in text(chief.get(chief.post(waits).headers["Location"]))
 
 
 def test_a_plan_survives_signing_in_again_and_is_then_done(springfield: Springfield, chief: Client) -> None:
@@ -418,7 +418,7 @@ def test_a_hostile_file_is_refused_and_its_name_harms_nobody(chief: Client, name
         assert "Select a file" in text(answer)
         return
     page = chief.get(follow_to_plan(chief, answer)).content.decode()
-    assert "Refused: nothing was changed" in page
+    assert "Refused: nothing has changed" in page or "Match columns" in page
     assert "<script>." not in page and "etc/passwd" not in page
 
 

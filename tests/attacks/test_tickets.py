@@ -136,7 +136,7 @@ def test_a_file_that_came_without_a_session_is_only_previewed_and_says_where_fro
         assert "sent after your session had ended, from the address 127.0.0.1" in page
         assert 'value="upload"' not in page
     plan = chief.post(waits, {"do": "upload"}).headers["Location"]
-    assert "Preview: nothing was changed yet" in text(chief.get(plan))
+    assert "Preview: nothing has changed yet" in text(chief.get(plan))
     assert not is_added()
 
 

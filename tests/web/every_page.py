@@ -118,6 +118,8 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
             "import_recheck",
             "import_read",
             "import_values",
+            "import_again",
+            "import_missing",
             "import_defaults",
             "import_results",
             "import_errors",

@@ -83,7 +83,7 @@ def test_a_broken_roster_is_corrected_on_the_page_and_by_the_errors_file(
     with serving(fresh_home, named=monkeypatch):
         page = open_registered(browser, springfield)
         send(page, "roster.csv", write_csv(rows), "Preview")
-        expect(page.get_by_role("heading", name="Preview: nothing was changed yet")).to_be_visible()
+        expect(page.get_by_role("heading", name="Preview: nothing has changed yet")).to_be_visible()
         assert tile(page, "added") == f"{ROWS - BROKEN - BYSTANDERS:,}"
         assert tile(page, "errored") == str(BROKEN + BYSTANDERS)
         correct_cells(page, dict(list(wrong.items())[:25]))
@@ -97,7 +97,7 @@ def test_a_broken_roster_is_corrected_on_the_page_and_by_the_errors_file(
         # Nothing is left to do.
         send(page, "roster.csv", write_csv([make_row(number) for number in range(1, ROWS + 1)]), "Preview")
         expect(page.locator("#show-unchanged strong")).to_have_text(f"{ROWS:,}")
-        expect(page.get_by_text("There is nothing to change.")).to_be_visible()
+        expect(page.get_by_text("Nothing will change.")).to_be_visible()
         page.context.close()
     springfield.muster("audit", "verify")
 
@@ -124,12 +124,13 @@ def correct_cells(page: Page, wrong: dict[int, tuple[str, str]]) -> None:
             cell.fill(right)
     page.get_by_role("button", name="Recheck with my fixes").click()
     expect(page.locator("#show-errored strong")).to_have_text(str(BROKEN - len(wrong) + BYSTANDERS))
-    assert f"{len(wrong)} cells corrected here" in page.get_by_role("main").inner_text()
+    assert f"{len(wrong)} cells fixed here" in page.get_by_role("main").inner_text()
 
 
 def corrected_errors(page: Page, wrong: dict[int, tuple[str, str]]) -> tuple[str, bytes]:
     """The errors file, fixed as in a spreadsheet: its name and content."""
     with page.expect_download() as coming:
+        page.get_by_text("Download results or errors").click()
         page.get_by_role("link", name="errors", exact=True).click()
     content = Path(coming.value.path()).read_text("utf-8-sig")
     errors = list(csv.DictReader(io.StringIO(content, newline="")))

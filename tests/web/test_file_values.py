@@ -15,6 +15,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import problem_groups
 from musterbook.directory.imports.options import Options
 from musterbook.web import default_fields
+from musterbook.web.imports import groups
 from tests.accounts.conftest import Springfield, signed_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -95,10 +96,10 @@ def test_an_unknown_value_is_shown_once_with_its_rows_and_its_nearest_match_pres
     """F13, A7: one click, without scripts."""
     rows = [person(number, RANK="Sargent") for number in (7, 8, 9)] + [person(6, STATUS="Terminated")]
     page = read_page(admin, preview(admin, *rows))
-    assert "<strong>3 rows</strong>: There is no rank “Sargent”." in page
-    assert "<strong>1 row</strong>: “Terminated” is not a status." in page
+    assert "<strong>3 rows</strong> There is no rank “Sargent”." in page
+    assert "<strong>1 row</strong> “Terminated” is not a status." in page
     assert "<option selected>Sergeant</option>" in page and "<option selected>Inactive</option>" in page
-    assert "Use it in 3 rows" in page and "Remember it for every file" in page
+    assert "Use Sergeant in 3 rows" in page and "Remember it for every file" in page
 
 
 def test_another_value_is_used_in_all_rows_of_a_kind_and_not_remembered(admin: Client) -> None:
@@ -132,7 +133,7 @@ def test_a_blank_cell_can_be_filled_in_all_rows_and_is_never_mapped(admin: Clien
     """C2: `required` offers no mapping."""
     plan = preview(admin, person(7, ROLE=""), person(8, ROLE=""))
     page = read_page(admin, plan)
-    assert "<strong>2 rows</strong>: ROLE is blank." in page and "Remember it" not in page
+    assert "<strong>2 rows</strong> ROLE is blank." in page and "Remember it" not in page
     sent = {"code": "required", "column": "ROLE", "value": "", "text": "Officer", "do": "remember"}
     assert get_record(act(admin, plan, "values", sent)).counts["added"] == 2
 
@@ -145,8 +146,8 @@ def test_what_cannot_be_done_for_all_rows_says_so(admin: Client, monkeypatch: py
     assert "Choose a value for ROLE" in read_page(admin, act(admin, plan, "values", sent))
     assert admin.post(f"{plan}/values", sent | {"column": "EMAIL"}).status_code == 404
     monkeypatch.setattr(problem_groups, "MOST_CORRECTED", 1)
-    assert "Use it in" not in read_page(admin, plan)
-    assert "too many to correct" in read_page(admin, act(admin, plan, "values", sent | {"text": "Officer"}))
+    assert "Change 2 rows" not in read_page(admin, plan)
+    assert "too many to fix" in read_page(admin, act(admin, plan, "values", sent | {"text": "Officer"}))
 
 
 def test_an_undo_and_a_plan_without_problems_offer_nothing(admin: Client) -> None:
@@ -159,8 +160,9 @@ def test_an_undo_and_a_plan_without_problems_offer_nothing(admin: Client) -> Non
 
 def test_many_kinds_are_counted_and_names_of_many_are_typed(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(default_fields, "MOST_NAMES", 1)
+    monkeypatch.setattr(groups, "_MOST_KINDS", 20)
     page = read_page(admin, preview(admin, *(person(number, RANK=f"Sargent {number}") for number in range(30))))
-    assert "There are 10 more kinds." in page
+    assert "17 more kinds" in page and "There are 11 more kinds." in page
     assert 'name="text" value="Sergeant"' in page
 
 
@@ -179,7 +181,7 @@ def test_a_file_without_a_role_is_planned_with_a_default(admin: Client) -> None:
     models.Agency.objects.update(defaults={"ROLE": "Chief"})
     again = preview(admin, person(8), columns=columns)
     assert not again.endswith("/match")
-    assert "Your agency&#x27;s default is Chief." in read_page(admin, again)
+    assert "Your agency’s default is Chief." in read_page(admin, again)
     assert "cannot be used" in read_page(admin, act(admin, again, "defaults", {"default-ROLE": "Pope"}))
 
 
@@ -258,10 +260,12 @@ def test_a_word_is_mapped_and_a_default_set_in_a_browser(page: Page, transaction
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("heading", name="Problems by kind").wait_for()
     assert barriers(page) == []
-    page.get_by_role("button", name="Remember it for every file").first.click()
-    page.get_by_text("RANK “Sargent” → Sergeant").wait_for()
-    page.get_by_role("button", name="Remember it for every file").click()
-    page.get_by_text("STATUS “T” → Inactive").wait_for()
+    for column, mapped in (("RANK", "RANK “Sargent” → Sergeant"), ("STATUS", "STATUS “T” → Inactive")):
+        page.get_by_text(f"Change to … {column}").click()
+        assert barriers(page) == []
+        page.get_by_role("button", name="Remember it for every file").locator("visible=true").click()
+        page.get_by_text("About this import").click()
+        page.get_by_text(mapped).wait_for()
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("heading", name="Applied").wait_for()
     page.goto("/springfield/settings/values")

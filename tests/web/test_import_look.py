@@ -68,7 +68,7 @@ def test_a_plan_has_no_barriers_in_any_of_its_filters(chief: Page, springfield: 
         expect(chief.locator(f"#show-{name}")).to_have_attribute("aria-current", "true")
         expect(chief).to_have_url(re.compile(f"show={name}$"))
         assert barriers(chief) == [], name
-    chief.get_by_text("Read the file in another way").click()
+    chief.get_by_text("File options (encoding, delimiter, sheet)").click()
     assert barriers(chief) == []
 
 
@@ -78,7 +78,7 @@ def test_filters_and_pages_are_fetched_without_losing_the_place(chief: Page) -> 
     chief.get_by_role("link", name="Next").click()
     expect(chief.get_by_text("Page 2 of 3")).to_be_visible()
     chief.get_by_label("Find in these rows").press_sequentially("user22")
-    expect(chief.locator("tbody tr")).to_have_count(10)
+    expect(chief.locator("#plan tbody tr")).to_have_count(10)
     assert chief.evaluate("document.activeElement.id") == "find"
     assert chief.evaluate("window.untouched")
     chief.go_back()
@@ -88,19 +88,19 @@ def test_filters_and_pages_are_fetched_without_losing_the_place(chief: Page) -> 
 def test_a_refused_file_has_no_barriers_and_its_headings_are_mapped(chief: Page) -> None:
     send(chief, cast.file([person(7)]).replace(b"BADGE_NUMBER", b"Badge No"))
     chief.get_by_role("link", name="Show the file's problems").click()
-    expect(chief.get_by_role("heading", name="Refused: nothing was changed")).to_be_visible()
+    expect(chief.get_by_role("heading", name="Refused: nothing has changed")).to_be_visible()
     assert barriers(chief) == []
     chief.get_by_role("link", name="Match columns and values").click()
     expect(chief.get_by_label("Our column for Badge No")).to_have_value("BADGE_NUMBER")
     assert barriers(chief) == []
     chief.get_by_role("button", name="Continue").click()
-    expect(chief.get_by_role("heading", name="Preview: nothing was changed yet")).to_be_visible()
+    expect(chief.get_by_role("heading", name="Preview: nothing has changed yet")).to_be_visible()
 
 
 def test_a_held_import_has_no_barriers_and_takes_the_number(chief: Page, springfield: Springfield) -> None:
     models.Agency.objects.update(limits=[cast.allow(0)])
     send(chief, cast.file([person(1, ROLE="Admin")]), "Upload", mode="Synchronize")
-    expect(chief.get_by_role("heading", name="Held: nothing was changed")).to_be_visible()
+    expect(chief.get_by_role("heading", name="On hold: nothing has changed")).to_be_visible()
     assert barriers(chief) == []
     chief.get_by_role("button", name="Apply").click()
     expect(chief).to_have_title(re.compile("^Error: "))
@@ -110,7 +110,7 @@ def test_a_held_import_has_no_barriers_and_takes_the_number(chief: Page, springf
     expect(chief.get_by_role("heading", name="Applied")).to_be_visible()
     assert barriers(chief) == []
     chief.get_by_role("button", name="Undo").click()
-    expect(chief.get_by_role("heading", name="Preview: nothing was changed yet")).to_be_visible()
+    expect(chief.get_by_role("heading", name="Preview: nothing has changed yet")).to_be_visible()
     assert barriers(chief) == []
     chief.goto("/springfield/imports/")
     assert barriers(chief) == []
@@ -161,7 +161,7 @@ def test_without_scripts_a_file_is_previewed_corrected_and_applied(
     expect(page.get_by_text("Page 2 of 2")).to_be_visible()
     page.get_by_label("Find in these rows").fill("E-7")
     page.get_by_role("button", name="Find").click()
-    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("#plan tbody tr")).to_have_count(1)
     page.get_by_role("button", name="Apply").click()
     expect(page.get_by_role("heading", name="Applied")).to_be_visible()
     context.close()

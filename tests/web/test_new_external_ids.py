@@ -55,10 +55,10 @@ def test_a_file_of_new_ids_is_previewed_applied_and_undone(chief: Client) -> Non
     assert "Change external ids" in read(chief, PAGE)
     plan = send(chief, "EXTERNAL_ID,NEW_EXTERNAL_ID", "E-1,N-1", "E-2,E-3", "E-3,E-2")
     page = read(chief, plan)
-    assert "change external ids" in page
+    assert "Change external IDs" in page
     assert '<del class="m-was">E-1</del>' in page and '<ins class="m-becomes">N-1</ins>' in page
     done = chief.post(plan).headers["Location"]
-    assert "First 1 Last 1 (N-1)" in read(chief, done)
+    assert "First 1 Last 1</a> (N-1)" in read(chief, done)
     assert set(models.User.objects.values_list("external_id", flat=True)) == {"N-1", "E-2", "E-3"}
     assert "Download results" in read(chief, done)
     assert "Change external ids" in read(chief, "/springfield/imports/")
@@ -71,7 +71,7 @@ def test_users_of_a_held_file_of_new_ids_come_first(chief: Client) -> None:
     """S4: a held plan is shown with the users that hold it first."""
     models.Agency.objects.update(limits=[{**cast.allow(0), "kind": "rekeys"}])
     page = read(chief, send(chief, "EXTERNAL_ID,NEW_EXTERNAL_ID", "E-2,N-2", "E-9,N-9"))
-    assert "1 user would get another external id." in page and "These users change." in page
+    assert "1 user will get another external ID." in page and "These users will be updated." in page
     assert '<a href="?show=updated#plan">See these rows</a>' in page and '<ins class="m-becomes">N-2</ins>' in page
 
 

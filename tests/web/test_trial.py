@@ -18,7 +18,7 @@ def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(bro
         for label in ("Password", "The same password again"):
             page.get_by_label(label, exact=True).fill(GOOD)
         page.get_by_role("button", name="Register").click()
-        expect(page.get_by_role("heading", name="Preview: nothing was changed yet")).to_be_visible()
+        expect(page.get_by_role("heading", name="Preview: nothing has changed yet")).to_be_visible()
         expect(page.get_by_text("Niamh Kealamakia").first).to_be_visible()
         page.get_by_role("button", name="Apply").click()
         expect(page.get_by_role("heading", name="Applied")).to_be_visible()

@@ -12,7 +12,7 @@ from musterbook.core.domain.vocabulary import Vocabulary
 
 MOST = 100
 """The maximum number of groups that are listed."""
-_NAMED = ("invalid-status", "unknown-role", "unknown-rank", "unknown-group")
+MAPPABLE = ("invalid-status", "unknown-role", "unknown-rank", "unknown-group")
 """The problems of cells that should name something that the agency has. Such a value can be mapped (F13)."""
 
 _KEYS = ("code", "column", "value")
@@ -29,7 +29,7 @@ class ProblemGroup:
     @property
     def can_map(self) -> bool:
         """Return whether the value can be mapped to one of the agency's."""
-        return self.problem.code in _NAMED
+        return self.problem.code in MAPPABLE
 
     def as_json(self) -> dict[str, str | int]:
         """Return the group in the format of the command line's contract."""
@@ -62,4 +62,4 @@ def make_groups(tally: Sequence[tuple[Problem, int]], words: Vocabulary) -> list
 
 
 def _suggest(problem: Problem, words: Vocabulary) -> str:
-    return meanings.suggest_value(problem.column, problem.value, words) if problem.code in _NAMED else ""
+    return meanings.suggest_value(problem.column, problem.value, words) if problem.code in MAPPABLE else ""

@@ -22,7 +22,6 @@ from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import (
     bulk,
-    cancellation,
     file_import,
     plan_files,
     plan_pages,
@@ -110,14 +109,6 @@ def refresh_record(record: models.Import) -> None:
 def find_operator(record: models.Import) -> models.User | None:
     """Return the operator of the import, or None if the system ran it."""
     return models.User.objects.filter(agency=record.agency_id, external_id=record.actor).first()
-
-
-def find_canceler(record: models.Import) -> str | None:
-    """Return the name of the user who canceled the import, or their external id; None if no user did."""
-    if not record.stopped_by or cancellation.get_shown_state(record) != "canceled":
-        return None
-    user = models.User.objects.filter(agency=record.agency_id, external_id=record.stopped_by).first()
-    return f"{user.first_name} {user.last_name}" if user else record.stopped_by
 
 
 def find_undo(record: models.Import) -> models.Import | None:

@@ -1,6 +1,8 @@
-"""The difference between a plan as it was shown and as it is now (rule A4)."""
+"""The difference between a plan and the one that was shown before, and the last import of the same source (rule A4)."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -32,18 +34,77 @@ def describe_difference(shown: models.Import, plan: Plan) -> str:
     return " ".join(sentences)
 
 
+@dataclass(frozen=True, slots=True)
+class MovedUser:
+    """A user with whom two plans do something else: the outcome in each, "" if the plan does not have the user."""
+
+    external_id: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The first users with whom two plans do something else, and the number of all."""
+
+    users: Sequence[MovedUser] = ()
+    total: int = 0
+
+
+def list_moved(shown: models.Import, record: models.Import) -> Moved:
+    """Return the users with whom the plan of the import does something else than the one shown before.
+
+    Return none if one of the plans is no longer kept.
+    """
+    with suppress(PlanGone):
+        found = _find_moved(_scan_parts(shown.number), _scan_parts(record.number))
+        rows = found.head(_LISTED).rows()
+        return Moved([MovedUser(user, before or "", now or "") for user, before, now in rows], found.height)
+    return Moved()
+
+
+def find_shown_before(record: models.Import) -> models.Import | None:
+    """Return the import whose plan was shown before this one, and which this one takes the place of."""
+    is_plan = bool(record.options.get("preview")) or record.state == "refused"
+    return record.origin if is_plan and record.counts else None
+
+
+_LOOKED_AT = 50
+"""The most imports among which the last one of a source is looked for."""
+
+
+def find_last_import(record: models.Import) -> models.Import | None:
+    """Return the import of the same source and mode that was applied last before this one, or None."""
+    if record.kind != models.ImportKind.FILE:
+        return None
+    earlier = models.Import.objects.filter(
+        agency=record.agency_id, kind=record.kind, mode=record.mode, state="applied", number__lt=record.number
+    )
+    source = record.options.get("source", "")
+    latest = earlier.order_by("-number")[:_LOOKED_AT]
+    return next((one for one in latest if one.options.get("source", "") == source), None)
+
+
 def _describe_users(number: str, plan: Plan) -> list[str]:
     now = {name: part.lazy() for name, part in plan_files.make_parts(plan).items()}
-    was = {name: plan_files.scan_part(number, name) for name in ("rows", *_CHANGES, *_OUTSIDE)}
-    users = _list_outcomes(was).join(_list_outcomes(now), on="external_id", how="full", coalesce=True, suffix="_now")
-    moved = users.filter(pl.col("outcome").ne_missing(pl.col("outcome_now")))
-    others = [_compare_values(was[name], now[name], name) for name in _CHANGES]
-    found = pl.concat([moved, *others]).sort("external_id").collect()
+    found = _find_moved(_scan_parts(number), now)
     if found.is_empty():
         return []
     texts = [f"{who} ({was or 'not concerned'} → {now or 'not concerned'})" for who, was, now in found[:_LISTED].rows()]
     more = [f"and {found.height - _LISTED:,} more"] if found.height > _LISTED else []
     return [f"Users: {', '.join([*texts, *more])}."]
+
+
+def _scan_parts(number: str) -> dict[str, pl.LazyFrame]:
+    return {name: plan_files.scan_part(number, name) for name in ("rows", *_CHANGES, *_OUTSIDE)}
+
+
+def _find_moved(was: dict[str, pl.LazyFrame], now: dict[str, pl.LazyFrame]) -> pl.DataFrame:
+    """Return `external_id`, `outcome` and `outcome_now` of the users with whom two plans do something else."""
+    users = _list_outcomes(was).join(_list_outcomes(now), on="external_id", how="full", coalesce=True, suffix="_now")
+    moved = users.filter(pl.col("outcome").ne_missing(pl.col("outcome_now")))
+    others = [_compare_values(was[name], now[name], name) for name in _CHANGES]
+    return pl.concat([moved, *others]).sort("external_id").collect()
 
 
 def _list_outcomes(parts: dict[str, pl.LazyFrame]) -> pl.LazyFrame:

@@ -1,13 +1,16 @@
 """The decisions on rows that are errors until someone says that they are meant (C12, M12, M13), as buttons of the page."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy, ngettext_lazy
+
 from musterbook.core.domain.columns import BADGE_NUMBER, HEADINGS
 from musterbook.core.domain.decisions import DAMAGE, IDENTITY, OTHER, SAME, TAKEN, merge_by_row
+from musterbook.core.domain.problems import Problem
 from musterbook.directory.imports.options import Options
-from musterbook.directory.imports.plan_pages import PlanRow
+from musterbook.web.imports import sentences
 
 ALL = "all"
 """The row of a decision about all rows with that problem."""
@@ -22,25 +25,20 @@ class Button:
 
 
 _LABELS = {
-    DAMAGE: (("", "Keep all such cells as written"),),
-    IDENTITY: ((SAME, "All are the same person"), (OTHER, "All are another person")),
+    DAMAGE: (("", gettext_lazy("Keep all of these as written")),),
+    IDENTITY: ((SAME, gettext_lazy("All are the same person")), (OTHER, gettext_lazy("All are another person"))),
 }
 """The code of a problem → the choices for all rows that have it, with their labels."""
 
 
-def list_buttons(lines: Iterable[PlanRow]) -> list[Button]:
-    """Return the buttons that decide about all rows, for the problems that the lines of a page have."""
-    cells = [cell for line in lines for cell in line.cells]
-    problems = [problem for cell in cells for problem in cell.problems]
-    codes = {problem.code for problem in problems}
-    releasing = [Button(f"{TAKEN} {ALL}", "Release all such badges")] if any(p.releasable for p in problems) else []
-    buttons = [
-        Button(" ".join(filter(None, (code, ALL, choice))), label)
-        for code, choices in _LABELS.items()
-        if code in codes
-        for choice, label in choices
+def list_for_kind(problem: Problem) -> list[Button]:
+    """Return the buttons that decide about all rows with this kind of problem."""
+    if problem.releasable:
+        return [Button(f"{TAKEN} {ALL}", gettext("Give all of these badges to users of the file"))]
+    return [
+        Button(" ".join(filter(None, (problem.code, ALL, choice))), str(label))
+        for choice, label in _LABELS.get(problem.code, ())
     ]
-    return buttons + releasing
 
 
 def read_changes(text: str, options: Options) -> Mapping[str, Any]:
@@ -63,19 +61,42 @@ def describe(options: Options) -> list[str]:
     """Return what has been decided, a sentence each."""
     rows = options.decided.values()
     cells = sum(len(columns.split(",")) for by in rows if (columns := by.get(DAMAGE)))
-    persons = {choice: sum(by.get(IDENTITY) == choice for by in rows) for choice in (SAME, OTHER)}
-    said = {SAME: "the same person", OTHER: "another person"}
-    sentences = []
+    said = []
     if DAMAGE in options.accepted:
-        sentences.append("All cells that look damaged are kept as written.")
+        said.append(gettext("All cells that look damaged are kept as written."))
     elif cells:
-        sentences.append(f"Cells kept as written although they look damaged: {cells:,}.")
+        said.append(_count(_KEPT, cells))
     if choice := options.accepted.get(IDENTITY):
-        sentences.append(f"Rows that change who an account belongs to mean {said[choice]}.")
+        said.append(str(_ALL_PERSONS[choice]))
     badges = sum(TAKEN in by for by in rows)
     if options.release_badges:
-        sentences.append("Badges of inactive users are given to users of the file.")
+        said.append(gettext("Badges of inactive users are given to users of the file."))
     elif badges:
-        sentences.append(f"Badges of inactive users that are given to users of the file: {badges:,}.")
-    sentences += [f"Rows that mean {said[choice]}: {number:,}." for choice, number in persons.items() if number]
-    return sentences
+        said.append(_count(_RELEASED, badges))
+    persons = {choice: sum(by.get(IDENTITY) == choice for by in rows) for choice in (SAME, OTHER)}
+    said += [_count(_PERSONS[choice], number) for choice, number in persons.items() if number]
+    return said
+
+
+_KEPT = ngettext_lazy(
+    "%(count)s cell is kept as written, although it looks damaged.",
+    "%(count)s cells are kept as written, although they look damaged.",
+    "number",
+)
+_RELEASED = ngettext_lazy(
+    "%(count)s badge of an inactive user is given to a user of the file.",
+    "%(count)s badges of inactive users are given to users of the file.",
+    "number",
+)
+_ALL_PERSONS = {
+    SAME: gettext_lazy("All rows that change a name and an address mean the same person."),
+    OTHER: gettext_lazy("All rows that change a name and an address mean another person."),
+}
+_PERSONS = {
+    SAME: ngettext_lazy("%(count)s row means the same person.", "%(count)s rows mean the same person.", "number"),
+    OTHER: ngettext_lazy("%(count)s row means another person.", "%(count)s rows mean another person.", "number"),
+}
+
+
+def _count(text: Any, number: int) -> str:
+    return str(text % {"number": number, "count": sentences.count(number)})

@@ -13,6 +13,7 @@ from django.utils.translation import gettext, gettext_lazy
 from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.core.planning.holds import Hold
 from musterbook.core.reading.csv import likely_encodings
+from musterbook.directory import models
 from musterbook.directory.imports.options import Options
 from musterbook.directory.users import marks
 from musterbook.http import request_context
@@ -139,6 +140,11 @@ class ConfirmForm(forms.Form):
         return self.cleaned_data
 
     @property
+    def field_errors(self) -> list[tuple[forms.BoundField, list[str]]]:
+        """Return the fields that have errors, each with its errors, for the error summary."""
+        return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
+
+    @property
     def confirmed(self) -> Confirmed:
         """Return what a valid form confirms, by kind."""
         return dict(self._numbers)
@@ -171,6 +177,34 @@ _CONFIRMED = {
     "cut-off": "The file is complete, although it ends in the middle of a row",
 }
 """The label of the field that confirms each kind of hold."""
+
+
+class PlanAgainForm(forms.Form):
+    """The options that can be changed on the plan: the mode, strict, and whether emails are sent."""
+
+    mode = forms.ChoiceField(
+        label=gettext_lazy("Import option"),
+        choices=[
+            (Mode.UPDATE.value, gettext_lazy("Add or update user accounts")),
+            (Mode.SYNC.value, gettext_lazy("Synchronize all user accounts")),
+        ],
+        help_text=gettext_lazy("Synchronize deactivates Active users who are not in the file."),
+    )
+    strict = forms.BooleanField(label=gettext_lazy("Strict: if any row has a problem, change nothing"), required=False)
+    quiet = forms.BooleanField(label=gettext_lazy("Send no emails"), required=False)
+
+    def __init__(self, record: models.Import, data: Any = None) -> None:
+        options = Options.of_json(record.options)
+        initial = {"mode": options.mode.value, "strict": options.strict, "quiet": options.mails is False}
+        super().__init__(data, prefix="again", initial=initial)
+        if options.mode is Mode.REKEY:
+            del self.fields["mode"]
+
+    def read_changes(self) -> dict[str, Any]:
+        """Return the options that were chosen."""
+        chosen = self.cleaned_data
+        mode = {"mode": Mode(chosen["mode"])} if "mode" in chosen else {}
+        return {**mode, "strict": chosen["strict"], "mails": False if chosen["quiet"] else None}
 
 
 _ENCODINGS = [

@@ -1,78 +1,35 @@
 """The page of one import: its progress, or its plan row by row, with the acts that are possible."""
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_title
-from musterbook.core.reporting import summary as summary_of
+from musterbook.core.domain.labels import CHANNELS
 from musterbook.directory import models
 from musterbook.directory.imports import approval, cancellation, history, matching, plan_ends, plan_pages, queue, undo
 from musterbook.directory.imports.options import Options
+from musterbook.directory.imports.people import Person, find_people
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
 from musterbook.web import parsers
-from musterbook.web.imports import decisions, groups, rows
-from musterbook.web.imports.forms import ConfirmForm, ReadingForm
+from musterbook.web.imports import decisions, differences, groups, rows, sentences
+from musterbook.web.imports.forms import ConfirmForm, PlanAgainForm, ReadingForm
 from musterbook.web.permission import get_account
 
-MAILED_SENTENCE = "These emails are sent when the plan is applied, unless emails are switched off."
-_TILES = (
-    ("errored", "with problems"), ("added", "added"), ("updated", "updated"), ("deactivated", "deactivated"),
-    ("protected", "protected"), ("unchanged", "unchanged"), ("noted", "with notes"),
-    ("mailed", "emails"),
-)  # fmt: skip
-"""The counts of rows. Each is also a filter."""
-_CONCERNED = {
-    "deactivations": (
-        "would lose access",
-        "lost access",
-        "These users were Active before, and are Inactive afterwards.",
-    ),
-    "privileges": (
-        "would gain a permission",
-        "gained a permission",
-        "These users get a permission that they did not have.",
-    ),
-    "handovers": (
-        "would take another's name",
-        "took another's name",
-        "These users get an email address or username that was another user's.",
-    ),
-    "cleared": (
-        "would lose a value",
-        "lost a value",
-        "These users had a value in a column that is blank in every row.",
-    ),
-    "identities": (
-        "would have another identity",
-        "have another identity",
-        "The names and the addresses, usernames or badges of these accounts change together. A person decided who it is.",
-    ),
-}
-"""The label of each kind of harm before it is done and afterwards, and the sentence about its rows."""
+MAILED_SENTENCE = sentences.SENTENCES["mailed"][0]
 _HELD_ROWS = {"rekeys": "updated", "updates": "updated", "additions": "added", "unreadable-rows": "errored"}
 """What else holds an import → the tile that has its rows."""
-_MOST_USERS = 20
-"""The most users that are named for each reason why an import is held."""
+_MOST_USERS = 8
+"""The most users that are named at once for each reason why an import is held."""
 _MOST_PAGES = 10**8
-_TILE_SENTENCES = {
-    "errored": "These rows have problems. They change nothing until they are corrected; the other rows do not wait for them.",
-    "added": "These users are new.",
-    "updated": "These users change.",
-    "deactivated": "The file does not mention these users, so they become Inactive. They keep all that they have.",
-    "protected": "The file does not mention these users; they stay Active all the same.",
-    "unchanged": "These rows are as the directory has them.",
-    "noted": "These rows have notes. A note informs and stops nothing.",
-    "mailed": MAILED_SENTENCE,
-}
 
 
 def make_confirm_form(request: HttpRequest, record: models.Import, *args: Any) -> ConfirmForm | None:
@@ -90,28 +47,47 @@ def can_confirm(request: HttpRequest, record: models.Import) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedUser:
+    """A user that a page names: the external id, the name, and the id of their page (0: none)."""
+
+    external_id: str
+    name: str = ""
+    pk: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ShownHold:
-    """A reason why an import is held: its sentence, its first users with their names, and how many more there are."""
+    """A reason why an import is held: its sentence, its first users, and how many more there are."""
 
     sentence: str
-    users: list[tuple[str, str]]
+    users: Sequence[NamedUser]
     more: int
     show: str
     """The tile that has all of these users, "" for none."""
+    field: BoundField | None = None
+    """The field that confirms it, with the last reason that it confirms."""
 
 
-def describe_holds(record: models.Import) -> list[ShownHold]:
-    """Return the reasons why the import is held, with their users."""
-    names = history.map_names(record, _MOST_USERS)
+def describe_holds(record: models.Import, form: ConfirmForm | None = None) -> list[ShownHold]:
+    """Return the reasons why the import is held, with their users and the field that confirms them."""
+    holds = history.list_unconfirmed(record, {})
+    people = find_people(record, (one for hold in holds for one in hold.external_ids[:_MOST_USERS]))
+    last = {hold.key: place for place, hold in enumerate(holds)}
     return [
         ShownHold(
-            summary_of.describe_hold(hold),
-            [(external_id, names.get(external_id, "")) for external_id in hold.external_ids[:_MOST_USERS]],
+            sentences.describe_hold(hold),
+            [_name_user(external_id, people) for external_id in hold.external_ids[:_MOST_USERS]],
             max(0, len(hold.external_ids) - _MOST_USERS),
             hold.kind if hold.external_ids else _HELD_ROWS.get(hold.key, ""),
+            form[hold.key] if form and last[hold.key] == place else None,
         )
-        for hold in history.list_unconfirmed(record, {})
+        for place, hold in enumerate(holds)
     ]
+
+
+def _name_user(external_id: str, people: Mapping[str, Person]) -> NamedUser:
+    person = people.get(external_id)
+    return NamedUser(external_id, person.name, person.pk) if person else NamedUser(external_id)
 
 
 def render_import(
@@ -123,16 +99,30 @@ def render_import(
     """Render the page of the import. The status is 422 if a form has errors."""
     history.refresh_record(record)
     if record.state in {"waiting", "running"}:
-        return render_progress(request, record, "import_running.html", {"title": format_state_title(record.state)})
+        return render_progress(request, record, "import_running.html", {"title": sentences.make_title(record)})
     if request_context.is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
-    row_context = list_rows(request, record, dict(_TILES), _TILE_SENTENCES)
+    row_context = _list_file_rows(request, record)
     if request_context.is_part(request):
         return render(request, "import_rows.html", row_context)
     wrong = next((candidate for candidate in (form, reading) if candidate and candidate.is_bound), None)
-    context = row_context | _describe_import(request, record) | _make_forms(request, record, form, reading)
-    context |= {"new_users": groups.make_defaults_form(record)} | groups.list_lines(record)
+    form = form or make_confirm_form(request, record)
+    context = row_context | _describe_import(request, record, form) | differences.describe(request, record)
+    context |= _make_forms(record, form, reading)
     return render(request, "import.html", context, status=422 if wrong else 200)
+
+
+def _list_file_rows(request: HttpRequest, record: models.Import) -> dict[str, Any]:
+    """Return the tiles, the page of rows that is requested, and with rows that have problems, their kinds."""
+    done, ended = record.state == "applied", bool(describe_end(record))
+    labels = {name: str(label[done]) for name, label in sentences.TILES.items()}
+    if record.state == "refused" and not sentences.has_changed(record):
+        labels = {name: labels[name] for name in ("errored", "noted")}
+    texts = {name: str(text[done]) for name, text in sentences.SENTENCES.items()}
+    shown = list_rows(request, record, labels, texts)
+    can_plan = record.state != "failed" and record.kind in FROM_FILE and not ended
+    shown["tiles_empty"] = not any(number for _name, _label, number in shown["tiles"])
+    return shown | (groups.list_lines(request, record, can_plan=can_plan) if shown["show"] == "errored" else {})
 
 
 def render_progress(request: HttpRequest, record: models.Import, template: str, extra: dict[str, Any]) -> HttpResponse:
@@ -148,36 +138,39 @@ def render_progress(request: HttpRequest, record: models.Import, template: str, 
 def _describe_progress(standing: queue.ImportStatus) -> str:
     """Return the progress of an import as a sentence."""
     if standing.stopping:
-        return "It was asked to stop, and does unless it is done first."
+        return _("The import was asked to stop. It stops, unless it is finished first.")
     if standing.no_worker:
-        return "No worker is running, and the import waits for one. Tell the person who runs Musterbook here."
+        return _("No worker is running, so the import waits. Tell the person who runs Musterbook.")
     if standing.ahead:
+        number, actor = standing.ahead.number, standing.ahead.actor
         return (
-            f"It waits for import {standing.ahead.number} by {standing.ahead.actor or 'the system'}, which comes first."
+            _("Waiting for import %(number)s by %(user)s, which comes first.") % {"number": number, "user": actor}
+            if actor
+            else _("Waiting for import %(number)s by the system, which comes first.") % {"number": number}
         )
-    stage = standing.stage or "It begins in a moment"
+    stage = standing.stage or _("starting")
     return f"{stage[0].upper()}{stage[1:]}."
 
 
 def list_rows(
-    request: HttpRequest, record: models.Import, labels: dict[str, str], sentences: dict[str, str]
+    request: HttpRequest, record: models.Import, labels: dict[str, str], about: dict[str, str]
 ) -> dict[str, Any]:
     """Return the tiles, and the page of rows that is requested.
 
-    `labels` has the label of each tile, and `sentences` the sentence about its rows. By default, the page has the first
+    `labels` has the label of each tile, and `about` the sentence about its rows. By default, the page has the first
     tile that has rows, so rows that need attention come first: those of users that a limit holds the import for. Other
     harms come last.
     """
     held = [_HELD_ROWS[hold.key] for hold in history.list_unconfirmed(record, {}) if hold.key in _HELD_ROWS]
     labels = {name: labels[name] for name in held if name in labels} | labels
     concerned = {name: record.counts.get(count, 0) for name, count in plan_pages.CONCERNED.items()}
-    labels = _label_harms(record, concerned, over=True) | labels | _label_harms(record, concerned, over=False)
-    sentences = {name: sentence for name, (_, _, sentence) in _CONCERNED.items()} | sentences
+    if any(name in labels for name in ("added", "updated", "deactivated")):
+        labels = _label_harms(record, concerned, over=True) | labels | _label_harms(record, concerned, over=False)
+    done = record.state == "applied"
+    texts = {name: str(text[done]) for name, text in sentences.HARM_SENTENCES.items()} | about
     counts = {name: number for name, number in (_count_rows(record) | concerned).items() if name in labels}
     show = request.GET.get("show", "")
-    if counts.get("mailed") == 1:
-        labels["mailed"] = "email"
-    first = next((name for name in labels if counts[name]), "unchanged")
+    first = next((name for name in labels if counts[name]), next(iter(labels)))
     tile = first if show == "errored" and not counts[show] else show if show in counts else first
     text, number = request.GET.get("q", ""), parsers.parse_number(request.GET.get("page", ""), _MOST_PAGES)
     page = plan_pages.read_page(record, tile, text, number or 1)
@@ -185,7 +178,7 @@ def list_rows(
         "record": record,
         "tiles": [(name, label, counts[name]) for name, label in labels.items() if counts[name] or name == tile],
         "show": tile,
-        "about_rows": sentences[tile],
+        "about_rows": texts[tile],
         "q": text,
         "page": page,
         "before": _make_address(tile, text, page.number - 1) if page.number > 1 else "",
@@ -207,7 +200,7 @@ def _label_harms(record: models.Import, numbers: Mapping[str, int], *, over: boo
     same = record.kind == ImportKind.BULK or numbers["deactivations"] == record.counts.get("deactivated", 0)
     done = record.state == "applied"
     return {
-        name: _CONCERNED[name][done]
+        name: str(sentences.HARMS[name][done])
         for name, number in numbers.items()
         if number and (name in held) == over and (over or name != "deactivations" or not same)
     }
@@ -222,43 +215,50 @@ def _make_address(show: str, text: str, number: int) -> str:
 def _count_rows(record: models.Import) -> dict[str, int]:
     noted = history.count_noted_rows(record)
     others = {"noted": noted, "mailed": sum(record.mails.values())}
-    return {name: others.get(name, record.counts.get(name, 0)) for name, _ in _TILES}
+    return {name: others.get(name, record.counts.get(name, 0)) for name in sentences.TILES}
 
 
-def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, Any]:
-    summary = replace(history.summarize_import(record), message=describe_failure(record))
-    changed = any(problem.code == "plan-changed" for problem in summary.problems)
+def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmForm | None) -> dict[str, Any]:
+    summary = history.summarize_import(record)
     undone = history.find_undo(record)
     ended = describe_end(record)
+    done, changed = record.state == "applied", sentences.has_changed(record)
+    options = Options.of_json(record.options)
     return {
-        "title": format_state_title(cancellation.get_shown_state(record)),
+        "title": sentences.make_title(record),
+        "mode_name": sentences.name_mode(record),
         "told": summary,
-        "emails": count_emails(summary.mails),
+        "problems": [problem for problem in summary.problems if not (changed and problem.code == "plan-changed")],
+        "canceled_by": _find_canceler(record),
         "actor": history.find_operator(record),
         "undone_by": undone,
         "once": secrets.token_urlsafe(12),
-        "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest) and not ended,
+        "can_apply": plan_ends.shows_plan(record) and not ended,
         "ended": ended,
-        "would_change": any(summary.counts.get(name) for name in ("added", "updated", "deactivated", "marked")),
-        "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
-        "holds": describe_holds(record),
+        "would_change": sentences.would_change(summary.counts) or bool(summary.holds),
+        "can_undo": not undone and not ended and undo.is_allowed(record, get_account(request).user.external_id),
+        "holds": describe_holds(record, form),
         "needs_approver": not can_confirm(request, record),
-        "summary": summary_of.summarize(summary.counts, summary.mails, done=record.state == "applied"),
-        "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
+        "may_not_apply": record.state == "held" and bool(summary.holds) and not can_confirm(request, record),
+        "changed_plan": changed,
+        "counted": sentences.describe_counts(summary.counts, done=done),
+        "emails": sentences.describe_emails(summary.mails, done=done),
+        "sends": any(summary.mails.values()),
+        "delimiter": {",": _("commas"), ";": _("semicolons"), "\t": _("tabs"), "|": _("pipes")}.get(
             str(summary.file.get("delimiter")), ""
         ),
         "through": CHANNELS.get(record.through, record.through),
-        "decided": decisions.describe(Options.of_json(record.options)),
-        "corrected": sum(len(cells) for cells in Options.of_json(record.options).corrections.values()),
+        "decided": decisions.describe(options),
+        "corrected": sum(len(cells) for cells in options.corrections.values()),
+        "given_values": groups.describe_given(record),
     }
 
 
-def describe_failure(record: models.Import) -> str:
-    """Return why the import failed, or who canceled it, by name; "" if neither."""
-    canceler = history.find_canceler(record)
-    if canceler is None:
-        return record.message
-    return _("%(name)s canceled this import. Nothing was changed.") % {"name": canceler}
+def _find_canceler(record: models.Import) -> NamedUser | None:
+    """Return the user who canceled the import, or None if it was not canceled by a user."""
+    if not record.stopped_by or cancellation.get_shown_state(record) != "canceled":
+        return None
+    return _name_user(record.stopped_by, find_people(record, [record.stopped_by]))
 
 
 def describe_end(record: models.Import) -> str:
@@ -268,18 +268,19 @@ def describe_end(record: models.Import) -> str:
 
 
 def _make_forms(
-    request: HttpRequest,
     record: models.Import,
     form: ConfirmForm | None,
     reading: ReadingForm | None,
 ) -> dict[str, Any]:
+    """Return the forms of the page: what is confirmed, and how the file is planned again. An ended plan has none."""
+    plans = record.kind in FROM_FILE and record.state in {"previewed", "held", "refused"}
+    if not plans or describe_end(record):
+        return {"form": form}
     options = Options.of_json(record.options)
-    if record.kind not in FROM_FILE or record.state not in {"previewed", "held", "refused"}:
-        return {"form": form or make_confirm_form(request, record)}
+    found: dict[str, Any] = {"form": form, "again": PlanAgainForm(record), "can_match": True}
     initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet", "header_row")}
-    return {
-        "form": form or make_confirm_form(request, record),
-        "can_match": True,
+    return found | {
         "needs_columns": matching.needs_columns(record),
         "reading": reading or ReadingForm(initial=initial),
+        "new_users": groups.make_defaults_form(record),
     }

@@ -19,7 +19,6 @@ from musterbook.directory.imports import drafts
 from musterbook.directory.imports.drafts import Fix
 from musterbook.directory.imports.plan_pages import Cell, PlanPage, PlanRow
 from musterbook.web import default_fields
-from musterbook.web.imports import decisions
 
 _MOST_OPTIONS = 25
 """The most values that a list in a cell offers. If there are more, they are suggested while the user types."""
@@ -88,7 +87,6 @@ def describe_rows(record: models.Import, page: PlanPage, ended: str, actor: str)
     return {
         "can_fix": can_fix,
         "grid": _make_grid(record, page, can_fix, actor),
-        "decisions": decisions.list_buttons(page.lines) if can_fix else [],
         "fixes": describe_fixes(record, actor),
     }
 

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from musterbook.core.checking import meanings
@@ -30,15 +31,15 @@ def fix_group(request: HttpRequest, number: str) -> HttpResponseBase:
     if column is None or column.unique:
         raise Http404
     if column.required and not text.strip():
-        messages.error(request, f"Choose a value for {heading}. Nothing was changed.")
+        messages.error(request, _("Choose a value for %(column)s. Nothing has changed.") % {"column": heading})
         return redirect(_make_address(number))
     options = Options.of_json(record.options)
     if request.POST.get("do") == "remember" and column in MAPPED and value:
         values = meanings.merge_meanings(options.values, {heading: {value: text.strip()}})
         return actions.preview_again(request, record, "", values=values)
-    rows = problem_groups.list_group_rows(record, code, heading, value)
+    rows = problem_groups.list_group_rows(record, code, heading, None if request.POST.get("any") else value)
     if not rows:
-        messages.error(request, "There are no such rows, or too many to correct them here. Nothing was changed.")
+        messages.error(request, _("There are no such rows, or too many to fix here. Nothing has changed."))
         return redirect(_make_address(number))
     now = {str(row): {heading: text} for row in rows}
     return actions.preview_again(
@@ -57,6 +58,6 @@ def set_defaults(request: HttpRequest, number: str) -> HttpResponseBase:
     record = actions.find_import(request, number)
     form = make_defaults_form(record, request.POST)
     if form is None or not form.is_valid():
-        messages.error(request, "These defaults cannot be used. Nothing was changed.")
+        messages.error(request, _("These defaults cannot be used. Nothing has changed."))
         return redirect("import", number)
     return actions.preview_again(request, record, "", defaults=form.read_choices())

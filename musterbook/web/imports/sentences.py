@@ -1,0 +1,288 @@
+"""The sentences and labels on the page of an import: in the future for a plan, in the past for what was done."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext_lazy, pgettext_lazy
+
+from musterbook.core.domain.policy import LimitKind, Mode
+from musterbook.core.planning.holds import CUT_OFF, UNREADABLE, Hold
+from musterbook.directory import models
+from musterbook.directory.imports import cancellation, plan_ends
+from musterbook.directory.models import ImportKind
+
+
+def count(number: int) -> str:
+    """Return a number with the separators of the reader's language."""
+    return str(number_format(number, force_grouping=True))
+
+
+_WILL: tuple[tuple[str, Any], ...] = (
+    ("added", ngettext_lazy("%(count)s user will be added.", "%(count)s users will be added.", "number")),
+    ("updated", ngettext_lazy("%(count)s user will be updated.", "%(count)s users will be updated.", "number")),
+    ("reactivated", ngettext_lazy("%(count)s of them will be reactivated.", "%(count)s of them will be reactivated.", "number")),
+    ("losing_access", ngettext_lazy("%(count)s user will lose access.", "%(count)s users will lose access.", "number")),
+    ("privileges", ngettext_lazy("%(count)s user will gain a permission.", "%(count)s users will gain a permission.", "number")),
+    ("handovers", ngettext_lazy(
+        "%(count)s user will take an email address or username from another user.",
+        "%(count)s users will take an email address or username from another user.", "number")),
+    ("identity_changes", ngettext_lazy(
+        "%(count)s account will belong to another person, or to the same person under another name.",
+        "%(count)s accounts will belong to another person, or to the same person under another name.", "number")),
+    ("cleared", ngettext_lazy(
+        "%(count)s user will lose a value, because its column is blank in every row.",
+        "%(count)s users will lose a value, because its column is blank in every row.", "number")),
+    ("released", ngettext_lazy("%(count)s user will lose their badge.", "%(count)s users will lose their badge.", "number")),
+    ("marked", ngettext_lazy(
+        "%(count)s user will be marked with their source, or as leaving.",
+        "%(count)s users will be marked with their source, or as leaving.", "number")),
+    ("errored", ngettext_lazy(
+        "%(count)s row has problems and will be skipped.", "%(count)s rows have problems and will be skipped.", "number")),
+    ("skipped", ngettext_lazy("%(count)s row will be skipped.", "%(count)s rows will be skipped.", "number")),
+)  # fmt: skip
+_DID: tuple[tuple[str, Any], ...] = (
+    ("added", ngettext_lazy("%(count)s user was added.", "%(count)s users were added.", "number")),
+    ("updated", ngettext_lazy("%(count)s user was updated.", "%(count)s users were updated.", "number")),
+    ("reactivated", ngettext_lazy("%(count)s of them was reactivated.", "%(count)s of them were reactivated.", "number")),
+    ("losing_access", ngettext_lazy("%(count)s user lost access.", "%(count)s users lost access.", "number")),
+    ("privileges", ngettext_lazy("%(count)s user gained a permission.", "%(count)s users gained a permission.", "number")),
+    ("handovers", ngettext_lazy(
+        "%(count)s user took an email address or username from another user.",
+        "%(count)s users took an email address or username from another user.", "number")),
+    ("identity_changes", ngettext_lazy(
+        "%(count)s account belongs to another person now, or to the same person under another name.",
+        "%(count)s accounts belong to another person now, or to the same person under another name.", "number")),
+    ("cleared", ngettext_lazy(
+        "%(count)s user lost a value, because its column is blank in every row.",
+        "%(count)s users lost a value, because its column is blank in every row.", "number")),
+    ("released", ngettext_lazy("%(count)s user lost their badge.", "%(count)s users lost their badge.", "number")),
+    ("marked", ngettext_lazy(
+        "%(count)s user was marked with their source, or as leaving.",
+        "%(count)s users were marked with their source, or as leaving.", "number")),
+    ("errored", ngettext_lazy(
+        "%(count)s row has problems and was skipped.", "%(count)s rows have problems and were skipped.", "number")),
+    ("skipped", ngettext_lazy("%(count)s row was skipped.", "%(count)s rows were skipped.", "number")),
+)  # fmt: skip
+"""The count → its sentence, for a plan and for an import that was applied."""
+_CHANGES = ("added", "updated", "losing_access", "deactivated", "released", "marked")
+"""The counts of what an import changes."""
+
+
+def describe_counts(counts: Mapping[str, int], *, done: bool) -> list[str]:
+    """Return the sentences that sum up the plan, or what was done."""
+    sentences = [_count(text, counts[name]) for name, text in (_DID if done else _WILL) if counts.get(name)]
+    if not would_change(counts):
+        sentences.insert(0, _("Nothing was changed.") if done else _("Nothing will change."))
+    return sentences
+
+
+def would_change(counts: Mapping[str, int]) -> bool:
+    """Return whether an import with these counts changes a user."""
+    return any(counts.get(name) for name in _CHANGES)
+
+
+def _count(text: Any, number: int) -> str:
+    return str(text % {"number": number, "count": count(number)})
+
+
+_MAILS_WILL: dict[str, Any] = {
+    "invitation": ngettext_lazy("%(count)s invitation will be sent.", "%(count)s invitations will be sent.", "number"),
+    "reset": ngettext_lazy(
+        "%(count)s link for a new password will be sent.", "%(count)s links for a new password will be sent.", "number"),
+    "reactivated": ngettext_lazy(
+        "%(count)s notice of a reactivation will be sent.", "%(count)s notices of a reactivation will be sent.", "number"),
+    "deactivated": ngettext_lazy(
+        "%(count)s notice of a deactivation will be sent.", "%(count)s notices of a deactivation will be sent.", "number"),
+    "email-changed": ngettext_lazy(
+        "%(count)s notice of a changed address will be sent.", "%(count)s notices of a changed address will be sent.", "number"),
+}  # fmt: skip
+_MAILS_DID: dict[str, Any] = {
+    "invitation": ngettext_lazy("%(count)s invitation was sent.", "%(count)s invitations were sent.", "number"),
+    "reset": ngettext_lazy(
+        "%(count)s link for a new password was sent.", "%(count)s links for a new password were sent.", "number"),
+    "reactivated": ngettext_lazy(
+        "%(count)s notice of a reactivation was sent.", "%(count)s notices of a reactivation were sent.", "number"),
+    "deactivated": ngettext_lazy(
+        "%(count)s notice of a deactivation was sent.", "%(count)s notices of a deactivation were sent.", "number"),
+    "email-changed": ngettext_lazy(
+        "%(count)s notice of a changed address was sent.", "%(count)s notices of a changed address were sent.", "number"),
+}  # fmt: skip
+
+
+def describe_emails(mails: Mapping[str, int], *, done: bool) -> list[str]:
+    """Return a sentence for each kind of email with its number, or the sentence that there is none."""
+    texts = _MAILS_DID if done else _MAILS_WILL
+    sentences = [_count(text, mails[kind]) for kind, text in texts.items() if mails.get(kind)]
+    return sentences or [_("No email was sent.") if done else _("No email will be sent.")]
+
+
+_TITLES = {
+    "waiting": gettext_lazy("Waiting to start"),
+    "running": gettext_lazy("Running"),
+    "previewed": gettext_lazy("Preview: nothing has changed yet"),
+    "held": gettext_lazy("On hold: nothing has changed"),
+    "applied": gettext_lazy("Applied"),
+    "refused": gettext_lazy("Refused: nothing has changed"),
+    "canceled": gettext_lazy("Canceled: nothing has changed"),
+    "failed": gettext_lazy("Failed: nothing has changed"),
+}
+
+
+def make_title(record: models.Import) -> str:
+    """Return the title of the page of an import: its state, and whether it has changed anything."""
+    if has_changed(record):
+        return _("The plan has changed: nothing was applied")
+    if record.state == "applied" and not would_change(record.counts):
+        return _("Applied: there was nothing to change")
+    return str(_TITLES[cancellation.get_shown_state(record)])
+
+
+def has_changed(record: models.Import) -> bool:
+    """Return whether the import was not applied because its plan was no longer the one that was shown (D2)."""
+    return record.state == "refused" and plan_ends.shows_plan(record)
+
+
+TILES: Mapping[str, tuple[Promise, Promise]] = {
+    "errored": (gettext_lazy("with problems"), gettext_lazy("with problems")),
+    "added": (gettext_lazy("will be added"), pgettext_lazy("users", "added")),
+    "updated": (gettext_lazy("will be updated"), pgettext_lazy("users", "updated")),
+    "deactivated": (gettext_lazy("will be deactivated"), pgettext_lazy("users", "deactivated")),
+    "protected": (gettext_lazy("will stay active"), gettext_lazy("stayed active")),
+    "unchanged": (gettext_lazy("already up to date"), gettext_lazy("already up to date")),
+    "noted": (gettext_lazy("with warnings"), gettext_lazy("with warnings")),
+    "mailed": (gettext_lazy("will get email"), gettext_lazy("got email")),
+}
+"""The label of each tile, before the import is applied and afterward. Each is also a filter of the rows."""
+SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
+    "errored": (
+        gettext_lazy("These rows have problems and will be skipped until you fix them. You can apply all other rows now."),
+        gettext_lazy("These rows have problems and were skipped. Fix them here, and then apply the new plan."),
+    ),
+    "added": (gettext_lazy("These users are new."), gettext_lazy("These users were added.")),
+    "updated": (gettext_lazy("These users will be updated."), gettext_lazy("These users were updated.")),
+    "deactivated": (
+        gettext_lazy("These users are not in the file and will become Inactive. Their details are kept."),
+        gettext_lazy("These users were not in the file and became Inactive. Their details are kept."),
+    ),
+    "protected": (
+        gettext_lazy("These users are not in the file, but will stay Active."),
+        gettext_lazy("These users were not in the file, but stayed Active."),
+    ),
+    "unchanged": (gettext_lazy("These rows are already up to date."), gettext_lazy("These rows were already up to date.")),
+    "noted": (
+        gettext_lazy("These rows have warnings. They will still be imported."),
+        gettext_lazy("These rows had warnings. They were still imported."),
+    ),
+    "mailed": (
+        gettext_lazy("These users will get an email when you apply the plan."),
+        gettext_lazy("These users got an email."),
+    ),
+}  # fmt: skip
+"""The sentence about the rows of each tile, before and afterward."""
+HARMS: Mapping[str, tuple[Promise, Promise]] = {
+    "deactivations": (gettext_lazy("will lose access"), gettext_lazy("lost access")),
+    "privileges": (gettext_lazy("will gain a permission"), gettext_lazy("gained a permission")),
+    "handovers": (gettext_lazy("will take another user’s name"), gettext_lazy("took another user’s name")),
+    "cleared": (gettext_lazy("will lose a value"), gettext_lazy("lost a value")),
+    "identities": (gettext_lazy("will change identity"), gettext_lazy("changed identity")),
+}
+"""The label of each kind of harm, before and afterward."""
+HARM_SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
+    "deactivations": (
+        gettext_lazy("These users are Active now and will be Inactive."),
+        gettext_lazy("These users were Active and became Inactive."),
+    ),
+    "privileges": (
+        gettext_lazy("These users will get a permission that they do not have now."),
+        gettext_lazy("These users got a permission that they did not have before."),
+    ),
+    "handovers": (
+        gettext_lazy("These users will get an email address or username that another user has now."),
+        gettext_lazy("These users got an email address or username that another user had."),
+    ),
+    "cleared": (
+        gettext_lazy(
+            "These users have a value in a column that is blank in every row of the file. It will be cleared."
+        ),
+        gettext_lazy("These users had a value in a column that is blank in every row of the file. It was cleared."),
+    ),
+    "identities": (
+        gettext_lazy("The name and the address, username or badge of these accounts will change together."),
+        gettext_lazy("The name and the address, username or badge of these accounts changed together."),
+    ),
+}
+"""The sentence about the users of each kind of harm, before and afterward."""
+
+
+_OVER_LIMIT: Mapping[LimitKind, Any] = {
+    LimitKind.DEACTIVATIONS: ngettext_lazy(
+        "%(users)s user will lose access. The limit is %(limit)s of %(active)s active users.",
+        "%(users)s users will lose access. The limit is %(limit)s of %(active)s active users.", "number"),
+    LimitKind.PRIVILEGES: ngettext_lazy(
+        "%(users)s user will gain a permission. The limit is %(limit)s of %(active)s active users.",
+        "%(users)s users will gain a permission. The limit is %(limit)s of %(active)s active users.", "number"),
+    LimitKind.HANDOVERS: ngettext_lazy(
+        "%(users)s user will take another user’s email address or username. The limit is %(limit)s of %(active)s active users.",
+        "%(users)s users will take another user’s email address or username. The limit is %(limit)s of %(active)s active users.",
+        "number"),
+    LimitKind.CLEARED: ngettext_lazy(
+        "%(users)s user will lose a value to a column that is blank in every row. The limit is %(limit)s of %(active)s active"
+        " users.",
+        "%(users)s users will lose a value to a column that is blank in every row. The limit is %(limit)s of %(active)s active"
+        " users.", "number"),
+    LimitKind.REKEYS: ngettext_lazy(
+        "%(users)s user will get another external ID. The limit is %(limit)s of %(active)s active users.",
+        "%(users)s users will get another external ID. The limit is %(limit)s of %(active)s active users.", "number"),
+    LimitKind.UPDATES: ngettext_lazy(
+        "%(users)s user will be updated. The limit is %(limit)s of %(active)s active users.",
+        "%(users)s users will be updated. The limit is %(limit)s of %(active)s active users.", "number"),
+    LimitKind.ADDITIONS: ngettext_lazy(
+        "%(users)s user will be added. The limit is %(limit)s with %(active)s active users.",
+        "%(users)s users will be added. The limit is %(limit)s with %(active)s active users.", "number"),
+}  # fmt: skip
+
+
+def describe_hold(hold: Hold) -> str:
+    """Return the reason why an import is on hold, in a few sentences."""
+    return " ".join(_describe_hold(hold))
+
+
+def _describe_hold(hold: Hold) -> Iterator[str]:
+    if hold.code == CUT_OFF:
+        yield _("The file ends in the middle of row %(row)s, so it was cut off.") % {"row": hold.fact}
+    elif hold.code == UNREADABLE:
+        yield _("Rows that cannot be read well enough to know their users: %(rows)s.") % {"rows": count(hold.rows)}
+    elif hold.code == "row-count":
+        yield _("The file says that it has %(said)s rows, but it has %(rows)s.") % {
+            "said": hold.fact,
+            "rows": count(hold.rows),
+        }
+    elif not hold.kind:
+        yield _("The file has %(rows)s rows. The last one had %(before)s.") % {
+            "rows": count(hold.rows),
+            "before": hold.fact,
+        }
+    else:
+        if hold.role:
+            yield _("Limit of the role %(role)s:") % {"role": hold.role}
+        elif hold.group:
+            yield _("Limit of the group %(group)s:") % {"group": hold.group}
+        numbers = {"users": count(hold.users), "limit": count(hold.limit), "active": count(hold.active)}
+        yield str(_OVER_LIMIT[LimitKind(hold.kind)] % ({"number": hold.users} | numbers))
+        if hold.role or hold.group:
+            yield _("In the whole agency it is %(total)s.") % {"total": count(hold.total)}
+
+
+_MODES = {
+    Mode.UPDATE: gettext_lazy("Add or update user accounts"),
+    Mode.SYNC: gettext_lazy("Synchronize all user accounts"),
+    Mode.REKEY: gettext_lazy("Change external IDs"),
+}
+
+
+def name_mode(record: models.Import) -> str:
+    """Return the import option of an import of a file, "" for other imports."""
+    return "" if record.kind in (ImportKind.UNDO, ImportKind.BULK) else str(_MODES[Mode(record.mode)])

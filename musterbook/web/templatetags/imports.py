@@ -1,0 +1,30 @@
+"""Template filters for the problems of an import."""
+
+from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from musterbook.core.domain.problems import RELEASE_ADVICE, Problem
+
+register = template.Library()
+
+_REMEDIES = {
+    "looks-damaged": gettext_lazy("Fix the cell. If this value is right, keep it as written."),
+    "identity-change": gettext_lazy(
+        "Check the EXTERNAL_ID. Or say who it is: the same person, or another person. For another person, the sessions,"
+        " password and second factors end, and the new person is invited."
+    ),
+    "plan-ended": gettext_lazy("See what was done. If it is not what you want, upload the file again."),
+}
+"""The remedies that name options of a command, as a page says them."""
+
+
+@register.filter
+def page_remedy(problem: Problem) -> str:
+    """Return how to fix a problem on a page. A remedy of the command line names options, a page has buttons."""
+    if problem.code in _REMEDIES:
+        return str(_REMEDIES[problem.code])
+    if problem.releasable:
+        released = _("They are Inactive, so the badge can be given to a user of the file.")
+        return problem.remedy.replace(RELEASE_ADVICE, released)
+    return problem.remedy
