@@ -122,6 +122,16 @@ def test_the_sprite_has_each_icon_once_as_a_symbol_and_as_a_mask() -> None:
     assert masked <= icons.NAMES
 
 
+def test_every_block_of_our_styles_ends() -> None:
+    """One that does not takes all styles after it away."""
+    styles = re.sub(r"/\*.*?\*/", "", (WEB / "static" / "muster.css").read_text(encoding="utf-8"), flags=re.DOTALL)
+    depth = 0
+    for line in styles.splitlines():
+        depth += line.count("{") - line.count("}")
+        assert 0 <= depth <= 2, line
+    assert depth == 0
+
+
 @fetched
 def test_the_styles_have_every_component_that_a_page_uses() -> None:
     styles = (assets.INTO / "css" / "uswds.min.css").read_text(encoding="utf-8")

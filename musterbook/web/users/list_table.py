@@ -100,7 +100,7 @@ def _make_cell(user: ListedUser, column: str, css: str) -> Cell:
     if column == "status":
         return Cell(column, label, "state", str(STATE_LABELS[user.status]), slugify(user.status), css=css)
     if column in _TIMES:
-        return Cell(column, label, "time", at=getattr(user, _TIMES[column]), css=f"{css} m-nowrap")
+        return Cell(column, label, "time", at=getattr(user, _TIMES[column]), css=css)
     if column == "supervisor":
         return Cell(column, label, "user", user.supervisor_name, css=css, link=user.supervisor)
     text: Any = getattr(user, column)
