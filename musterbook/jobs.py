@@ -27,7 +27,7 @@ from musterbook.accounts import (
     unauthenticated_events,
 )
 from musterbook.config import alerts, log_file, process
-from musterbook.directory.imports import draft_ends, expiry, heartbeats, pending_uploads, plan_ends, plan_files
+from musterbook.directory.imports import draft_ends, expiry, heartbeats, notices, pending_uploads, plan_ends, plan_files
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.storage import import_files
@@ -163,6 +163,7 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     draft_ends.delete_expired,
     unauthenticated_events.record_repetitions,
     limits.forget_old,
+    notices.forget_old,
 )
 
 

@@ -17,8 +17,9 @@ from django.utils.translation import gettext, pgettext
 from musterbook.accounts import links
 from musterbook.config import languages, time_zones
 from musterbook.core.domain.labels import EMAIL_TITLES
+from musterbook.core.reporting import summary
 from musterbook.core.values import emails
-from musterbook.directory.models import Mail, User
+from musterbook.directory.models import Mail, Notice, User
 
 KINDS = tuple(EMAIL_TITLES)
 """All kinds of emails; each has a text in templates/mail."""
@@ -84,6 +85,7 @@ def _build_context(mail: Mail, user: User) -> dict[str, Any]:
         "link": links.make_url(user, kind) if kind else "",
         "hours": int(links.RESET_LIFETIME.total_seconds() // 3600),
         "sign_in": f"{settings.MUSTER_URL}/{agency.slug}/sign-in",
+        **_describe_notice(mail.notice),
         "forgotten": f"{settings.MUSTER_URL}/{agency.slug}/forgotten-password",
     }
 
@@ -95,6 +97,18 @@ def _format_time(at: datetime | None) -> str:
     local = timezone.localtime(at)
     # Translators: a date with a time, in the letters that Django's documentation of `date` lists.
     return f"{date_format(local, pgettext('date', 'j F Y, H:i'))} ({local.tzname()})"
+
+
+def _describe_notice(notice: Notice | None) -> dict[str, Any]:
+    """Return what the email of a notice says of its import: only numbers and our own words, and no file name."""
+    if notice is None:
+        return {}
+    record, pages = notice.of, f"{settings.MUSTER_URL}/{notice.agency.slug}"
+    return {
+        "import": f"{pages}/imports/{record.number}",
+        "summary": summary.summarize(record.counts, record.mails, done=record.state == "applied"),
+        "notice_settings": f"{pages}/my-account/notices",
+    }
 
 
 def is_plain_name(name: str) -> bool:

@@ -26,7 +26,8 @@ from musterbook.core.values import emails
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.models import Mail, User
+from musterbook.directory.imports import notices
+from musterbook.directory.models import Mail, NoticeKind, User
 from musterbook.directory.storage import locks
 
 _LOG = logging.getLogger(__name__)
@@ -166,6 +167,13 @@ def _prepare_mail(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
 
 def _find_cancel_reason(mail: Mail, user: User) -> str:
     """Return why the email must not be sent any more, or ""."""
+    if mail.kind in NoticeKind.values:
+        return notices.find_cancel_reason(mail.notice, user)
+    return _find_account_reason(mail, user)
+
+
+def _find_account_reason(mail: Mail, user: User) -> str:
+    """Return why the email about an account must not be sent any more, or ""."""
     if mail.kind in ("invitation", "reset") and not user.active:
         return "Not sent: the user is now Inactive."
     if mail.kind == "reset" and not user.registered_at:

@@ -418,6 +418,43 @@ class Worker(models.Model):
     total = models.PositiveBigIntegerField(default=0)
 
 
+class NoticeKind(models.TextChoices):
+    """The kinds of notices: an import is held, it failed or was refused, it was applied with problems.
+
+    This is the one list of them: for the pages, the emails and their settings. The value is also the kind of email.
+    """
+
+    HELD = "import-held"
+    FAILED = "import-failed"
+    PROBLEMS = "import-problems"
+
+
+class Notice(models.Model):
+    """A notice to the users who may see the import that it is about (`imports.notices`)."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=20)
+    """One of NoticeKind."""
+    of = models.ForeignKey(Import, CASCADE, related_name="+", db_index=False)
+    permission = models.CharField(max_length=40)
+    """The permission that a user needs to see the import."""
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["of", "kind"], name="notice_once")]
+        indexes = [models.Index(fields=["agency", "id"], name="notice_by_agency")]
+
+
+class NoticeSettings(models.Model):
+    """The last notice that a user has read, and the kinds of notices that they want by email."""
+
+    user = models.OneToOneField(User, CASCADE, related_name="+")
+    read_to = models.PositiveBigIntegerField(default=0)
+    """The id of that notice."""
+    emails = models.JSONField(null=True)
+    """Kinds of NoticeKind; null for the default."""
+
+
 class ImportProblem(models.Model):
     """A problem or note of an import's file (row 0) or of one of its rows."""
 
@@ -555,6 +592,8 @@ class Mail(models.Model):
     """The kind of mail: one of those that `accounts.mails` has texts for."""
     to = models.CharField(max_length=254)
     of = models.ForeignKey(Import, SET_NULL, null=True, related_name="+", db_index=False)
+    notice = models.ForeignKey(Notice, SET_NULL, null=True, related_name="+", db_index=False)
+    """The notice that it brings."""
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
@@ -569,8 +608,18 @@ class Mail(models.Model):
     """When the mail reached its final state: it was sent, or `problem` holds the reason why not."""
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["notice", "user"], condition=Q(notice__isnull=False), name="mail_of_notice_once"
+            )
+        ]
         indexes = [
             models.Index(fields=["agency", "id"], condition=Q(ended_at__isnull=True), name="mail_to_send"),
+            models.Index(
+                fields=["agency", "id"],
+                condition=Q(ended_at__isnull=False, sent_at__isnull=True) & ~Q(problem=""),
+                name="mail_failed",
+            ),
             models.Index(fields=["handed_at"], condition=Q(handed_at__isnull=False), name="mail_handed"),
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False) & ~Q(to=""), name="mail_to_forget"),
         ]

@@ -10,6 +10,7 @@ from django.urls import reverse
 from musterbook.accounts import factors
 from musterbook.config import log_lines
 from musterbook.directory import permissions
+from musterbook.directory.imports import notices
 from musterbook.directory.models import User
 
 
@@ -100,6 +101,7 @@ MY_ACCOUNT = (
     Entry("Details", "my_account", "What the directory has of you, and your time zone."),
     Entry("Password", "account_change_password", "Choose a new one."),
     Entry("Second factors", "mfa_index", "Passkeys, one-time codes and recovery codes."),
+    Entry("Notices by email", "notice_emails", "Which notices about imports you get by email."),
     Entry("Sessions", "usersessions_list", "Where you are signed in, and how to end that."),
 )
 """The pages that users manage for themselves."""
@@ -123,6 +125,8 @@ def build_context(request: HttpRequest) -> dict[str, Any]:
         "me": me,
         "menu": list_sections(ADMIN, request, me),
         "my_account": list_entries(MY_ACCOUNT, request, me),
+        "may_get_notices": bool(notices.list_visible(me.role)),
+        "unread_notices": partial(notices.count_unread, me),
         "lacks_second_factor": partial(factors.lacks_factor, account),
     }
 

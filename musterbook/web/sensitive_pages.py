@@ -77,6 +77,8 @@ NEVER: Mapping[str, str] = {
     "import_undo_fix": "it changes nothing",
     "import_values": "it only plans again",
     "my_account": "a time zone lets nobody in",
+    "notice_emails": "it says which emails about imports its user gets",
+    "notices_read": "it changes only what its user sees as new",
     "rank_delete": "ranks give no permission",
     "rank_move": "ranks give no permission",
     "saved_filter_delete": "it changes only the user's own list",

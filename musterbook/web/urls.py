@@ -4,7 +4,7 @@ from allauth.account import views as account
 from django.urls import include, path
 
 from musterbook.http import rate_limits
-from musterbook.web import home, kept_forms
+from musterbook.web import home, kept_forms, notices
 from musterbook.web.accounts import my_account, registration_pages, second_factors, sign_on
 from musterbook.web.agency import groups, ranks, roles
 from musterbook.web.agency import settings as agency_settings
@@ -119,6 +119,8 @@ urlpatterns = [
     path("api-access/", api_access.listed, name="api_access"),
     path("api-access/add", api_access.add, name="api_token_add"),
     path("api-access/<int:pk>/revoke", api_access.revoke, name="api_token_revoke"),
+    path("notices/", notices.listed, name="notices"),
+    path("notices/read", notices.read, name="notices_read"),
     path("audit/", audit.events, name="audit"),
     path("audit/export", audit.export, name="audit_export"),
     path("audit/check", audit.check, name="audit_check"),
@@ -127,5 +129,6 @@ urlpatterns = [
     path("my-account/password", account.password_change, name="account_change_password"),
     path("my-account/password/none", my_account.no_password, name="account_set_password"),
     path("my-account/second-factors/", include(second_factors)),
+    path("my-account/notices", notices.emails, name="notice_emails"),
     path("my-account/sessions/", my_account.sessions_, name="usersessions_list"),
 ]

@@ -20,7 +20,7 @@ from musterbook.accounts import lockout, outbox, registration, reset_requests
 from musterbook.accounts.mails import KINDS
 from musterbook.config.mail_server import MailServer
 from musterbook.directory import models
-from musterbook.directory.models import Mail
+from musterbook.directory.models import Mail, NoticeKind
 from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory.cast import NOW, person
 
@@ -132,8 +132,15 @@ def test_a_batch_takes_one_connection(springfield: Springfield, server: Mailbox,
 def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     springfield.registered(2)
     Mail.objects.all().delete()
+    record = models.Import.objects.latest("pk")
     for kind in KINDS:
         registration.queue_mail(springfield.user(1 if kind == "invitation" else 2), kind, clock())
+        if kind in NoticeKind.values:
+            notice = models.Notice.objects.create(
+                agency=springfield.agency, kind=kind, of=record, permission="users.import", at=clock()
+            )
+            Mail.objects.filter(kind=kind).update(notice=notice)
+    models.Role.objects.filter(name="Officer").update(permissions=["users.import", "users.view"])
     outbox.send_due("w", clock)
     assert len(server.mails) == len(KINDS) == len({mail["Subject"] for mail in server.mails})
     for mail in server.mails:

@@ -71,6 +71,9 @@ EMAIL_TITLES = {
     "password-changed": "Notice: password changed",
     "second-factor": "Notice: second factors changed",
     "locked": "Notice: locked",
+    "import-held": "Notice: import on hold",
+    "import-failed": "Notice: import failed",
+    "import-problems": "Notice: import with problems",
 }
 """The title of each kind of email."""
 

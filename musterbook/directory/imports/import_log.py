@@ -124,7 +124,7 @@ def read_page(agency: models.Agency, filters: LogFilters, number: int = 1, until
     number = max(1, min(number, (min(total, MOST) + PAGE - 1) // PAGE))
     start = (number - 1) * PAGE
     records = list(imports.select_related("undoes", "successor").order_by("-started_at", "-pk")[start : start + PAGE])
-    entries = _make_entries(agency, records)
+    entries = make_entries(agency, records)
     begin = until or max((entry.number for entry in entries), default="")
     return LogPage(entries, number, start + 1 if entries else 0, start + len(entries), total, begin)
 
@@ -147,7 +147,7 @@ def _select(agency: models.Agency, filters: LogFilters) -> "QuerySet[models.Impo
 def list_latest(agency: models.Agency, filters: LogFilters, most: int) -> list[LoggedImport]:
     """Return the latest imports that match, at most this many."""
     imports = _select(agency, filters).select_related("undoes", "successor")
-    return _make_entries(agency, list(imports.order_by("-started_at", "-pk")[:most]))
+    return make_entries(agency, list(imports.order_by("-started_at", "-pk")[:most]))
 
 
 def count(agency: models.Agency, filters: LogFilters) -> int:
@@ -155,7 +155,8 @@ def count(agency: models.Agency, filters: LogFilters) -> int:
     return _select(agency, filters).order_by()[: MOST + 1].count()
 
 
-def _make_entries(agency: models.Agency, records: list[models.Import]) -> list[LoggedImport]:
+def make_entries(agency: models.Agency, records: list[models.Import]) -> list[LoggedImport]:
+    """Return the imports as the log shows them."""
     users = _read_users(agency, {record.actor for record in records})
     undone = set(
         models.Import.objects.filter(

@@ -14,7 +14,7 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import draft_ends, plan_differences, plan_ends
+from musterbook.directory.imports import draft_ends, notices, plan_differences, plan_ends
 from musterbook.directory.storage import database_errors, frames, locks
 
 COUNTS = (
@@ -142,6 +142,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
         raise Superseded(record.number)
     plan_ends.end_by(record)
     draft_ends.carry_over(record)
+    notices.add(record)
 
 
 _RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "holds", "leavers", "file_facts", "finished_at")
@@ -191,13 +192,15 @@ def record_failure(record: models.Import, message: str, canceled_by: str | None 
 def _write_failure(record: models.Import, message: str, canceled_by: str | None) -> bool:
     nothing: dict[str, object] = {"counts": {}, "mails": {}, "held": None, "holds": [], "leavers": {}, "digest": ""}
     fields = _failure_fields(message, canceled_by) | nothing
-    exists = models.Import.objects.filter(pk=record.pk).exists()
-    if exists and not _select_own(record).update(**fields, file_facts=record.file_facts):
-        return False
-    for name, value in fields.items():
-        setattr(record, name, value)
-    if not exists:
-        record.save()
+    with transaction.atomic():
+        exists = models.Import.objects.filter(pk=record.pk).exists()
+        if exists and not _select_own(record).update(**fields, file_facts=record.file_facts):
+            return False
+        for name, value in fields.items():
+            setattr(record, name, value)
+        if not exists:
+            record.save()
+        notices.add(record)
     return True
 
 
@@ -250,6 +253,14 @@ def reap_with_lock(agency: models.Agency) -> None:
     claimed is requeued, unless it has been attempted ATTEMPTS times.
     """
     running = models.Import.objects.filter(agency=agency, state="running")
-    running.filter(worker="").update(**_failure_fields(database_errors.DIED))
-    running.filter(attempts__gte=ATTEMPTS).update(**_failure_fields(database_errors.DIED_OFTEN))
-    running.update(state="waiting", worker="")
+    with transaction.atomic():
+        _end_dead(running.filter(worker=""), database_errors.DIED)
+        _end_dead(running.filter(attempts__gte=ATTEMPTS), database_errors.DIED_OFTEN)
+        running.update(state="waiting", worker="")
+
+
+def _end_dead(running: "QuerySet[models.Import]", message: str) -> None:
+    dead = [record.pk for record in running]
+    models.Import.objects.filter(pk__in=dead).update(**_failure_fields(message))
+    for record in models.Import.objects.filter(pk__in=dead).select_related("agency"):
+        notices.add(record)
