@@ -75,7 +75,7 @@ def add(record: models.Import) -> None:
 def _list_recipients(record: models.Import, notice: models.Notice) -> list[models.User]:
     """Return the users who want the notice by email.
 
-    They can see the import. Whoever ran it on a page has seen its result there.
+    They can see the import. The user who ran it on a page has seen its result there.
     """
     roles = [
         role.pk

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('directory', '0018_outcomes_of_imports'),
+        ('directory', '0019_languages_and_zones'),
     ]
 
     operations = [
