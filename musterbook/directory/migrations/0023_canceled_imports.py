@@ -10,6 +10,6 @@ def mark_canceled(apps, schema_editor):
 class Migration(migrations.Migration):
     """An import that was canceled is marked as such, so that it is not shown as a failure."""
 
-    dependencies = [("directory", "0020_notices")]
+    dependencies = [("directory", "0022_notices")]
 
     operations = [migrations.RunPython(mark_canceled, migrations.RunPython.noop)]

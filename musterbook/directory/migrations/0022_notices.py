@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('directory', '0019_languages_and_zones'),
+        ('directory', '0021_list_views'),
     ]
 
     operations = [
