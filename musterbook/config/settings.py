@@ -38,7 +38,7 @@ MIDDLEWARE = [
     "musterbook.web.middleware.Compression",
     "musterbook.web.middleware.headers",
     "musterbook.web.hosts.check",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "musterbook.web.static_files.StaticFiles",
     "musterbook.web.readers.by_browser",
     "musterbook.web.middleware.addresses",
     "musterbook.web.middleware.agencies",

@@ -11,10 +11,10 @@ import pytest
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
-from whitenoise.middleware import WhiteNoiseMiddleware
 
 from musterbook.config import assets as addresses
 from musterbook.web import icons
+from musterbook.web.static_files import StaticFiles
 from scripts import assets, setup
 
 WEB = addresses.FOLDER.parent
@@ -41,8 +41,23 @@ def test_what_is_served_is_kept_until_it_changes(
 
 
 @fetched
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["muster.css", "muster.js", "django_htmx/htmx-2.min.js", "uswds/img/icons.svg"])
+def test_texts_are_compressed_for_browsers_that_accept_it(client: Client, name: str) -> None:
+    plain = client.get(f"{settings.STATIC_URL}{name}")
+    packed = client.get(f"{settings.STATIC_URL}{name}", headers={"accept-encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.headers["Vary"] == "Accept-Encoding"
+    assert packed.headers["Content-Type"] == plain.headers["Content-Type"]
+    assert packed.headers["Cache-Control"] == plain.headers["Cache-Control"]
+    assert "Content-Encoding" not in plain.headers
+    unpacked = plain.getvalue()
+    assert gzip.decompress(packed.getvalue()) == unpacked
+
+
+@fetched
 def test_what_is_text_says_how_it_is_encoded() -> None:
-    served = WhiteNoiseMiddleware(lambda _: HttpResponse()).files.values()
+    served = StaticFiles(lambda _: HttpResponse()).files.values()
     kinds = {dict(one.get_response("HEAD", {}).headers)["Content-Type"].replace('"', "") for one in served}
     assert kinds == {
         "text/css; charset=utf-8", "text/javascript; charset=utf-8", "text/plain; charset=utf-8", "text/markdown; charset=utf-8",
