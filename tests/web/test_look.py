@@ -213,7 +213,7 @@ def test_refusals_are_in_plain_words_and_have_no_barriers(
     page.goto("/springfield/forgotten-password")
     page.context.clear_cookies()
     send(page, "Send a link", name="user.2")
-    assert page.get_by_role("heading").inner_text() == "This form was not accepted"
+    assert page.get_by_role("heading").inner_text() == "Continue where you were"
     assert barriers(page) == []
     for _ in range(2):
         page.goto("/springfield/forgotten-password")
