@@ -23,3 +23,9 @@ def set_time_zone(account: Account, name: str) -> None:
         raise ValueError(name)
     account.time_zone = name
     account.save(update_fields=["time_zone"])
+
+
+def set_shortcuts(account: Account, *, shortcuts: bool) -> None:
+    """Set whether single keys do something on the user's pages."""
+    account.shortcuts = shortcuts
+    account.save(update_fields=["shortcuts"])

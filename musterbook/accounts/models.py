@@ -29,6 +29,8 @@ class Account(AbstractBaseUser):
     """The language that the user chose; "": the browser's."""
     time_zone = models.CharField(max_length=64, default="", blank=True)
     """The zone that the user chose; "": the agency's, or the browser's."""
+    shortcuts = models.BooleanField(default=True, db_default=True)
+    """Whether single keys do something on pages. WCAG 2.1.4 requires that users can turn this off."""
     factor_due = models.BooleanField(default=False, db_default=False)
     """Whether the user must set up a second factor first, because an administrator removed the previous ones."""
 

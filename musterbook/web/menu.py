@@ -12,6 +12,7 @@ from musterbook.config import log_lines
 from musterbook.directory import permissions
 from musterbook.directory.imports import notices
 from musterbook.directory.models import User
+from musterbook.web import help_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def build_context(request: HttpRequest) -> dict[str, Any]:
         "my_account": list_entries(MY_ACCOUNT, request, me),
         "may_get_notices": bool(notices.list_visible(me.role)),
         "unread_notices": partial(notices.count_unread, me),
+        "help_address": help_pages.get_address(request),
         "lacks_second_factor": partial(factors.lacks_factor, account),
     }
 

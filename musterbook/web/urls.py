@@ -4,7 +4,7 @@ from allauth.account import views as account
 from django.urls import include, path
 
 from musterbook.http import rate_limits
-from musterbook.web import home, kept_forms, notices
+from musterbook.web import help_pages, home, kept_forms, notices
 from musterbook.web.accounts import my_account, registration_pages, second_factors, sign_on
 from musterbook.web.agency import groups, ranks, roles
 from musterbook.web.agency import settings as agency_settings
@@ -125,6 +125,9 @@ urlpatterns = [
     path("audit/export", audit.export, name="audit_export"),
     path("audit/check", audit.check, name="audit_check"),
     path("continue/<str:token>", kept_forms.continue_form, name="continue_form"),
+    path("help/", help_pages.index, name="help"),
+    path("help/pictures/<str:name>", help_pages.picture, name="help_picture"),
+    path("help/<path:name>", help_pages.document, name="help_document"),
     path("my-account/", my_account.me, name="my_account"),
     path("my-account/password", account.password_change, name="account_change_password"),
     path("my-account/password/none", my_account.no_password, name="account_set_password"),

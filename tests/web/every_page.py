@@ -26,7 +26,7 @@ OPEN = {
 WITHIN = {"import_users": "users.import"}
 """Pages that take a form of somebody whose session has ended; they look at the permission after that."""
 
-SAME_EVERYWHERE = {"import_example", "export_users", "agency_sign_on_add"}
+SAME_EVERYWHERE = {"help_picture", "help_document", "import_example", "export_users", "agency_sign_on_add"}
 """Pages that vary, but not by anything that an agency has."""
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
@@ -45,7 +45,7 @@ class EveryPage:
         """The address below an agency's, of something that this agency has."""
         path = self.route
         for part, value in (THINGS[self.name](agency) if "<" in path else {}).items():
-            for converter in ("", "str:", "int:"):
+            for converter in ("", "str:", "int:", "path:"):
                 path = path.replace(f"<{converter}{part}>", str(value))
         assert "<" not in path, f"tests/web/every_page.py does not know what to put into {self.route}"
         return path
@@ -154,6 +154,8 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     "agency_sign_on_add": lambda _: {"kind": "saml"},
     "api_token_revoke": _pk(Token),
     "import_waiting": _waiting,
+    "help_picture": lambda _: {"name": "second-night.svg"},
+    "help_document": lambda _: {"name": "how-to/use-the-pages"},
     "continue_form": lambda _: {"token": "gone"},
     "saved_filter_delete": _saved_filter,
 }

@@ -171,3 +171,10 @@ def test_the_package_has_them(tmp_path: Path) -> None:
     there = {"uswds/css/uswds.min.css", "uswds/css/uswds.min.css.gz", "uswds/img/icons.svg", "muster.css", "muster.js"}
     assert {f"musterbook/web/static/{name}" for name in there} <= names
     assert "musterbook/web/templates/base.html" in names
+
+
+def test_each_block_of_the_styles_is_closed_before_the_next_section_begins() -> None:
+    styles = (WEB / "static/muster.css").read_text(encoding="utf-8")
+    sections = re.split(r"(?m)^/\*", styles)
+    assert len(sections) > 20
+    assert [part[:60] for part in sections if part.count("{") != part.count("}")] == []

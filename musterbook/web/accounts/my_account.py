@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import sessions
-from musterbook.accounts.account import set_language, set_time_zone
+from musterbook.accounts.account import set_language, set_shortcuts, set_time_zone
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
@@ -35,21 +35,28 @@ _CHANGE_NOTICES = {
 
 
 class ReaderForm(forms.Form):
-    """The language and the time zone in which the user reads pages and emails."""
+    """The language and the time zone in which the user reads pages and emails, and the keys that pages react to."""
 
     language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
     time_zone = forms.ChoiceField(label=gettext_lazy("Time zone"), required=False)
+    shortcuts = forms.BooleanField(
+        label=gettext_lazy("Use keyboard shortcuts"),
+        help_text=gettext_lazy("Press ? on a page to see them."),
+        required=False,
+    )
 
     def __init__(self, account: Account, sent: Any = None) -> None:
-        super().__init__(sent, initial={"language": account.language, "time_zone": account.time_zone})
+        initial = {"language": account.language, "time_zone": account.time_zone, "shortcuts": account.shortcuts}
+        super().__init__(sent, initial=initial)
         agency = account.user.agency
         zone = _("As your agency: %(zone)s") % {"zone": agency.time_zone} if agency.time_zone else _("As this browser")
         readers.fill_choices(self, language=_("As this browser"), time_zone=zone)
 
     def keep(self, account: Account) -> None:
-        """Save the language and the zone of the account."""
+        """Save what the user chose."""
         set_language(account, self.cleaned_data["language"])
         set_time_zone(account, self.cleaned_data["time_zone"])
+        set_shortcuts(account, shortcuts=self.cleaned_data["shortcuts"])
 
 
 @require_sign_in
@@ -60,7 +67,7 @@ def me(request: HttpRequest) -> HttpResponseBase:
     if form.is_bound and form.is_valid():
         form.keep(account)
         with readers.read_as(request, account):
-            messages.success(request, _("Your language and time zone are saved."))
+            messages.success(request, _("Your settings are saved."))
         return redirect("my_account")
     context = {"form": form, "notices": _list_notices(account.user.agency)}
     return render(request, "me.html", context, status=422 if form.is_bound else 200)

@@ -164,3 +164,28 @@ if (zone && !document.cookie.split("; ").includes(`muster_zone=${zone}`)) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `muster_zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
 }
+
+// Shortcuts of one key, unless the user has turned them off: then the page has no list of them. They do nothing in fields.
+const shortcuts = byId("shortcuts-list");
+if (shortcuts) {
+  let before = "";
+  document.addEventListener("keydown", (event) => {
+    const { key, target } = event;
+    const types = target.closest("input, select, textarea, [contenteditable], dialog[open]");
+    if (types || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) {
+      before = "";
+      return;
+    }
+    const search = document.querySelector("main input[type=search]");
+    if (key === "?") {
+      shortcuts.showModal();
+    } else if (key === "/" && search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    } else if (before === "g" && Object.hasOwn(shortcuts.dataset, key)) {
+      location.assign(shortcuts.dataset[key]);
+    }
+    before = key;
+  });
+}
