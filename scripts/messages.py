@@ -69,12 +69,16 @@ def _read_template(path: Path) -> str:
 
 
 def update() -> list[Path]:
-    """Write every catalog: new texts without a translation, changed ones fuzzy, and no texts that are gone."""
+    """Write every catalog: new texts without a translation, and no texts that are gone."""
     template = extract()
     for path in catalogs.list_catalogs():
         catalog = read_catalog(path)
-        catalog.update(template, no_fuzzy_matching=False, update_header_comment=False)
+        catalog.update(template, no_fuzzy_matching=True, update_header_comment=False)
         catalog.obsolete.clear()
+        for message in catalog:
+            if message.id and message.fuzzy:  # guessed, by this or another tool
+                message.flags.discard("fuzzy")
+                message.string = ("",) * 2 if message.pluralizable else ""
         _write(path, catalog)
     return catalogs.list_catalogs()
 
@@ -105,7 +109,7 @@ def _make_header(path: Path) -> str:
 
 
 def list_faults(path: Path, places: tuple[str, ...] = ("",)) -> Iterator[str]:
-    """Yield each text that the catalog does not have, or has fuzzy or without a translation.
+    """Yield each text that the catalog does not have, or has without a translation.
 
     `places`: the beginnings of the paths whose texts are looked at.
     """

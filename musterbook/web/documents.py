@@ -19,7 +19,7 @@ FOLDER = next(filter(Path.is_dir, (_PACKAGE / "docs", _PACKAGE.parent / "docs"))
 SECTIONS = ("how-to", "reference", "explanation")
 _LEFT_OUT = {"reference/modules", "explanation/architecture", "explanation/asvs", "explanation/dependencies"}
 """Documents for those who change the program."""
-_PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
+_PICTURES = {".png": "image/png", ".svg": "image/svg+xml; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _read(name: str, _prefix: str) -> Document:
     text = re.sub(r"<!--.*?-->", "", (FOLDER / f"{name}.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     tokens = parser.parse(text)
     headings = _add_anchors(tokens)
-    _add_code_anchors(tokens)
+    _prepare_tables(tokens)
     for token in tokens:
         for child in token.children or ():
             _change_address(child, name)
@@ -84,11 +84,13 @@ def _add_anchors(tokens: list[Token]) -> list[tuple[str, str]]:
     return found
 
 
-def _add_code_anchors(tokens: list[Token]) -> None:
-    """Give each row of a table that begins with a code, such as a problem's, that code as its anchor."""
+def _prepare_tables(tokens: list[Token]) -> None:
+    """Let tables scroll by keyboard, and give each row that begins with a code, such as a problem's, the code as its anchor."""
     row: Token | None = None
     for token in tokens:
-        if token.type == "tr_open":
+        if token.type == "table_open":
+            token.attrs["tabindex"] = "0"  # a wide table scrolls, also by keyboard
+        elif token.type == "tr_open":
             row = token
         elif token.type == "inline" and row is not None:
             first = next(iter(token.children or ()), None)

@@ -1,7 +1,6 @@
 """Help within the product: the documents as pages, and the part of them that explains each page."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -112,4 +111,4 @@ def picture(_request: HttpRequest, name: str) -> HttpResponse:
     if found is None:
         raise Http404
     content, media_type = found
-    return HttpResponse(content, content_type=media_type, status=HTTPStatus.OK)
+    return HttpResponse(content, content_type=media_type, headers={"Content-Disposition": "attachment"})
