@@ -43,4 +43,4 @@ class StaticFiles(WhiteNoiseMiddleware):
 
 
 def _is_compressed(source: Path) -> bool:
-    return source.with_name(f"{source.name}.gz").exists()
+    return source.with_name(f"{source.name}.gz").is_file()

@@ -25,9 +25,9 @@ from musterbook.directory.users import editing
 from musterbook.http import reauthentication, request_context
 from musterbook.web import parsers
 from musterbook.web.permission import needs
-from musterbook.web.users.common import find_delivery, find_user, format_name, redirect_to_user, run_or_respond
 from musterbook.web.users.form import describe_problem
 from musterbook.web.users.links import redirect_to_link
+from musterbook.web.users.shared import find_delivery, find_user, format_name, redirect_to_user, run_or_respond
 
 _LONGEST_REASON = 255
 CredentialAction = Callable[[models.User, AuditContext, Operator | None], str]

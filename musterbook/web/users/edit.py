@@ -24,14 +24,14 @@ from musterbook.http import reauthentication, request_context
 from musterbook.web.field_labels import LABELS
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.users import links
-from musterbook.web.users.common import (
+from musterbook.web.users.form import NewUserForm, UserForm, describe_problem
+from musterbook.web.users.shared import (
     find_delivery,
     find_user,
     format_name,
     redirect_to_user,
     run_or_respond,
 )
-from musterbook.web.users.form import NewUserForm, UserForm, describe_problem
 
 _SUGGESTED = 10
 _ADDED = "added_users"

@@ -19,7 +19,7 @@ from musterbook.accounts.links import LinkKind
 from musterbook.directory import models
 from musterbook.http import request_context
 from musterbook.web.permission import needs
-from musterbook.web.users.common import find_user, format_name, redirect_to_user
+from musterbook.web.users.shared import find_user, format_name, redirect_to_user
 
 SHOWN_FOR = timedelta(minutes=15)
 """How long the link can be seen again, in the session that made it."""

@@ -19,7 +19,7 @@ from musterbook.directory.users.editing import PERMISSION as EDIT
 from musterbook.http import request_context
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.records import audit_words
-from musterbook.web.users.common import find_user
+from musterbook.web.users.shared import find_user
 
 _PAGE = 20
 """The events of a page of the timeline."""
