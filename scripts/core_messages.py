@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from musterbook.core.domain import problems
+from musterbook.core.domain import labels, phrases, problems
 
-Found = tuple[str, tuple[str, ...], "str | None"]
+Found = tuple[str, tuple[str, ...], str | None]
 """The file of a text; the text, or its singular and plural; and its context."""
 
 
 def list_core_messages() -> Iterator[Found]:
     """Yield every text of `core` that a reader sees in their language."""
     for kind in problems.CATALOG.values():
-        for text in filter(None, (kind.sentence, kind.remedy)):
-            yield "musterbook/core/domain/problems.py", (text,), None
+        yield from _list_texts("domain/problems.py", (kind.sentence, kind.remedy))
+    yield from _list_texts("domain/phrases.py", phrases.PHRASES)
+    yield from _list_texts("domain/labels.py", labels.SOURCES)
+    for pair in labels.EMAIL_COUNTS.values():
+        yield _name("domain/labels.py"), pair, None
+
+
+def _list_texts(module: str, found: tuple[str, ...]) -> Iterator[Found]:
+    for text in filter(None, found):
+        yield _name(module), (text,), None
+
+
+def _name(module: str) -> str:
+    return f"musterbook/core/{module}"

@@ -36,6 +36,20 @@ def open_installation(*, migrated: bool = True) -> Iterator[None]:
 
             secret_keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
             migration.prepare_database()
+        with _speak():
+            yield
+
+
+@contextmanager
+def _speak() -> Iterator[None]:
+    """Show texts in the language of the terminal. JSON and whatever is stored are English all the same."""
+    from django.utils import translation
+
+    from musterbook.config import languages
+    from musterbook.core.domain import texts
+
+    language = languages.find_terminal_language()
+    with translation.override(language), texts.reading(texts.ENGLISH if language == languages.ENGLISH else translation):
         yield
 
 

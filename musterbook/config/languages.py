@@ -1,6 +1,6 @@
 """The languages of pages, emails and commands, and how one of them is chosen."""
 
-from collections.abc import Callable
+import os
 
 from django.utils.translation.trans_real import parse_accept_lang_header
 
@@ -8,9 +8,6 @@ ENGLISH = "en"
 """The language of the texts in the code. It is used if no other is asked for."""
 NAMES = {ENGLISH: "English", "es": "Español"}
 """The code of each language → its name, in the language itself."""
-
-Translate = Callable[[str], str]
-"""A function that takes an English text and returns it in the language of a reader."""
 
 
 def match_language(tag: str) -> str:
@@ -25,6 +22,12 @@ def match_header(header: str) -> str:
     The header comes from outside: Django bounds the length of what it reads.
     """
     return choose_language(*(tag for tag, _ in parse_accept_lang_header(header)), default="")
+
+
+def find_terminal_language() -> str:
+    """Return the language of the terminal, as programs of a Unix find it: LC_ALL, LC_MESSAGES, then LANG."""
+    name = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return match_language(name) or ENGLISH
 
 
 def choose_language(*tags: str, default: str = ENGLISH) -> str:

@@ -16,6 +16,7 @@ from django.utils.cache import patch_vary_headers
 
 from musterbook.accounts.models import Account
 from musterbook.config import languages, time_zones
+from musterbook.core.domain import texts
 from musterbook.directory.models import Agency
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
@@ -57,6 +58,7 @@ def read_as(request: HttpRequest, account: Account) -> Iterator[None]:
     zone = request.COOKIES.get(settings.ZONE_COOKIE_NAME, "")
     language = languages.choose_language(account.language, _match_browser(request), agency.language)
     with (
+        texts.reading(texts.ENGLISH if language == languages.ENGLISH else translation),
         translation.override(language),
         timezone.override(time_zones.find_zone(account.time_zone, agency.time_zone, zone)),
     ):

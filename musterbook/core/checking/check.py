@@ -74,7 +74,7 @@ def refuse_too_many(faults: pl.DataFrame, file: FileFacts) -> None:
 
 def _show_examples(faults: pl.DataFrame) -> str:
     first = faults.unique(["code", "column"], keep="first", maintain_order=True).head(_EXAMPLES)
-    return " ".join(f"Row {problem.row}: {problem.message}" for problem in problems.list_problems(first))
+    return " ".join(f"Row {problem.row}: {problem.in_english()[0]}" for problem in problems.list_problems(first))
 
 
 def _check_column(table: Table, column: Column, words: Vocabulary) -> _CheckedColumn:

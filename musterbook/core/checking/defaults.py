@@ -64,7 +64,7 @@ def _find_fault(column: Column, text: str, read: cells.CellValues) -> str:
         return "It is blank."
     faults = read.faults.with_columns(row=pl.lit(0, pl.UInt32), column=pl.lit(column.heading))
     for problem in problems.list_problems(faults):
-        return f"{problem.message} {problem.remedy}"
+        return " ".join(problem.in_english())
     if "group_inactive" in read.values and read.values["group_inactive"][0]:
-        return Problem.of("inactive-group", column=column.heading, value=text).message
+        return Problem.of("inactive-group", column=column.heading, value=text).in_english()[0]
     return ""

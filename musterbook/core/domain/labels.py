@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 
-PROTECTIONS = {
-    "exempt": "exempt from synchronize",
-    "own-account": "the operator's own account",
-    "above-your-role": "above the operator's role",
-    "last-administrator": "the last registered administrator",
-    "not-by-files": "not changed by files",
-    "other-source": "of another source, or of none",
-    "named-by-faulty-row": "a row with problems has their email address, username or badge number",
-    "leaving": "leaving",
-}
+from musterbook.core.domain import texts
+
+PROTECTIONS = texts.Labels(
+    {
+        "exempt": "exempt from synchronize",
+        "own-account": "the operator's own account",
+        "above-your-role": "above the operator's role",
+        "last-administrator": "the last registered administrator",
+        "not-by-files": "not changed by files",
+        "other-source": "of another source, or of none",
+        "named-by-faulty-row": "a row with problems has their email address, username or badge number",
+        "leaving": "leaving",
+    }
+)
 """The reason for each protection of a user, as text."""
 
 
@@ -19,31 +23,42 @@ def describe_protection(code: str, row: int | None = None, leaving_on: str = "")
     """Return the reason why a user is protected, with the row that names them, or the day on which they leave."""
     reason = PROTECTIONS.get(code, code)
     if leaving_on:
-        return f"{reason}: becomes Inactive on {leaving_on} or later, unless a file mentions them before"
-    return f"{reason} (row {row:,})" if row else reason
+        sentence = texts.translate(_LEAVING)
+        return sentence.format(reason=reason, day=leaving_on)
+    return texts.translate(_IN_ROW).format(reason=reason, row=f"{row:,}") if row else str(reason)
 
 
-_STATES = {
-    "waiting": "Waiting for its turn",
-    "running": "Running",
-    "previewed": "Preview",
-    "held": "Held",
-    "applied": "Applied",
-    "refused": "Refused",
-    "failed": "Failed",
-    "canceled": "Canceled",
-}
-PLAN_ENDS = {
-    "applied-as": "applied",
-    "replaced-by": "replaced",
-    "discarded": "discarded",
-    "expired": "expired",
-}
+_LEAVING = "{reason}: becomes Inactive on {day} or later, unless a file mentions them before"
+_IN_ROW = "{reason} (row {row})"
+
+
+_STATES = texts.Labels(
+    {
+        "waiting": "Waiting for its turn",
+        "running": "Running",
+        "previewed": "Preview",
+        "held": "Held",
+        "applied": "Applied",
+        "refused": "Refused",
+        "failed": "Failed",
+        "canceled": "Canceled",
+    }
+)
+PLAN_ENDS = texts.Labels(
+    {
+        "applied-as": "applied",
+        "replaced-by": "replaced",
+        "discarded": "discarded",
+        "expired": "expired",
+    }
+)
 """How a plan that was shown ended, as text."""
-_EFFECTS = {
-    "previewed": "nothing was changed yet",
-    **dict.fromkeys(("held", "refused", "failed", "canceled"), "nothing was changed"),
-}
+_EFFECTS = texts.Labels(
+    {
+        "previewed": "nothing was changed yet",
+        **dict.fromkeys(("held", "refused", "failed", "canceled"), "nothing was changed"),
+    }
+)
 
 
 def format_state_title(code: str, joint: str = ": ") -> str:
@@ -51,40 +66,44 @@ def format_state_title(code: str, joint: str = ": ") -> str:
     return joint.join(filter(None, (_STATES[code], _EFFECTS.get(code))))
 
 
-CHANNELS = {
-    "page": "a page",
-    "cli": "the command line",
-    "api": "the API",
-    "scim": "SCIM",
-    "folder": "a watched folder",
-    "system": "Musterbook itself",
-}
+CHANNELS = texts.Labels(
+    {
+        "page": "a page",
+        "cli": "the command line",
+        "api": "the API",
+        "scim": "SCIM",
+        "folder": "a watched folder",
+        "system": "Musterbook itself",
+    }
+)
 """The channel of an act, as text that follows “through”."""
 
-EMAIL_TITLES = {
-    "invitation": "Invitation",
-    "welcome": "Welcome",
-    "reset": "Link for a new password",
-    "reactivated": "Notice: reactivated",
-    "deactivated": "Notice: deactivated",
-    "email-changed": "Notice: address changed",
-    "password-changed": "Notice: password changed",
-    "second-factor": "Notice: second factors changed",
-    "locked": "Notice: locked",
-    "import-held": "Notice: import on hold",
-    "import-failed": "Notice: import failed",
-    "import-problems": "Notice: import with problems",
-}
+EMAIL_TITLES = texts.Labels(
+    {
+        "invitation": "Invitation",
+        "welcome": "Welcome",
+        "reset": "Link for a new password",
+        "reactivated": "Notice: reactivated",
+        "deactivated": "Notice: deactivated",
+        "email-changed": "Notice: address changed",
+        "password-changed": "Notice: password changed",
+        "second-factor": "Notice: second factors changed",
+        "locked": "Notice: locked",
+        "import-held": "Notice: import on hold",
+        "import-failed": "Notice: import failed",
+        "import-problems": "Notice: import with problems",
+    }
+)
 """The title of each kind of email."""
 
-_EMAIL_NOUNS = {
-    "invitation": "invitation",
-    "reset": "link for a new password",
-    "reactivated": "notice of a reactivation",
-    "deactivated": "notice of a deactivation",
-    "email-changed": "notice of a changed address",
+EMAIL_COUNTS = {
+    "invitation": ("{number} invitation", "{number} invitations"),
+    "reset": ("{number} link for a new password", "{number} links for a new password"),
+    "reactivated": ("{number} notice of a reactivation", "{number} notices of a reactivation"),
+    "deactivated": ("{number} notice of a deactivation", "{number} notices of a deactivation"),
+    "email-changed": ("{number} notice of a changed address", "{number} notices of a changed address"),
 }
-"""The emails of a plan, as nouns whose first word takes the plural."""
+"""The emails of a plan, as one and as several."""
 
 
 def count_emails(numbers: Mapping[str, int]) -> str:
@@ -93,14 +112,22 @@ def count_emails(numbers: Mapping[str, int]) -> str:
     The order is that of EMAIL_TITLES: PostgreSQL keeps JSON in another order than it was written in.
     """
     kinds = sorted(numbers, key=[*EMAIL_TITLES, *numbers].index)
-    return ", ".join(_count_email(_EMAIL_NOUNS.get(kind, kind), numbers[kind]) for kind in kinds if numbers[kind])
+    return ", ".join(_count_email(kind, numbers[kind]) for kind in kinds if numbers[kind])
 
 
-def _count_email(noun: str, number: int) -> str:
-    first, space, rest = noun.partition(" ")
-    return f"{number:,} {first if number == 1 else first + 's'}{space}{rest}"
+def _count_email(kind: str, number: int) -> str:
+    """Return the number of emails of a kind. The kinds of later versions have their name."""
+    one, several = EMAIL_COUNTS.get(kind, (f"{{number}} {kind}", f"{{number}} {kind}s"))
+    return texts.count(one, several, number)
 
 
 def capitalize_label(label: str) -> str:
     """Return a label as the first word of a line. Later letters stay as they are."""
     return label[:1].upper() + label[1:]
+
+
+SOURCES = (
+    *PROTECTIONS.sources, *_STATES.sources, *_EFFECTS.sources, *PLAN_ENDS.sources, *CHANNELS.sources, *EMAIL_TITLES.sources,
+    _LEAVING, _IN_ROW,
+)  # fmt: skip
+"""Every text of this module without a number, in English."""

@@ -7,6 +7,8 @@ from typing import Self, TypeVar
 
 import polars as pl
 
+from musterbook.core.domain import phrases, texts
+
 
 class Level(StrEnum):
     """The subject of a code."""
@@ -61,23 +63,23 @@ class Problem:
 
     @property
     def message(self) -> str:
-        """Return the sentence that describes the problem."""
+        """Return the sentence that describes the problem, in the language of the reader."""
         return _fill_template(CATALOG[self.code].sentence, self)
 
     @property
     def remedy(self) -> str:
-        """Return the sentence that explains how to correct the problem ("" if there is nothing to correct)."""
+        """Return the sentence that explains how to correct the problem, in the language of the reader ("": there is none)."""
         return _fill_template(CATALOG[self.code].remedy, self)
 
     def as_json(self) -> dict[str, str]:
-        """Return the problem as the interfaces output it: code, column, value, message, remedy."""
-        return {
-            "code": self.code,
-            "column": self.column,
-            "value": self.value,
-            "message": self.message,
-            "remedy": self.remedy,
-        }
+        """Return the problem as programs get it, in English: code, column, value, message, remedy."""
+        message, remedy = self.in_english()
+        return {"code": self.code, "column": self.column, "value": self.value, "message": message, "remedy": remedy}
+
+    def in_english(self) -> tuple[str, str]:
+        """Return the sentence and its remedy in English, as they are stored and written into files."""
+        with texts.reading(texts.ENGLISH):
+            return self.message, self.remedy
 
 
 RELEASE_ADVICE = "They are Inactive: release the badge, or import the file with --release-badges."
@@ -136,7 +138,13 @@ _MAX_VALUE_LENGTH = 80
 
 def _fill_template(template: str, problem: Problem) -> str:
     value = problem.value if len(problem.value) <= _MAX_VALUE_LENGTH else f"{problem.value[: _MAX_VALUE_LENGTH - 1]}…"
-    params = dict(zip(CATALOG[problem.code].params, (problem.detail, problem.hint), strict=False))
+    given = (problem.detail, problem.hint)
+    if texts.get_language() is not texts.ENGLISH:
+        template, given = (
+            texts.translate(template),
+            (phrases.translate(problem.detail), phrases.translate(problem.hint)),
+        )
+    params = dict(zip(CATALOG[problem.code].params, given, strict=False))
     return template.format_map({"column": problem.column, "value": value} | params).strip()
 
 

@@ -179,7 +179,8 @@ def describe_rows(rows: pl.DataFrame, faults: Sequence[Problem]) -> pl.DataFrame
     """Return the same for rows (`row`, `outcome`) and their problems."""
     problems_by_row = group_by_row(faults)
     texts = [
-        (row, "; ".join(f"{p.message} {p.remedy}".strip() for p in entries)) for row, entries in problems_by_row.items()
+        (row, "; ".join(" ".join(problem.in_english()).strip() for problem in entries))
+        for row, entries in problems_by_row.items()
     ]
     ready = pl.DataFrame(texts, schema={"row": pl.UInt32, "problems": pl.String}, orient="row")
     joined = rows.join(ready, on="row", how="left", maintain_order="left")

@@ -350,7 +350,7 @@ def _check_quota(agency: models.Agency, context: AuditContext, upload: Upload) -
     try:
         quotas.check_quotas(agency, context, upload.size)
     except quotas.OverQuota as error:
-        trail.record_refused_file(agency, context, upload.name, error.problem.message)
+        trail.record_refused_file(agency, context, upload.name, error.problem.in_english()[0])
         raise
 
 

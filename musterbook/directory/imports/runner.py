@@ -146,7 +146,9 @@ def _record_suspect(attempt: Attempt, plan: Plan) -> None:
         if problem.code == INFECTED:
             import_files.delete_file(attempt.record.number)
         if problem.code in SUSPECT:
-            trail.record_refused_file(attempt.record.agency, attempt.context, attempt.record.file_name, problem.message)
+            trail.record_refused_file(
+                attempt.record.agency, attempt.context, attempt.record.file_name, problem.in_english()[0]
+            )
 
 
 def _start_keeping(attempt: Attempt) -> Callable[[], None]:

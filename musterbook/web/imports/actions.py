@@ -80,7 +80,7 @@ def _run_and_redirect(
         return redirect_to_login(request.get_full_path())
     except quotas.OverQuota as over:
         trail.record_refused_file(
-            request_context.agency(request), request_context.audit_context(request), "", over.problem.message
+            request_context.agency(request), request_context.audit_context(request), "", over.problem.in_english()[0]
         )
         messages.error(request, str(over))
         return redirect("import_users")
