@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from zxcvbn_rs_py import zxcvbn
 
 from musterbook.config import refused_passwords
@@ -31,7 +33,18 @@ beginning is weak is weak."""
 _GOOD, _BARELY, _LITTLE = 8.0, 6.0, 4.0
 """Powers of ten of guesses: a zxcvbn score of 3; the minimum for what remains without symbols, repetitions or own
 words; and the minimum for words other than known ones."""
-_ADVICE = "Choose at least four words at random, or let a password manager make one."
+_MADE_OF_USER = gettext_lazy(
+    "This password contains your name, address, numbers or agency. Use at least four random words, or a password from a"
+    " password manager."
+)
+_BREACHED = gettext_lazy(
+    "This password is known from a data breach, so attackers try it first. Use at least four random words, or a password"
+    " from a password manager."
+)
+_GUESSABLE = gettext_lazy(
+    "This password is easy to guess, and digits, symbols or replaced letters do not change that. Use at least four random"
+    " words, or a password from a password manager."
+)
 _COMMON_WORDS = (
     "password", "passwort", "passw0rd", "welcome", "letmein", "login", "signin", "secret", "admin", "administrator", "changeme",
     "change", "default", "temp", "test", "user", "qwerty", "master", "muster", "musterbook", "police", "sheriff", "officer",
@@ -93,12 +106,13 @@ class MinimumLength:
         """Raise ValidationError if the password is too short or too long."""
         least = _get_min_length(user)
         if not least <= len(password) <= LONGEST:
-            message = f"Choose a password of {least} to {LONGEST} characters; this one has {len(password)}."
-            raise ValidationError(message, code="password_length")
+            message = _("Use %(least)d to %(most)d characters. This password has %(number)d.")
+            numbers = {"least": least, "most": LONGEST, "number": len(password)}
+            raise ValidationError(message, code="password_length", params=numbers)
 
     def get_help_text(self) -> str:
         """Return the hint that the user sees beforehand."""
-        return "All characters are allowed. A few words that nobody would guess are easy to remember."
+        return _("All characters are allowed. Several random words are easy to remember and hard to guess.")
 
 
 class NotGuessable:
@@ -114,17 +128,13 @@ class NotGuessable:
             return
         forms, user_words = _list_forms(password[:_ESTIMATE_LENGTH]), _list_user_words(user) if user else ()
         if any(_is_made_of(form, user_words) for form in forms):
-            message = f"This password is made of your name, address, numbers or agency. {_ADVICE}"
-            raise ValidationError(message, code="password_like_user")
+            raise ValidationError(_MADE_OF_USER, code="password_like_user")
         if any(_estimate_log10(form, (*user_words, *_COMMON_WORDS)) < _GOOD or _is_decorated(form) for form in forms):
-            message = (
-                f"This password is easy to guess. Digits, symbols or replaced letters do not change that. {_ADVICE}"
-            )
-            raise ValidationError(message, code="password_guessable")
+            raise ValidationError(_GUESSABLE, code="password_guessable")
 
     def get_help_text(self) -> str:
         """Return the hint that the user sees beforehand."""
-        return "Hard to guess: not a common password, a pattern, a date, or your name, numbers or agency."
+        return _("Hard to guess: not a common password, pattern or date, and not your name, numbers or agency.")
 
 
 def _list_forms(text: str) -> set[str]:
@@ -205,12 +215,11 @@ class NotRefused:
         if settings.MUSTER_REFUSED_PASSWORDS and refused_passwords.contains(
             settings.MUSTER_REFUSED_PASSWORDS, password
         ):
-            message = f"This password is known from a data breach, so attackers try it first. {_ADVICE}"
-            raise ValidationError(message, code="password_refused")
+            raise ValidationError(_BREACHED, code="password_refused")
 
     def get_help_text(self) -> str:
         """Return the hint that the user sees beforehand."""
-        return "Not on the list of refused passwords."
+        return _("Not on the list of refused passwords.")
 
 
 class NotRecentlyUsed:
@@ -222,9 +231,9 @@ class NotRecentlyUsed:
             return
         past = user.past_passwords.order_by("-chosen_at").values_list("password", flat=True)[: HISTORY_LENGTH - 1]
         if any(is_right(password, old) for old in (user.password, *past)):
-            message = f"This password is among your last {HISTORY_LENGTH}. Choose another."
-            raise ValidationError(message, code="password_again")
+            message = _("This is one of your last %(number)d passwords. Choose another one.")
+            raise ValidationError(message, code="password_again", params={"number": HISTORY_LENGTH})
 
     def get_help_text(self) -> str:
         """Return the hint that the user sees beforehand."""
-        return f"None of your last {HISTORY_LENGTH} passwords."
+        return _("None of your last %(number)d passwords.") % {"number": HISTORY_LENGTH}

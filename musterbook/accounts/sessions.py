@@ -9,6 +9,7 @@ from typing import Any
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from musterbook.accounts import registration
 from musterbook.accounts.models import Account
@@ -112,7 +113,10 @@ _SYSTEMS = (
 def describe_program(agent: str) -> str:
     """Return the usual name of the program with that user agent: “Firefox on Windows”."""
     names = [next((name for name, pattern in kind if re.search(pattern, agent)), "") for kind in (_PROGRAMS, _SYSTEMS)]
-    return " on ".join(filter(None, names)) or agent[:60] or "unknown"
+    program, system = names
+    if program and system:
+        return _("%(program)s on %(system)s") % {"program": program, "system": system}
+    return program or system or agent[:60] or _("unknown")
 
 
 def end_session(account: Account, number: int, current: str, context: AuditContext, why: str = BY_USER) -> None:

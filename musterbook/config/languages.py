@@ -21,7 +21,7 @@ def match_header(header: str) -> str:
 
     The header comes from outside: Django bounds the length of what it reads.
     """
-    return choose_language(*(tag for tag, _ in parse_accept_lang_header(header)), default="")
+    return choose_language(*(tag for tag, weight in parse_accept_lang_header(header) if weight), default="")
 
 
 def find_terminal_language() -> str:

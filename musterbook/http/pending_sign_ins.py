@@ -10,6 +10,7 @@ import json
 
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import factors, lockout, unauthenticated_events
 from musterbook.accounts.account import load_account
@@ -22,7 +23,9 @@ from musterbook.http import browsers, request_context
 
 _BASIS = "pending_basis"
 """The session key of the digest of the facts that the pending sign-in depends on."""
-ENDED = "This sign-in was stopped because the account or the agency's settings changed in the meantime. Sign in again."
+ENDED = gettext_lazy(
+    "This sign-in was stopped because the account or the agency's settings changed in the meantime. Sign in again."
+)
 
 
 def begin(request: HttpRequest, account: Account) -> None:

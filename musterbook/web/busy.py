@@ -6,6 +6,8 @@ from http import HTTPStatus
 from django.db import Error
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import hashing
 from musterbook.directory.storage import database_errors, locks
@@ -18,8 +20,8 @@ _PATIENCE = 5_000
 Such requests must not hold threads for longer.
 """
 _LOCK_NOT_AVAILABLE = "55P03"
-_HASHING = "Too many people are signing in at this moment. Nothing was changed."
-_WRITING = "An import is being written at this moment, and others have to wait. Nothing was changed."
+_HASHING = gettext_lazy("Too many people are signing in right now. Nothing has changed.")
+_WRITING = gettext_lazy("An import is being written right now, and other changes have to wait. Nothing has changed.")
 
 
 class Busy:
@@ -51,7 +53,7 @@ def _is_timeout(error: Exception) -> bool:
     return isinstance(error, Error) and busy
 
 
-def _render_page(request: HttpRequest, why: str) -> HttpResponseBase:
+def _render_page(request: HttpRequest, why: Promise) -> HttpResponseBase:
     response = render(request, "busy.html", {"why": why}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     response.headers["Retry-After"] = str(_SECONDS)
     return response

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import factors
 from musterbook.config import log_lines
@@ -19,9 +21,9 @@ from musterbook.web import help_pages
 class Entry:
     """One page of a menu: its label, the name of its address, its description, and the required permission."""
 
-    label: str
+    label: Promise
     view: str
-    about: str = ""
+    about: Promise | str = ""
     permission: str = ""
 
 
@@ -39,7 +41,7 @@ class VisibleEntry:
 class Section:
     """A group of related pages in a menu."""
 
-    label: str
+    label: Promise
     entries: tuple[Entry, ...]
 
 
@@ -58,52 +60,76 @@ class VisibleSection:
 
 ADMIN: tuple[Section, ...] = (
     Section(
-        "Users",
+        gettext_lazy("Users"),
         (
-            Entry("All Users", "all_users", "Search them, act on many at once, export them.", "users.view"),
-            Entry("Add User", "add_user", "Add one user by hand.", "users.edit"),
-            Entry("Import Users", "import_users", "Add, update or synchronize users from a file.", "users.import"),
-            Entry("Import history", "imports", "Every import: who, when, and its result.", "users.import"),
-        ),
-    ),
-    Section(
-        "Agency",
-        (
-            Entry("Groups", "groups", "Who is in them, and who monitors them.", "users.view"),
-            Entry("Ranks", "ranks", "Their names and their order.", "ranks.manage"),
-            Entry("Roles", "roles", "What users may do.", "roles.manage"),
             Entry(
-                "Agency settings", "agency_settings", "Limits, passwords, mails, single sign-on.", "agency.configure"
+                gettext_lazy("All Users"), "all_users", gettext_lazy("Search, change and export users."), "users.view"
+            ),
+            Entry(gettext_lazy("Add User"), "add_user", gettext_lazy("Add one user with a form."), "users.edit"),
+            Entry(
+                gettext_lazy("Import Users"),
+                "import_users",
+                gettext_lazy("Add, update or synchronize users from a file."),
+                "users.import",
+            ),
+            Entry(
+                gettext_lazy("Import history"),
+                "imports",
+                gettext_lazy("Every import: who, when, and its result."),
+                "users.import",
             ),
         ),
     ),
     Section(
-        "Records",
+        gettext_lazy("Agency"),
         (
-            Entry("Audit trail", "audit", "Who did what, when and from where; checked and given out.", "audit.view"),
-            Entry("API access", "api_access", "Tokens by which programs come in.", "api.manage"),
+            Entry(
+                gettext_lazy("Groups"), "groups", gettext_lazy("Groups with their members and monitors."), "users.view"
+            ),
+            Entry(gettext_lazy("Ranks"), "ranks", gettext_lazy("The names of ranks and their order."), "ranks.manage"),
+            Entry(gettext_lazy("Roles"), "roles", gettext_lazy("What users can do."), "roles.manage"),
+            Entry(
+                gettext_lazy("Agency settings"),
+                "agency_settings",
+                gettext_lazy("Limits, passwords, emails and single sign-on."),
+                "agency.configure",
+            ),
+        ),
+    ),
+    Section(
+        gettext_lazy("Records"),
+        (
+            Entry(
+                gettext_lazy("Audit trail"),
+                "audit",
+                gettext_lazy("Who did what, when and from where. Check and export it."),
+                "audit.view",
+            ),
+            Entry(
+                gettext_lazy("API access"), "api_access", gettext_lazy("API tokens for other software."), "api.manage"
+            ),
         ),
     ),
 )
 """The menu bar."""
 
 SETTINGS = (
-    Entry("Details", "agency_settings"),
-    Entry("Imports", "agency_imports"),
-    Entry("Values in files", "agency_values"),
-    Entry("Sign-in and passwords", "agency_accounts"),
-    Entry("Second factors", "agency_second_factors"),
-    Entry("Mails", "agency_mails"),
-    Entry("Single sign-on", "agency_sign_on"),
+    Entry(gettext_lazy("Details"), "agency_settings"),
+    Entry(gettext_lazy("Imports"), "agency_imports"),
+    Entry(gettext_lazy("Values in files"), "agency_values"),
+    Entry(gettext_lazy("Sign-in and passwords"), "agency_accounts"),
+    Entry(gettext_lazy("Second factors"), "agency_second_factors"),
+    Entry(gettext_lazy("Emails"), "agency_mails"),
+    Entry(gettext_lazy("Single sign-on"), "agency_sign_on"),
 )
 """The sections of an agency's settings."""
 
 MY_ACCOUNT = (
-    Entry("Details", "my_account", "What the directory has of you, and your time zone."),
-    Entry("Password", "account_change_password", "Choose a new one."),
-    Entry("Second factors", "mfa_index", "Passkeys, one-time codes and recovery codes."),
-    Entry("Notices by email", "notice_emails", "Which notices about imports you get by email."),
-    Entry("Sessions", "usersessions_list", "Where you are signed in, and how to end that."),
+    Entry(gettext_lazy("Details"), "my_account", gettext_lazy("Your details, language and time zone.")),
+    Entry(gettext_lazy("Password"), "account_change_password", gettext_lazy("Change your password.")),
+    Entry(gettext_lazy("Second factors"), "mfa_index", gettext_lazy("Passkeys, one-time codes and recovery codes.")),
+    Entry(gettext_lazy("Notices by email"), "notice_emails", gettext_lazy("Which notices about imports you get by email.")),
+    Entry(gettext_lazy("Sessions"), "usersessions_list", gettext_lazy("Where you are signed in.")),
 )
 """The pages that users manage for themselves."""
 

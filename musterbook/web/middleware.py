@@ -19,6 +19,8 @@ from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, set_urlconf
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import sessions, sign_on
 from musterbook.accounts.models import Account
@@ -206,9 +208,14 @@ class Sessions(SessionMiddleware):
 
 
 _END_MESSAGES = {
-    sessions.IDLE: "You were signed out because nothing was done here for {idle} minutes.",
-    sessions.TOO_OLD: "You were signed out because it is more than {hours} hours since you signed in.",
-    "": "You were signed out because your password or your access has changed, or you ended this session elsewhere.",
+    sessions.IDLE: gettext_lazy("You were signed out after %(idle)d minutes without activity. Sign in to continue."),
+    sessions.TOO_OLD: gettext_lazy(
+        "You were signed out because you signed in over %(hours)d hours ago. Sign in to continue."
+    ),
+    "": gettext_lazy(
+        "You were signed out because your password or access has changed, or you ended this session elsewhere. Sign in to"
+        " continue."
+    ),
 }
 """The messages to the user, by the reason for which the session ended."""
 
@@ -247,8 +254,7 @@ def _end_if_invalid(request: HttpRequest, agency: Agency) -> bool:
             return False
         current_session.end_by_time(request, why)
     hours = settings.SESSION_COOKIE_AGE // 3600
-    reason = _END_MESSAGES[why].format(idle=agency.idle_minutes, hours=hours)
-    messages.info(request, f"{reason} Sign in to go on where you were.")
+    messages.info(request, _END_MESSAGES[why] % {"idle": agency.idle_minutes, "hours": hours})
     return True
 
 
@@ -288,7 +294,7 @@ def password_age(respond: Respond) -> Respond:
         if reauthentication.has_old_password(request):
             name = resolve(request.path_info).url_name
             if name not in _WITH_OLD_PASSWORD:
-                messages.info(request, "Your password is too old. Choose a new one to go on.")
+                messages.info(request, _("Your password has expired. Choose a new one to continue."))
                 back = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
                 return redirect(f"{reverse('account_change_password')}?{back}")
         return respond(request)
@@ -320,5 +326,5 @@ def second_factor(respond: Respond) -> Respond:
 
 
 def _respond_forbidden() -> HttpResponse:
-    message = "Your role asks for a second factor. Sign in with a browser, and set one up."
+    message = "Your role requires a second factor. Sign in with a browser and set one up."
     return JsonResponse({"problem": message}, status=403)

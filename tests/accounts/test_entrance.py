@@ -47,8 +47,8 @@ def test_an_invited_user_registers_and_is_signed_in(springfield: Springfield, cl
 
 def test_errors_of_a_password_are_shown_at_its_field(springfield: Springfield, client: Client) -> None:
     page = f"/springfield/register/{springfield.invitation_now(2)}"
-    assert "this one has 5" in text(client.post(page, {"password1": "short", "password2": "short"}))
-    assert "not the same" in text(client.post(page, {"password1": GOOD, "password2": "another"}))
+    assert "This password has 5" in text(client.post(page, {"password1": "short", "password2": "short"}))
+    assert "do not match" in text(client.post(page, {"password1": GOOD, "password2": "another"}))
     assert "required" in text(client.post(page, {}))
     assert read_username(client) == ""
 
@@ -86,7 +86,7 @@ def test_a_reset_leads_to_a_new_password_and_in(springfield: Springfield, client
     page = f"/springfield/reset/{springfield.reset_now(2)}"
     client.post(page, {"password1": "another good password", "password2": "another good password"})
     assert read_username(client) == "user.2"
-    assert "have a new link sent" in text(client.get(page)).lower()
+    assert "send me a new link" in text(client.get(page)).lower()
     assert sign_in(Client(), "user.2", GOOD).status_code == 200
 
 

@@ -117,7 +117,7 @@ def test_a_code_is_used_once(springfield: Springfield, secret: str, client: Clie
 def test_wrong_codes_lock_and_no_code_helps_then(springfield: Springfield, secret: str, client: Client) -> None:
     sign_in(client, "user.2")
     for _ in range(5):
-        assert "This code is not right" in text(client.post(STEP, {"code": "000000"}))
+        assert "This code is wrong" in text(client.post(STEP, {"code": "000000"}))
     assert springfield.user(2).locked_at is not None
     assert "locked" in text(client.post(STEP, {"code": code(secret)}))
     assert read_username(client) == ""
@@ -273,7 +273,7 @@ def test_the_code_in_one_tab_belongs_to_the_sign_in_of_the_other_tab(
     sign_in(client, "user.2")
     client.post("/springfield/sign-out")
     sign_in(client, "user.1")
-    assert "not right" in text(client.post(STEP, {"code": code(secret)}))
+    assert "code is wrong" in text(client.post(STEP, {"code": code(secret)}))
     assert read_username(client) == ""
 
 
@@ -421,13 +421,13 @@ def test_wrong_codes_while_setting_up_are_limited(springfield: Springfield, clie
     sign_in(client, "user.2")
     client.get(f"{PAGES}totp/activate/")
     said = [text(client.post(f"{PAGES}totp/activate/", {"code": "000000"})) for _ in range(11)]
-    assert "too many" in said[-1]
-    assert "too many" not in said[0]
+    assert "Too many wrong codes" in said[-1]
+    assert "Too many" not in said[0]
 
 
 def test_who_has_no_factor_is_offered_no_recovery_codes(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     sign_in(client, "user.2")
-    assert "Set up one first" in text(client.post(f"{PAGES}recovery-codes/generate/"))
+    assert "Set up a second factor first" in text(client.post(f"{PAGES}recovery-codes/generate/"))
     assert client.get(f"{PAGES}recovery-codes/").status_code == 404
     assert not Authenticator.objects.exists()

@@ -55,7 +55,7 @@ def is_empty() -> bool:
 
 
 def test_the_first_page_makes_an_agency_and_its_administrator_who_chooses_a_password(db: None, client: Client) -> None:
-    assert "There is nobody here yet" in seen(client) and "muster agency apply" in seen(client)
+    assert "There are no users yet" in seen(client) and "muster agency apply" in seen(client)
     answer = client.post("/", SAID | {"code": code()})
     assert re.fullmatch(r"/springfield/register/[0-9a-z]+-[0-9a-f]{64}", answer.headers["Location"])
     client.post(answer.headers["Location"], {"password1": GOOD, "password2": GOOD})

@@ -108,7 +108,7 @@ def open_registered(browser: Browser, springfield: Springfield) -> Page:
     link = re.search(r"\S+/register/\S+", springfield.muster("invite", *OF, "E-1", "--print-link"))
     assert link
     page.goto(link.group())
-    for label in ("Password", "The same password again"):
+    for label in ("Password", "Same password again"):
         page.get_by_label(label, exact=True).fill(GOOD)
     page.get_by_role("button", name="Register").click()
     return page

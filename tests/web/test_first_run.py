@@ -20,14 +20,14 @@ def test_an_administrator_begins_in_a_browser(
     settings.MUSTER_HOME = tmp_path
     page.goto("/")
     assert barriers(page) == []
-    page.get_by_role("button", name="Make the agency").click()
+    page.get_by_role("button", name="Create agency").click()
     page.locator(".usa-alert--error").wait_for()
     assert barriers(page) == []
     for name, value in (SAID | {"code": code()}).items():
         page.fill(f"[name={name}]", value)
-    page.get_by_role("button", name="Make the agency").click()
+    page.get_by_role("button", name="Create agency").click()
     page.get_by_label("Password", exact=True).fill(GOOD)
-    page.get_by_label("The same password again").fill(GOOD)
+    page.get_by_label("Same password again").fill(GOOD)
     page.get_by_role("button", name="Register").click()
     # Asked for by default of administrators, so it comes before anything else.
     page.wait_for_url("**/my-account/second-factors/")

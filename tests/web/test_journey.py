@@ -102,13 +102,13 @@ def test_from_the_file_to_the_last_click(  # noqa: PLR0915  (it is one way, from
         assert link.group().startswith(address)
         page = browser.new_context().new_page()
         page.goto(link.group())
-        for label in ("Password", "The same password again"):
+        for label in ("Password", "Same password again"):
             page.get_by_label(label, exact=True).fill(GOOD)
         page.get_by_role("button", name="Register").click()
         expect(page.get_by_text("as otto")).to_be_visible()
         home = page.url
         page.goto(link.group())
-        expect(page.get_by_role("heading", name="This link cannot be used")).to_be_visible()
+        expect(page.get_by_role("heading", name="This link no longer works")).to_be_visible()
 
         # One-time codes
         page.goto(f"{home}my-account/second-factors/totp/activate/")

@@ -51,7 +51,7 @@ def test_signing_in_has_no_barriers(page: Page, springfield: Springfield) -> Non
     assert (
         page.get_by_role("alert")
         .first.inner_text()
-        .startswith("There is a problem\n\nThe name or the password is wrong")
+        .startswith("There is a problem\n\nWrong username or password")
     )
     assert barriers(page) == []
 
@@ -72,10 +72,10 @@ def test_signing_in_at_a_provider_has_no_barriers(page: Page, springfield: Sprin
 def test_a_forgotten_password_has_no_barriers(page: Page, springfield: Springfield) -> None:
     page.goto("/springfield/forgotten-password")
     assert barriers(page) == []
-    send(page, "Send a link")
+    send(page, "Send link")
     assert barriers(page) == []
-    send(page, "Send a link", name="user.2")
-    assert page.get_by_role("heading").inner_text() == "Look at your mail"
+    send(page, "Send link", name="user.2")
+    assert page.get_by_role("heading").inner_text() == "Check your email"
     assert barriers(page) == []
 
 
@@ -85,7 +85,7 @@ def test_registering_has_no_barriers(page: Page, springfield: Springfield) -> No
     send(page, "Register", password1="short", password2="another")
     assert barriers(page) == []
     send(page, "Register", password1="short", password2="short")
-    assert "this one has 5" in page.locator("#id_password1_error").inner_text()
+    assert "This password has 5" in page.locator("#id_password1_error").inner_text()
     send(page, "Register", password1=GOOD, password2=GOOD)
     assert page.get_by_role("heading", level=1).inner_text() == "Welcome, First 2"
 
@@ -119,7 +119,7 @@ def test_my_account_has_no_barriers(page: Page, springfield: Springfield) -> Non
     assert barriers(page) == []
     page.get_by_role("link", name="Password").click()
     assert barriers(page) == []
-    send(page, "Change the password")
+    send(page, "Change password")
     assert barriers(page) == []
     page.goto("/springfield/my-account/sessions/")
     assert barriers(page) == []
@@ -208,16 +208,16 @@ def test_refusals_are_in_plain_words_and_have_no_barriers(
 ) -> None:
     monkeypatch.setattr(limits, "RATES", {**limits.RATES, "reset": replace(limits.RATES["reset"], most=1)})
     page.goto("/springfield/nothing/here")
-    assert page.get_by_role("heading").inner_text() == "There is no such page"
+    assert page.get_by_role("heading").inner_text() == "Page not found"
     assert barriers(page) == []
     page.goto("/springfield/forgotten-password")
     page.context.clear_cookies()
-    send(page, "Send a link", name="user.2")
+    send(page, "Send link", name="user.2")
     assert page.get_by_role("heading").inner_text() == "Continue where you were"
     assert barriers(page) == []
     for _ in range(2):
         page.goto("/springfield/forgotten-password")
-        send(page, "Send a link", name="user.2")
+        send(page, "Send link", name="user.2")
     assert page.get_by_role("heading").inner_text() == "Too many attempts"
     assert barriers(page) == []
 
@@ -225,8 +225,8 @@ def test_refusals_are_in_plain_words_and_have_no_barriers(
 @pytest.mark.django_db
 def test_other_failures_have_pages_as_well(rf: RequestFactory) -> None:
     request = rf.get("/")
-    assert b"You may not do this" in defaults.permission_denied(request, PermissionDenied()).content
-    assert b"This request cannot be answered" in defaults.bad_request(request, ValueError()).content
+    assert b"You do not have permission" in defaults.permission_denied(request, PermissionDenied()).content
+    assert b"We could not read this request" in defaults.bad_request(request, ValueError()).content
     assert b"This is our mistake" in defaults.server_error(request).content
 
 

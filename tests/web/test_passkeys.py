@@ -106,15 +106,15 @@ def test_the_first_recovery_codes_are_shown_once_and_can_be_kept(page: Page, off
     assert [len(one) for one in parts] == [1] * 10
     assert all(after[0][0] - before[0][1] >= 4 for before, after in pairwise(parts))
     with page.expect_download() as kept:
-        page.get_by_role("link", name="Download the codes").click()
+        page.get_by_role("link", name="Download codes").click()
     assert kept.value.path().read_text().split() == shown
     assert kept.value.suggested_filename == "recovery-codes.txt"
     expect(page.get_by_role("button", name="Print this page")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("You have 10 of 10 left")).to_be_visible()
+    expect(page.get_by_text("You have 10 of 10 codes left")).to_be_visible()
     assert not set(shown) & set(page.content().split())
-    page.get_by_role("link", name="Make new recovery codes").click()
-    page.get_by_role("button", name="Make new recovery codes").click()
+    page.get_by_role("link", name="Create new recovery codes").click()
+    page.get_by_role("button", name="Create new recovery codes").click()
     assert not set(page.locator("li code").all_inner_texts()) & set(shown)
 
 
@@ -150,15 +150,15 @@ def test_several_passkeys_have_names_and_are_removed_one_by_one(
     page.goto(f"{PAGES}webauthn/")
     page.get_by_role("link", name="Rename Work phone").click()
     page.get_by_label("Name").fill("Old phone")
-    page.get_by_role("button", name="Save the name").click()
+    page.get_by_role("button", name="Save name").click()
     expect(page.get_by_role("heading", level=2)).to_have_text(["Old phone", "<b>Key</b>"])
     models.Role.objects.update(second_factor=True)
     page.get_by_role("link", name="Remove Old phone").click()
-    page.get_by_role("button", name="Remove the passkey").click()
+    page.get_by_role("button", name="Remove passkey").click()
     expect(page.get_by_role("heading", level=2)).to_have_text(["<b>Key</b>"])
     page.get_by_role("link", name="Remove <b>Key</b>").click()
     expect(page.get_by_text("this is your last")).to_be_visible()
-    expect(page.get_by_role("button", name="Remove the passkey")).to_have_count(0)
+    expect(page.get_by_role("button", name="Remove passkey")).to_have_count(0)
     assert kinds(springfield).count("user.second-factor-removed") == 1
 
 
@@ -223,7 +223,7 @@ def test_a_key_without_a_pin_never_replaces_a_password(page: Page, springfield: 
         }""",
         [found["credentialId"], officer.handle, f"{PAGES}webauthn/login/"],
     )
-    expect(page.get_by_text("did not ask who you are")).to_be_visible()
+    expect(page.get_by_text("did not check who you are")).to_be_visible()
     assert_signed_out(page)
     assert springfield.events()[-1] == ("user.sign-in-failed", "", "", "failed")
 
@@ -360,5 +360,5 @@ def test_the_pages_of_second_factors_have_no_barriers(page: Page, officer: Accou
     sign_in(page)
     page.get_by_label("Code from your app").fill("000000")
     page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("This code is not right")
+    expect(page.get_by_role("alert")).to_contain_text("This code is wrong")
     assert barriers(page) == []

@@ -15,7 +15,7 @@ def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(bro
     with trial.serve_sample(tmp_path / "home") as link:
         page = browser.new_context().new_page()
         page.goto(link)
-        for label in ("Password", "The same password again"):
+        for label in ("Password", "Same password again"):
             page.get_by_label(label, exact=True).fill(GOOD)
         page.get_by_role("button", name="Register").click()
         expect(page.get_by_role("heading", name="Preview: nothing has changed yet")).to_be_visible()

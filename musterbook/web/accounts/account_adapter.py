@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import one_time_use, recovery, registration, sessions, signing_in, unauthenticated_events
 from musterbook.accounts.allauth_internals import clear_login, get_reauthentication_flows
@@ -32,15 +33,15 @@ from musterbook.http import (
 )
 from musterbook.web import readers, times
 
-_SIGN_IN_FAILED = (
-    "The name or the password is wrong, or this account cannot sign in now. Several wrong passwords lock an account:"
-    " then choose a new one by “Forgotten your password?”, or ask your administrator."
+_SIGN_IN_FAILED = gettext_lazy(
+    "Wrong username or password, or the account cannot sign in now. After several wrong attempts, the account is locked. To"
+    " unlock it, use “Forgot your password?” or ask your agency's administrator."
 )
 """The same message for every reason."""
 
 
-_OLD_CODES = (
-    "Your recovery codes are of an older kind. They still work; make new ones on My account, under Second factors."
+_OLD_CODES = gettext_lazy(
+    "Your recovery codes are of an older kind. They still work. Create new ones in My account, under Second factors."
 )
 
 
@@ -50,7 +51,7 @@ class Adapter(DefaultAccountAdapter):
     error_messages = DefaultAccountAdapter.error_messages | {
         "username_password_mismatch": _SIGN_IN_FAILED,
         "email_password_mismatch": _SIGN_IN_FAILED,
-        "too_many_login_attempts": "There were too many failed sign-ins from where you are. Try again in five minutes.",
+        "too_many_login_attempts": gettext_lazy("Too many failed sign-ins from your network. Try again in 5 minutes."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  (the library's signature)

@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account import forms
 from allauth.account.adapter import get_adapter
+from django.utils.translation import gettext as _
 
 from musterbook.accounts.passwords import SHORTEST
 from musterbook.directory.models import Agency
@@ -14,7 +15,7 @@ class SignInForm(forms.LoginForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label = "Username or email address"
+        self.fields["login"].label = _("Username or email address")
         self.fields["login"].widget.attrs["autocomplete"] = "username"
         self.fields["password"].help_text = ""
 
@@ -28,17 +29,17 @@ class ReauthenticateForm(forms.ReauthenticateForm):
 
 
 class ChangePasswordForm(forms.ChangePasswordForm):
-    """The present password, and a new one twice."""
+    """The current password, and a new one twice."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         present, new, again = (self.fields[name] for name in ("oldpassword", "password1", "password2"))
-        present.label, present.help_text = "Present password", ""
-        new.label, new.help_text = "New password", describe_rules(self.user.user.agency)
-        again.label = "The new password again"
+        present.label, present.help_text = _("Current password"), ""
+        new.label, new.help_text = _("New password"), describe_rules(self.user.user.agency)
+        again.label = _("New password again")
 
     def clean_oldpassword(self) -> str:
-        """Return the present password if it is correct.
+        """Return the current password if it is correct.
 
         A wrong one counts as a failed sign-in. Otherwise a session could be used to guess the password.
         """
@@ -51,4 +52,6 @@ class ChangePasswordForm(forms.ChangePasswordForm):
 def describe_rules(agency: Agency) -> str:
     """Return what the agency requires of a password, for the user to read before they type one."""
     least = max(agency.password_length, SHORTEST)
-    return f"At least {least} characters. A few words that nobody would guess are easy to remember."
+    return _("Use at least %(number)d characters. Several random words are easy to remember and hard to guess.") % {
+        "number": least
+    }

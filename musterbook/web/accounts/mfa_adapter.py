@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import factors, recovery
 from musterbook.accounts.models import Account
@@ -17,11 +19,15 @@ class Adapter(DefaultMFAAdapter):
     """The adapter of the library's second factors."""
 
     error_messages = DefaultMFAAdapter.error_messages | {
-        "incorrect_code": "This code is not right, or has been used already. Wait for the next one, and type that.",
-        "cannot_delete_authenticator": (
-            "You must have a second factor, and this is your last. Set up another one first; then you can remove this one."
+        "incorrect_code": gettext_lazy(
+            "This code is wrong or has already been used. Wait for the next code and enter it."
         ),
-        "cannot_generate_recovery_codes": "Recovery codes stand in for a second factor. Set up one first.",
+        "cannot_delete_authenticator": gettext_lazy(
+            "Your agency requires a second factor, and this is your last one. Set up another one before you remove it."
+        ),
+        "cannot_generate_recovery_codes": gettext_lazy(
+            "Recovery codes replace a second factor. Set up a second factor first."
+        ),
     }
 
     def encrypt(self, text: str) -> str:
@@ -56,7 +62,7 @@ class Adapter(DefaultMFAAdapter):
 
     def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:  # noqa: A002  (the library's)
         """Return the name for a passkey that its user does not name."""
-        return f"Passkey {factors.count_factors(user, type) + 1}"
+        return _("Passkey %(number)d") % {"number": factors.count_factors(user, type) + 1}
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Return the relying party of passkeys: the public address, regardless of the request's host."""

@@ -9,6 +9,9 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import limits, lockout, one_time_use, registration
 from musterbook.accounts.allauth_internals import totp
@@ -22,7 +25,7 @@ _LONGEST = 64
 """The most characters of a code. A recovery code has 39 with its hyphens, and users may type blanks as well."""
 
 
-def _make_field(label: str, **more: Any) -> forms.CharField:
+def _make_field(label: Promise, **more: Any) -> forms.CharField:
     return forms.CharField(
         label=label,
         max_length=_LONGEST,
@@ -36,7 +39,7 @@ class SetUpForm(ActivateTOTPForm):
     Until then the session keeps the secret, sealed.
     """
 
-    code = _make_field("The code that the app shows now", inputmode="numeric")
+    code = _make_field(gettext_lazy("Code that the app shows now"), inputmode="numeric")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         session = allauth_context.request.session
@@ -52,7 +55,7 @@ class SetUpForm(ActivateTOTPForm):
         """
         key = f"set-up {allauth_context.request.user.pk}"
         if not limits.take("code", key, request_context.audit_context(allauth_context.request).at):
-            raise ValidationError("There were too many wrong codes. Try again in five minutes.", code="limited")
+            raise ValidationError(_("Too many wrong codes. Try again in 5 minutes."), code="limited")
         code: str = super().clean_code()
         limits.give_back("code", key)
         return code
@@ -69,7 +72,7 @@ class _CountedCodeForm(forms.Form):
         context, key = request_context.audit_context(allauth_context.request), str(self.user.pk)
         where = browsers.find_place(allauth_context.request, self.user)
         if lockout.is_locked_at(self.user.user, where, context.at) or not limits.take("code", key, context.at):
-            raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
+            raise ValidationError(_("Too many wrong codes. The account is locked for now."), code="locked")
         code: str = self.cleaned_data["code"]
         self.authenticator = self._use_code(code)
         limits.give_back("code", key)
@@ -101,10 +104,10 @@ class _CountedCodeForm(forms.Form):
 class CodeForm(_CountedCodeForm, AuthenticateForm):
     """The form for the second step of a sign-in."""
 
-    code = _make_field("Code from your app, or a recovery code")
+    code = _make_field(gettext_lazy("Code from your app, or a recovery code"))
 
 
 class ReauthenticateCodeForm(_CountedCodeForm, ReauthenticateForm):
     """The form for re-authentication with a code."""
 
-    code = _make_field("Code from your app, or a recovery code")
+    code = _make_field(gettext_lazy("Code from your app, or a recovery code"))

@@ -18,6 +18,7 @@ from allauth.mfa.webauthn.forms import (
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy
 from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
@@ -28,9 +29,9 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.models import User
 from musterbook.http import request_context
 
-_NOT_ACCEPTED = "This passkey was not accepted. Try once more, or use another way."
-_NOT_ALONE = (
-    "This passkey did not ask who you are (by a PIN, a finger or a face), so it cannot replace a password."
+_NOT_ACCEPTED = gettext_lazy("This passkey was not accepted. Try again, or sign in another way.")
+_NOT_ALONE = gettext_lazy(
+    "This passkey did not check who you are (with a PIN, fingerprint or face), so it cannot replace your password."
     " Sign in with your password and the passkey."
 )
 _LONGEST = 100
@@ -142,16 +143,18 @@ class AddPasskeyForm(AddWebAuthnForm):
 
     credential = CredentialField()
     name = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         required=False,
         max_length=_LONGEST,
-        help_text="So that you can tell your passkeys apart: “Work phone”, “Key on my key ring”.",
+        help_text=gettext_lazy("A name that helps you to recognize it, such as “Work phone” or “Key on my key ring”."),
     )
     passwordless = forms.BooleanField(
-        label="Sign in with this passkey alone",
+        label=gettext_lazy("Sign in with this passkey alone"),
         required=False,
         initial=True,
-        help_text="Without a password: the device asks for a PIN, a finger or a face. Old security keys cannot do this.",
+        help_text=gettext_lazy(
+            "You need no password: the device asks for a PIN, fingerprint or face. Old security keys cannot do this."
+        ),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -165,7 +168,7 @@ class AddPasskeyForm(AddWebAuthnForm):
 class RenamePasskeyForm(EditWebAuthnForm):
     """The form that renames a passkey."""
 
-    name = forms.CharField(label="Name", max_length=_LONGEST)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=_LONGEST)
 
 
 class SecondFactorForm(AuthenticateWebAuthnForm):

@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -29,7 +31,9 @@ class ForgottenForm(forms.Form):
     """The user whose password is forgotten."""
 
     name = forms.CharField(
-        label="Username or email address", max_length=255, widget=forms.TextInput({"autocomplete": "username"})
+        label=gettext_lazy("Username or email address"),
+        max_length=255,
+        widget=forms.TextInput({"autocomplete": "username"}),
     )
 
 
@@ -37,13 +41,13 @@ class NewPasswordForm(forms.Form):
     """A password, typed twice."""
 
     password1 = forms.CharField(
-        label="Password",
+        label=gettext_lazy("Password"),
         max_length=LONGEST * 4,
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
     )
     password2 = forms.CharField(
-        label="The same password again",
+        label=gettext_lazy("Same password again"),
         max_length=LONGEST * 4,
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
@@ -52,7 +56,7 @@ class NewPasswordForm(forms.Form):
     def clean(self) -> None:
         """Add an error if the two passwords differ."""
         if self.cleaned_data.get("password1") != self.cleaned_data.get("password2"):
-            self.add_error("password2", "This is not the same password as above. Type both again.")
+            self.add_error("password2", _("The passwords do not match. Enter both again."))
 
 
 ChoosePassword = Callable[[Agency, str, str, AuditContext], Account]
@@ -119,7 +123,7 @@ def _choose_password(
             account = choose(agency, token, form.cleaned_data["password1"], context)
             return _sign_in(request, account)
     except links.InvalidLink:
-        return render(request, "void.html", {"kind": kind}, status=404)
+        return render(request, "link_invalid.html", {"kind": kind}, status=404)
     except ValidationError as error:
         form.add_error("password1", error)
     return render(request, "password.html", {"form": form, "kind": kind, "person": user})
@@ -155,7 +159,7 @@ def sign_out(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def not_possible(_: HttpRequest) -> HttpResponse:
+def not_possible(_request: HttpRequest) -> HttpResponse:
     """Redirect to the sign-in page without a reason. The library sends users here who may not sign in."""
     return redirect("account_login")
 

@@ -6,7 +6,7 @@ const problem = document.querySelector("[data-problem]");
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   if (!window.PublicKeyCredential) {
-    problem.textContent = "This browser knows no passkeys. Use one-time codes, or another browser.";
+    problem.textContent = problem.dataset.unsupported;
     break;
   }
   problem.textContent = "";
@@ -23,17 +23,16 @@ async function send(form) {
     problem.textContent = "";
     form.elements.credential.value = JSON.stringify(answer(await act((await options(form)).publicKey, form)));
   } catch (error) {
-    problem.textContent = SENTENCES[error.name] || "The browser could not use a passkey here. Try again, or use another way.";
+    problem.textContent = sentence(error.name);
     return;
   }
   form.submit();
 }
 
-const SENTENCES = {
-  InvalidStateError: "This device has a passkey for your account already. Choose another device.",
-  SecurityError: "Browsers use no passkey at this address. Open Musterbook at its own address (MUSTER_URL), or at http://localhost on its machine.",
-  NotAllowedError: "No passkey was used: it was cancelled, took too long, or there is none for you here. Try again, or use another way.",
-};
+// The page has the sentences in the language of the reader: data-invalid-state-error for InvalidStateError.
+function sentence(name) {
+  return problem.dataset[name.charAt(0).toLowerCase() + name.slice(1)] || problem.dataset.failed;
+}
 
 async function options(form) {
   if (form.dataset.options) {
