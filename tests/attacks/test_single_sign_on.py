@@ -674,7 +674,7 @@ def test_somebody_else_does_not_sign_in_again_for_the_user(
     forger.claims = {"sub": "p-1", "email": ADMIN, "email_verified": True, "auth_time": int(time.time())}
     forger.userinfo = {"sub": "p-1"}
     answer = return_to_us(client, sent["state"])
-    assert answer.status_code == 403 and "somebody else" in text(answer)
+    assert answer.status_code == 403 and "different person" in text(answer)
     assert read_username(client) == "user.2"
     assert client.get(GUARDED).status_code == 302
 
