@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import factors
@@ -16,14 +15,17 @@ from musterbook.directory.imports import notices
 from musterbook.directory.models import User
 from musterbook.web import help_pages
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One page of a menu: its label, the name of its address, its description, and the required permission."""
 
-    label: Promise
+    label: "StrOrPromise"
     view: str
-    about: Promise | str = ""
+    about: "StrOrPromise" = ""
     permission: str = ""
 
 
@@ -41,7 +43,7 @@ class VisibleEntry:
 class Section:
     """A group of related pages in a menu."""
 
-    label: Promise
+    label: "StrOrPromise"
     entries: tuple[Entry, ...]
 
 
@@ -128,7 +130,9 @@ MY_ACCOUNT = (
     Entry(gettext_lazy("Details"), "my_account", gettext_lazy("Your details, language and time zone.")),
     Entry(gettext_lazy("Password"), "account_change_password", gettext_lazy("Change your password.")),
     Entry(gettext_lazy("Second factors"), "mfa_index", gettext_lazy("Passkeys, one-time codes and recovery codes.")),
-    Entry(gettext_lazy("Notices by email"), "notice_emails", gettext_lazy("Which notices about imports you get by email.")),
+    Entry(
+        gettext_lazy("Notices by email"), "notice_emails", gettext_lazy("Which notices about imports you get by email.")
+    ),
     Entry(gettext_lazy("Sessions"), "usersessions_list", gettext_lazy("Where you are signed in.")),
 )
 """The pages that users manage for themselves."""
@@ -164,7 +168,7 @@ def list_sections(sections: tuple[Section, ...], request: HttpRequest, user: Use
     every = tuple(entry for section in sections for entry in section.entries)
     visible = {item.label: item for item in list_entries(every, request, user)}
     groups = [
-        VisibleSection(s.label, [visible[entry.label] for entry in s.entries if entry.label in visible])
+        VisibleSection(str(s.label), [visible[str(entry.label)] for entry in s.entries if str(entry.label) in visible])
         for s in sections
     ]
     return [part for part in groups if part.entries]
@@ -175,7 +179,10 @@ def list_entries(entries: tuple[Entry, ...], request: HttpRequest, user: User) -
     addresses = {entry: reverse(entry.view) for entry in entries if _may_open(user, entry.permission)}
     # One address can be a prefix of another: the longest match is current.
     current = max(filter(request.path.startswith, addresses.values()), key=len, default="")
-    return [VisibleEntry(entry.label, address, entry.about, address == current) for entry, address in addresses.items()]
+    return [
+        VisibleEntry(str(entry.label), address, str(entry.about), address == current)
+        for entry, address in addresses.items()
+    ]
 
 
 def _may_open(user: User, permission: str) -> bool:

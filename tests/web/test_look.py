@@ -48,11 +48,7 @@ def test_signing_in_has_no_barriers(page: Page, springfield: Springfield) -> Non
     assert page.title().startswith("Error: ")
     assert barriers(page) == []
     send(page, "Sign in", login="user.2", password="wrong")
-    assert (
-        page.get_by_role("alert")
-        .first.inner_text()
-        .startswith("There is a problem\n\nWrong username or password")
-    )
+    assert page.get_by_role("alert").first.inner_text().startswith("There is a problem\n\nWrong username or password")
     assert barriers(page) == []
 
 

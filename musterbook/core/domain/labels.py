@@ -25,7 +25,7 @@ def describe_protection(code: str, row: int | None = None, leaving_on: str = "")
     if leaving_on:
         sentence = texts.translate(_LEAVING)
         return sentence.format(reason=reason, day=leaving_on)
-    return texts.translate(_IN_ROW).format(reason=reason, row=f"{row:,}") if row else str(reason)
+    return texts.translate(_IN_ROW).format(reason=reason, row=f"{row:,}") if row else reason
 
 
 _LEAVING = "{reason}: becomes Inactive on {day} or later, unless a file mentions them before"

@@ -61,9 +61,9 @@ class Labels(dict[str, str]):
         """Return the text of the code."""
         return translate(super().__getitem__(code))
 
-    def get(self, code: str, default: str | None = None) -> str | None:  # type: ignore[override]  # a text, or the default
+    def get(self, code: str, default: str = "") -> str:  # type: ignore[override]  # a text of ours, or the default
         """Return the text of the code, or the default."""
-        return self[code] if code in self else default
+        return translate(super().get(code, default))
 
     def values(self) -> list[str]:  # type: ignore[override]  # a list of texts is enough
         """Return the texts."""

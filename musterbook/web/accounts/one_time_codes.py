@@ -1,6 +1,6 @@
 """Codes as a second factor: setup, requests for a code, and the cost of a wrong one."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from allauth.core import context as allauth_context
 from allauth.mfa.adapter import get_adapter
@@ -9,7 +9,6 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -21,11 +20,14 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.http import browsers, request_context
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 _LONGEST = 64
 """The most characters of a code. A recovery code has 39 with its hyphens, and users may type blanks as well."""
 
 
-def _make_field(label: Promise, **more: Any) -> forms.CharField:
+def _make_field(label: "StrOrPromise", **more: Any) -> forms.CharField:
     return forms.CharField(
         label=label,
         max_length=_LONGEST,

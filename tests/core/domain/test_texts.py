@@ -15,9 +15,11 @@ class Loud:
     """A language in which every text is in capital letters, and its parameters are as they were."""
 
     def gettext(self, message: str) -> str:
+        """Return the text in capital letters."""
         return "".join(part if part.startswith("{") else part.upper() for part in re.split(r"({[^}]*})", message))
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
+        """Return the form for the number in capital letters."""
         return self.gettext(singular if number == 1 else plural)
 
 
@@ -91,7 +93,7 @@ def test_no_parameter_takes_long_to_read() -> None:
 
 def test_labels_and_counts_are_in_the_readers_language() -> None:
     with texts.reading(LOUD):
-        assert labels.CHANNELS["page"] == "A PAGE" and labels.CHANNELS.get("none", "x") == "x"
+        assert labels.CHANNELS["page"] == "A PAGE" and labels.CHANNELS.get("none", "x") == "X"
         assert dict(labels.PLAN_ENDS.items())["expired"] == "EXPIRED" and "LEAVING" in labels.PROTECTIONS.values()
         assert labels.format_state_title("held") == "HELD: NOTHING WAS CHANGED"
         assert labels.describe_protection("exempt", 3) == "EXEMPT FROM SYNCHRONIZE (ROW 3)"
@@ -144,8 +146,10 @@ def _list_phrases(tree: ast.AST) -> Iterator[str]:
     inner |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     plain = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in inner]
     found = [node.value.replace("{}", "x") for node in plain if isinstance(node.value, str)]
-    for node in joined:
-        found.append("".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values))
+    found += [
+        "".join(str(getattr(part, "value", "x")) if isinstance(part, ast.Constant) else "x" for part in node.values)
+        for node in joined
+    ]
     for text in found:
         if re.search(r"[a-z]{2,} [a-z]{2,}", text) and not re.search(r"[\\^*|\[]", text):
             yield text
