@@ -2,22 +2,26 @@
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext_lazy
+
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from musterbook.directory.models import Role
 
-PERMISSIONS: dict[str, str] = {
-    "users.view": "See the users, and search them.",
-    "users.edit": "Add, edit, deactivate and reactivate users.",
-    "users.import": "Import users from a file: add or update.",
-    "users.synchronize": "Import users from a file: synchronize all.",
-    "users.export": "Export users.",
-    "credentials.manage": "Invite, reset, unlock, and remove second factors.",
-    "roles.manage": "Add, change and delete roles.",
-    "ranks.manage": "Add, change and delete ranks.",
-    "groups.manage": "Add, change and delete groups.",
-    "audit.view": "See the audit trail.",
-    "agency.configure": "Change the agency's settings.",
-    "api.manage": "Make and revoke API tokens.",
+PERMISSIONS: "dict[str, StrOrPromise]" = {
+    "users.view": gettext_lazy("View and search users"),
+    "users.edit": gettext_lazy("Add, edit, deactivate and reactivate users"),
+    "users.import": gettext_lazy("Import users from a file: add or update"),
+    "users.synchronize": gettext_lazy("Import users from a file: synchronize"),
+    "users.export": gettext_lazy("Export users"),
+    "credentials.manage": gettext_lazy("Invite users, reset passwords, unlock, remove second factors"),
+    "roles.manage": gettext_lazy("Add, change and delete roles"),
+    "ranks.manage": gettext_lazy("Add, change and delete ranks"),
+    "groups.manage": gettext_lazy("Add, change and delete groups"),
+    "audit.view": gettext_lazy("View the audit trail"),
+    "agency.configure": gettext_lazy("Change agency settings"),
+    "api.manage": gettext_lazy("Create and revoke API tokens"),
 }
 """Permission → what it allows."""
 

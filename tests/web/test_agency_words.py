@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield, age_session, signed_in
@@ -67,14 +67,33 @@ def test_roles_are_a_table_of_permissions(chief: Client) -> None:
     assert ">Officer</a>" in page
 
 
+def test_each_role_has_the_number_of_its_users_as_a_link(chief: Client) -> None:
+    page = read_page(chief, "roles/")
+    admin = pk(models.Role, name="Admin")
+    assert f'?role={admin}" aria-label="1 user with the role Admin">1</a>' in page
+    models.Role.objects.filter(name="Chief").update(permissions=["roles.manage"])
+    assert f"?role={admin}" not in read_page(chief, "roles/")
+
+
+def test_after_a_move_the_button_that_was_pressed_has_the_focus(chief: Client) -> None:
+    """D19."""
+    for name in ("Major", "Colonel"):
+        post(chief, "ranks/", name=name, abbreviation="")
+    colonel = pk(models.Rank, name="Colonel")
+    places = [chief.post(at(f"ranks/{colonel}/move"), {"way": "up"}).headers["Location"] for _ in range(3)]
+    assert [place.partition("#")[2] for place in places] == [f"up-{colonel}", f"up-{colonel}", f"down-{colonel}"]
+    page = read_page(chief, "ranks/")
+    assert f'id="down-{colonel}"' in page and f'id="up-{colonel}"' not in page and "Move Colonel down, now 1 of 4" in page
+
+
 def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
-    assert "The role Clerk is saved." in post(chief, "roles/add", name="Clerk", permissions=["users.view"])
+    assert "The role Clerk was saved." in post(chief, "roles/add", name="Clerk", permissions=["users.view"])
     clerk = pk(models.Role, name="Clerk")
     page = post(chief, f"roles/{clerk}/", name="Office", permissions=["users.view"], second_factor="on")
-    assert "The role Office is saved." in page
+    assert "The role Office was saved." in page
     assert models.Role.objects.get(pk=clerk).second_factor
     assert "No user has it" in read_page(chief, f"roles/{clerk}/delete")
-    assert "The role Office is deleted." in post(chief, f"roles/{clerk}/delete")
+    assert "The role Office was deleted." in post(chief, f"roles/{clerk}/delete")
     assert not models.Role.objects.filter(pk=clerk).exists()
 
 
@@ -139,14 +158,14 @@ def test_who_may_edit_users_gives_them_another_from_there(springfield: Springfie
 
 
 def test_ranks_are_added_renamed_moved_and_deleted(chief: Client) -> None:
-    assert "The rank Major is added" in post(chief, "ranks/", name="Major", abbreviation="Maj")
+    assert "The rank Major was added" in post(chief, "ranks/", name="Major", abbreviation="Maj")
     major = pk(models.Rank, name="Major")
     post(chief, f"ranks/{major}/move", way="up")
     page = read_page(chief, "ranks/")
     assert page.index("Sergeant") < page.index("Major") < page.index("Captain")
     post(chief, f"ranks/{major}/move", way="down")
-    assert "The rank Colonel is saved." in post(chief, f"ranks/{major}/", name="Colonel", abbreviation="Col")
-    assert "The rank Colonel is deleted." in post(chief, f"ranks/{major}/delete")
+    assert "The rank Colonel was saved." in post(chief, f"ranks/{major}/", name="Colonel", abbreviation="Col")
+    assert "The rank Colonel was deleted." in post(chief, f"ranks/{major}/delete")
     assert not models.Rank.objects.filter(pk=major).exists()
 
 
@@ -157,27 +176,27 @@ def test_ranks_that_files_could_not_distinguish_are_refused(chief: Client) -> No
 
 
 def test_groups_are_found_added_changed_and_deleted(chief: Client) -> None:
-    assert "The group Dogs is added." in post(chief, "groups/add", external_id="K9", name="Dogs")
+    assert "The group Dogs was added." in post(chief, "groups/add", external_id="K9", name="Dogs")
     dogs = pk(models.Group, external_id="K9")
     assert "There is a group with the external id K9" in post(chief, "groups/add", external_id="K9", name="")
     assert "Dogs</a>" in read_page(chief, "groups/?q=k9") and "Patrol</a>" not in read_page(chief, "groups/?q=k9")
     assert "No group has" in read_page(chief, "groups/?q=nothing")
-    assert "Nobody is in it yet" in read_page(chief, f"groups/{dogs}/")
+    assert "No members yet" in read_page(chief, f"groups/{dogs}/")
     assert "There is a group with" in post(chief, f"groups/{dogs}/edit", external_id="PATROL", name="Dogs")
     assert "Not active" in post(chief, f"groups/{dogs}/edit", external_id="K9", name="Dogs")
-    assert "The group Dogs is deleted." in post(chief, f"groups/{dogs}/delete")
+    assert "The group Dogs was deleted." in post(chief, f"groups/{dogs}/delete")
 
 
 def test_a_group_shows_its_members_and_its_monitors(springfield: Springfield, chief: Client) -> None:
     patrol = f"groups/{pk(models.Group, external_id='PATROL')}/"
     assert "First 2" in read_page(chief, patrol)
     for who in ("USER1@agency.example", "E-5"):
-        assert "monitors this group." in post(chief, f"{patrol}monitor", who=who)
-    assert "monitors this group already" in post(chief, f"{patrol}monitor", who="E-5")
-    assert "Nobody has the" in post(chief, f"{patrol}monitor", who="nobody\0")
+        assert "now monitors this group." in post(chief, f"{patrol}monitor", who=who)
+    assert "already monitors this group" in post(chief, f"{patrol}monitor", who="E-5")
+    assert "No user has the email address" in post(chief, f"{patrol}monitor", who="nobody\0")
     assert "Monitors (2)" in read_page(chief, patrol)
     first = springfield.user(1).pk
-    assert "monitors this group no longer" in post(chief, f"{patrol}monitor", remove=first)
+    assert "no longer monitors this group" in post(chief, f"{patrol}monitor", remove=first)
     assert "no longer" not in post(chief, f"{patrol}monitor", remove=first)
     assert "Monitors (1)" in read_page(chief, patrol)
 
@@ -186,7 +205,7 @@ def test_nobody_of_another_agency_becomes_a_monitor(springfield: Springfield, ch
     cast.apply_rows(cast.agency("shelbyville"), [person(77)])
     patrol = f"groups/{pk(models.Group, agency=springfield.agency, external_id='PATROL')}/"
     other = pk(models.User, external_id="E-77")
-    assert "Nobody has the" in post(chief, f"{patrol}monitor", who="E-77")
+    assert "No user has the email address" in post(chief, f"{patrol}monitor", who="E-77")
     post(chief, f"{patrol}monitor", remove=other)
     assert not models.Monitor.objects.exists()
 
@@ -194,7 +213,7 @@ def test_nobody_of_another_agency_becomes_a_monitor(springfield: Springfield, ch
 def test_who_may_only_view_sees_groups_but_changes_none(springfield: Springfield, chief: Client) -> None:
     models.Role.objects.filter(agency=springfield.agency, name="Chief").update(permissions=["users.view"])
     patrol = f"groups/{pk(models.Group, external_id='PATROL')}/"
-    assert "Add a group" not in read_page(chief, "groups/") and "Add a monitor" not in read_page(chief, patrol)
+    assert "Add a group" not in read_page(chief, "groups/") and "Add monitor" not in read_page(chief, patrol)
     assert chief.post(at(f"{patrol}monitor"), {"who": "E-1"}).status_code == 403
 
 
@@ -212,18 +231,23 @@ def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transaction
     page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Roles", exact=True).click()
     page.get_by_role("link", name="Add a role").click()
-    page.get_by_role("button", name="Save the role").click()
+    page.get_by_role("button", name="Save").click()
     page.locator(".usa-alert--error").wait_for()
     assert barriers(page) == []
-    page.get_by_label("Name").fill("Clerk")
-    page.get_by_role("button", name="Save the role").click()
+    page.get_by_label("Name", exact=True).fill("Clerk")
+    page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Clerk").wait_for()
 
     page.goto("/springfield/ranks/")
-    page.get_by_role("button", name="Move Captain up").click()
+    page.get_by_role("button", name="Move Captain up").focus()
+    page.keyboard.press("Enter")
     page.get_by_role("button", name="Move Sergeant up").wait_for()
+    expect(page.get_by_role("button", name="Move Captain down, now 1 of 2")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Move Captain up, now 2 of 2")).to_be_focused()
+    assert barriers(page) == []
     page.goto(f"/springfield/groups/{pk(models.Group, agency=made.agency)}/")
-    page.get_by_label("Email address or external id of a monitor").fill("E-1")
+    page.get_by_label("Email address or external ID of a monitor").fill("E-1")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Remove First 1 Last 1 as a monitor").wait_for()
     assert barriers(page) == []

@@ -6,10 +6,18 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from musterbook.directory.agency import vocabularies
 from musterbook.directory.agency.vocabularies import InUse, NotAllowed
 from musterbook.web.permission import may
+
+_DELETED = {
+    "role": gettext_noop("The role %(name)s was deleted."),
+    "rank": gettext_noop("The rank %(name)s was deleted."),
+    "group": gettext_noop("The group %(name)s was deleted."),
+}
 
 
 def ask_confirmation(request: HttpRequest, entry: Any, noun: str) -> HttpResponse:
@@ -20,6 +28,7 @@ def ask_confirmation(request: HttpRequest, entry: Any, noun: str) -> HttpRespons
     context = {
         "entry": entry, "noun": noun, "back": f"{noun}s", "fixed": getattr(entry, "administrator", False),
         "users": vocabularies.count_entry_users(entry.agency, noun, entry.pk), "may_move": may(request, "users.edit"),
+        "may_see": may(request, "users.view"),
     }  # fmt: skip
     return render(request, "entry_delete.html", context)
 
@@ -34,5 +43,5 @@ def delete_entry(request: HttpRequest, entry: Any, noun: str, delete: Callable[[
     except NotAllowed as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, f"The {noun} {name} is deleted.")
+        messages.success(request, _(_DELETED[noun]) % {"name": name})
     return redirect(f"{noun}s")

@@ -7,6 +7,9 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from musterbook.directory import models
@@ -26,18 +29,21 @@ class NewGroupForm(forms.Form):
     """The external id and the name of a group."""
 
     external_id = forms.CharField(
-        label="External id", max_length=255, help_text="What files call it, in the column EVIDENCE_GROUP_EXT_ID."
+        label=gettext_lazy("External ID"),
+        max_length=255,
+        help_text=gettext_lazy("Files use it in the column EVIDENCE_GROUP_EXT_ID."),
     )
-    name = forms.CharField(label="Name", max_length=255, required=False)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=255, required=False)
 
 
 class GroupForm(NewGroupForm):
     """The fields of an existing group, including whether it is active."""
 
     active = forms.BooleanField(
-        label="Active: files may put users into it", required=False,
-        help_text="Who is in a group that is no longer active stays in it.",
-    )  # fmt: skip
+        label=gettext_lazy("Active: files can add users to it"),
+        required=False,
+        help_text=gettext_lazy("If you clear this, members stay in the group, but files cannot add others."),
+    )
 
 
 @needs("users.view")
@@ -67,7 +73,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
-            messages.success(request, f"The group {added.name} is added.")
+            messages.success(request, _("The group %(name)s was added.") % {"name": added.name})
             return redirect("group", added.pk)
     return render(request, "group_edit.html", {"form": form}, status=422 if form.is_bound else 200)
 
@@ -106,7 +112,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
-            messages.success(request, "The group is saved.")
+            messages.success(request, _("The group was saved."))
             return redirect("group", pk)
     return render(request, "group_edit.html", {"form": form, "group": group}, status=422 if form.is_bound else 200)
 
@@ -132,23 +138,29 @@ def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
         _add_monitor(request, group, request.POST.get("who", "").replace("\0", "").strip())
     else:
         _remove_monitor(request, group, removed)
-    return redirect("group", pk)
+    # The part of the page where the form is gets the focus.
+    return redirect(f"{reverse('group', args=[pk])}#monitors")
 
 
 def _add_monitor(request: HttpRequest, group: models.Group, name: str) -> None:
     try:
         user = editing.find_named(group.agency, name)
     except editing.UnknownUser:
-        messages.error(request, f"Nobody has the email address or external id “{name}”. Nothing was changed.")
+        text = _("No user has the email address or external ID “%(text)s”. Nothing has changed.")
+        messages.error(request, text % {"text": name})
         return
     if groups.add_monitor(group, user, request_context.audit_context(request)):
-        messages.success(request, f"{user.first_name} {user.last_name} monitors this group.")
+        messages.success(request, _("%(name)s now monitors this group.") % _get_name(user))
     else:
-        messages.info(request, f"{user.first_name} {user.last_name} monitors this group already.")
+        messages.info(request, _("%(name)s already monitors this group.") % _get_name(user))
+
+
+def _get_name(user: models.User) -> dict[str, str]:
+    return {"name": f"{user.first_name} {user.last_name}"}
 
 
 def _remove_monitor(request: HttpRequest, group: models.Group, number: int) -> None:
     with suppress(editing.UnknownUser):
         user = editing.find_user(group.agency, number)
         if groups.remove_monitor(group, user, request_context.audit_context(request)):
-            messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")
+            messages.success(request, _("%(name)s no longer monitors this group.") % _get_name(user))

@@ -1,11 +1,15 @@
 """Ranks: pages that list, edit, order, and delete them."""
 
 from functools import partial
+from typing import Literal
 
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from musterbook.directory import models
@@ -19,9 +23,12 @@ from musterbook.web.permission import needs
 class RankForm(forms.Form):
     """The name and the abbreviation of a rank."""
 
-    name = forms.CharField(label="Name", max_length=255)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=255)
     abbreviation = forms.CharField(
-        label="Abbreviation", max_length=255, required=False, help_text="Files may name the rank by it."
+        label=gettext_lazy("Abbreviation"),
+        max_length=255,
+        required=False,
+        help_text=gettext_lazy("Files can use it instead of the name."),
     )
 
 
@@ -37,7 +44,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
-            messages.success(request, f"The rank {added.name} is added, below the others.")
+            messages.success(request, _("The rank %(name)s was added at the end of the list.") % {"name": added.name})
             return redirect("ranks")
     context = {"ranks": ranks.list_ranks(request_context.agency(request)), "form": form}
     return render(request, "ranks.html", context, status=422 if form.is_bound else 200)
@@ -61,7 +68,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
-            messages.success(request, f"The rank {form.cleaned_data['name']} is saved.")
+            messages.success(request, _("The rank %(name)s was saved.") % {"name": form.cleaned_data["name"]})
             return redirect("ranks")
     return render(request, "rank.html", {"form": form, "rank": rank}, status=422 if form.is_bound else 200)
 
@@ -69,10 +76,17 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @needs("ranks.manage")
 def move(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Move a rank up or down by one."""
+    """Move a rank up or down by one. The button that was pressed keeps the focus, so that it can be pressed again.
+
+    At an end of the list, the other button of the rank gets it.
+    """
     rank = _find_rank(request, pk)
-    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", request_context.audit_context(request))
-    return redirect("ranks")
+    way: Literal["up", "down"] = "up" if request.POST.get("way") == "up" else "down"
+    ranks.move(rank, way, request_context.audit_context(request))
+    order = [one.pk for one, _users in ranks.list_ranks(rank.agency)]
+    at_end = order[0 if way == "up" else -1] == pk
+    button = {"up": "down", "down": "up"}[way] if at_end else way
+    return redirect(f"{reverse('ranks')}#{button}-{pk}")
 
 
 @needs("ranks.manage")

@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
@@ -18,18 +20,20 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.http import request_context
 from musterbook.web.agency import deletion
-from musterbook.web.permission import get_account, needs
+from musterbook.web.permission import get_account, may, needs
 
 
 class RoleForm(forms.Form):
     """The name and the permissions of a role."""
 
-    name = forms.CharField(label="Name", max_length=255)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=255)
     permissions = forms.MultipleChoiceField(
-        label="What users with this role may do", choices=list(PERMISSIONS.items()), required=False,
+        label=gettext_lazy("Users with this role can"),
+        choices=list(PERMISSIONS.items()),
+        required=False,
         widget=forms.CheckboxSelectMultiple,
-    )  # fmt: skip
-    second_factor = forms.BooleanField(label="Must sign in with a second factor", required=False)
+    )
+    second_factor = forms.BooleanField(label=gettext_lazy("Must sign in with a second factor"), required=False)
 
     def __init__(self, *args: Any, fixed: bool = False, **more: Any) -> None:
         """Build the fields. `fixed` means that only the second factor can be chosen."""
@@ -45,10 +49,17 @@ class RoleForm(forms.Form):
 
 @needs("roles.manage")
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """List all roles with their permissions."""
-    rows = [(role, permissions.get_permissions(role)) for role in roles.list_roles(request_context.agency(request))]
-    table = [(label, [name in granted for _, granted in rows]) for name, label in PERMISSIONS.items()]
-    return render(request, "roles.html", {"roles": [role for role, _ in rows], "table": table})
+    """List all roles with the number of their users and their permissions."""
+    agency = request_context.agency(request)
+    rows = [(role, permissions.get_permissions(role)) for role in roles.list_roles(agency)]
+    users = vocabularies.count_users(agency, "role", [role.pk for role, _granted in rows])
+    table = [(label, [name in granted for _role, granted in rows]) for name, label in PERMISSIONS.items()]
+    context = {
+        "roles": [(role, users.get(role.pk, 0)) for role, _granted in rows],
+        "table": table,
+        "sees_users": may(request, "users.view"),
+    }
+    return render(request, "roles.html", context)
 
 
 @needs("roles.manage")
@@ -100,14 +111,14 @@ def _save(request: HttpRequest, form: RoleForm, role: models.Role | None) -> Htt
         except NotAllowed as refused:
             form.add_error("permissions" if "permissions" in form.fields else None, str(refused))
         else:
-            messages.success(request, f"The role {role.name} is saved.")
+            messages.success(request, _("The role %(name)s was saved.") % {"name": role.name})
             return redirect("roles")
     return _render_page(request, form, role)
 
 
 def _render_page(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
     users = vocabularies.count_entry_users(role.agency, "role", role.pk) if role else 0
-    context = {"form": form, "role": role, "users": users}
+    context = {"form": form, "role": role, "users": users, "sees_users": may(request, "users.view")}
     return render(request, "role.html", context, status=422 if form.is_bound else 200)
 
 
