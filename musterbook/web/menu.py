@@ -117,11 +117,12 @@ ADMIN: tuple[Section, ...] = (
 
 SETTINGS = (
     Entry(gettext_lazy("Details"), "agency_settings"),
+    Entry(gettext_lazy("Import limits"), "agency_limits"),
     Entry(gettext_lazy("Imports"), "agency_imports"),
     Entry(gettext_lazy("Values in files"), "agency_values"),
     Entry(gettext_lazy("Sign-in and passwords"), "agency_accounts"),
     Entry(gettext_lazy("Second factors"), "agency_second_factors"),
-    Entry(gettext_lazy("Emails"), "agency_mails"),
+    Entry(gettext_lazy("Email"), "agency_mails"),
     Entry(gettext_lazy("Single sign-on"), "agency_sign_on"),
 )
 """The sections of an agency's settings."""

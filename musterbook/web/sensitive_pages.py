@@ -10,7 +10,8 @@ from django.http import HttpRequest
 
 ALWAYS: Mapping[str, str] = {
     "agency_accounts": "weaker rules for passwords, locks and sessions would let others in",
-    "agency_imports": "a higher limit lets an import deactivate everyone",
+    "agency_imports": "it says for how long missing users keep access",
+    "agency_limits": "a higher limit lets an import deactivate everyone",
     "agency_limit_add": "a higher limit lets an import concern everyone",
     "agency_limit_remove": "without a limit an import can concern everyone",
     "agency_mails": "without emails nobody notices what is done in their name",

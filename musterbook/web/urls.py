@@ -73,6 +73,7 @@ urlpatterns = [
     path("roles/<int:pk>/delete", roles.delete, name="role_delete"),
     path("settings/", agency_settings.details, name="agency_settings"),
     path("settings/imports", agency_settings.imports, name="agency_imports"),
+    path("settings/limits", agency_settings.import_limits, name="agency_limits"),
     path("settings/imports/forget", agency_settings.forget, name="agency_forget"),
     path("settings/values", agency_values.values, name="agency_values"),
     path("settings/values/forget", agency_values.forget, name="agency_forget_value"),

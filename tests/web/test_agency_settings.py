@@ -23,7 +23,7 @@ from tests.web.looks import barriers
 
 pytestmark = pytest.mark.any_database
 
-SECTIONS = ("", "imports", "accounts", "mails", "second-factors", "sign-on/")
+SECTIONS = ("", "imports", "limits", "accounts", "mails", "second-factors", "sign-on/")
 OIDC = {
     "slug": "entra", "name": "Microsoft", "server": "https://login.example/v2.0", "client_id": "muster",
     "client_secret": "hush", "match": "email",
@@ -76,7 +76,7 @@ def read_page(client: Client, section: str) -> str:
 
 def fields(page: str) -> dict[str, Any]:
     """What the page's form would send as it stands."""
-    form = page[page.index('<form class="m-form"') :]
+    form = page[re.search(r'<form class="m-form[^"]*" method="post"', page).start() :]  # type: ignore[union-attr]
     form = form[: form.index("</form>")]
     found: dict[str, Any] = {}
     for tag in re.findall(r"<input[^>]*>", form):
@@ -97,7 +97,7 @@ def agency() -> models.Agency:
 
 
 def test_each_section_is_shown_with_what_is_set_and_saved_as_it_is_changes_nothing(admin: Client) -> None:
-    for section in SECTIONS[:5]:
+    for section in SECTIONS[:6]:
         assert "saved." in post(admin, section)
     assert "There is no provider yet." in read_page(admin, "sign-on/")
     assert not models.Event.objects.filter(kind="agency.changed").exists()
@@ -108,8 +108,8 @@ def test_each_section_is_shown_with_what_is_set_and_saved_as_it_is_changes_nothi
     [
         ("", {"name": "Springfield Police"}, "name", "Springfield Police"),
         ("", {"default_country": "ca"}, "default_country", "CA"),
-        ("imports", {"handovers_percent": "2.5"}, "limits", [allow(5, 10, 500), allow(0, 2.5, kind="handovers")]),
-        ("imports", {"second_approver": ["on"]}, "second_approver", True),
+        ("limits", {"handovers_percent": "2.5"}, "limits", [allow(5, 10, 500), allow(0, 2.5, kind="handovers")]),
+        ("limits", {"second_approver": ["on"]}, "second_approver", True),
         ("accounts", {"password_length": "8"}, "password_length", 8),
         ("mails", {"kinds": ["invitation"]}, "mails_off", ["welcome", "reactivated", "deactivated"]),
         ("mails", {"sends_mail": []}, "sends_mail", False),
@@ -127,12 +127,12 @@ def test_a_setting_is_saved_with_one_event(
 @pytest.mark.parametrize(
     ("section", "told", "sentence"),
     [
-        ("accounts", {"password_length": "7"}, "Write a whole number from 8 to 64."),
-        ("accounts", {"lock_failures": "five"}, "Write a whole number from 2 to 5."),
-        ("accounts", {"idle_minutes": ""}, "Write a whole number from 1 to 720."),
-        ("imports", {"privileges_percent": "nan"}, "Write a number from 0 to 100."),
-        ("imports", {"deactivations_most": "1.5"}, "Write a whole number from 0 to 2,147,483,647."),
-        ("", {"default_country": "USA"}, "Write the two letters"), ("", {"name": "a\u2028b"}, "another control character"),
+        ("accounts", {"password_length": "7"}, "Enter a whole number from 8 to 64."),
+        ("accounts", {"lock_failures": "five"}, "Enter a whole number from 2 to 5."),
+        ("accounts", {"idle_minutes": ""}, "Enter a whole number from 1 to 720."),
+        ("limits", {"privileges_percent": "nan"}, "Enter a number from 0 to 100."),
+        ("limits", {"deactivations_most": "1.5"}, "Enter a whole number, 0 or more."),
+        ("", {"default_country": "USA"}, "Enter the two letters"), ("", {"name": "a\u2028b"}, "another control character"),
         ("mails", {"kinds": ["reset"]}, "reset is not one of the available choices"),
         ("second-factors", {"roles": ["0"]}, "0 is not one of the available choices"),
     ],
@@ -149,19 +149,19 @@ def test_a_concurrent_change_is_shown_and_saving_again_overwrites_it(admin: Clie
     sent = fields(read_page(admin, "accounts"))
     models.Agency.objects.update(idle_minutes=60, invitation_days=3)
     first = admin.post(at("accounts"), sent | {"idle_minutes": "5"})
-    assert first.status_code == 422 and "Somebody has set this to “60” meanwhile" in first.content.decode()
+    assert first.status_code == 422 and "Someone else set this to “60” while" in first.content.decode()
     assert agency().idle_minutes == 60
     admin.post(at("accounts"), fields(first.content.decode()))
     assert (agency().idle_minutes, agency().invitation_days) == (5, 3)
     sent = fields(read_page(admin, "mails"))
     models.Agency.objects.update(sends_mail=False, mails_off=["welcome"])
     page = admin.post(at("mails"), sent | {"kinds": [], "shown": "[]"}).content.decode()
-    assert "Somebody has set this to no meanwhile" in page and "Somebody has set this to “welcome” meanwhile" in page
+    assert "Someone else set this to no while" in page and "Someone else set this to “welcome” while" in page
 
 
 def test_what_a_page_was_shown_cannot_be_made_up(admin: Client) -> None:
     for shown in ("{", "[" * 100_000, "5", ""):
-        assert "Somebody has set this" in post(admin, "", name="Other", shown=shown)
+        assert "Someone else set this" in post(admin, "", name="Other", shown=shown)
     assert agency().name == "Springfield"
     assert "saved." in post(admin, "second-factors", shown="² 5 x")
 
@@ -200,7 +200,7 @@ def test_before_a_role_requires_a_second_factor_the_page_lists_the_users_without
     pk = str(models.Role.objects.get(agency=agency(), name="Admin").pk)
     sent = fields(read_page(admin, "second-factors")) | {"roles": [pk]}
     page = admin.post(at("second-factors"), sent).content.decode()
-    assert "Nothing is saved yet" in page and "Admin: 1 user</li>" in page and "This holds for you" in page
+    assert "Nothing has been saved yet" in page and "Admin: 1 user</li>" in page and "This applies to you" in page
     assert not models.Role.objects.filter(second_factor=True).exists()
     answer = admin.post(at("second-factors"), sent | {"agreed": pk}, follow=True)
     assert models.Role.objects.get(second_factor=True).name == "Admin"
@@ -222,23 +222,23 @@ def test_roles_that_may_do_more_are_shown_and_not_changed(chief: Client) -> None
 
 def test_limits_are_blank_where_they_are_the_default(chief: Client) -> None:
     models.Agency.objects.update(limits=[])
-    page = read_page(chief, "imports")
-    assert "Default: the larger of 3 users and 1% of the active users, at most 20." in page
-    assert "Default: no limit." in page
+    page = read_page(chief, "limits")
+    assert "Blank = the default: the larger of 3 users and 1% of the active users, at most 20" in page
+    assert "Blank = the default: no limit" in page
     assert {value for name, values in fields(page).items() for value in values if "_users" in name} == {""}
-    post(chief, "imports", privileges_users="2", updates_off=["on"])
+    post(chief, "limits", privileges_users="2", updates_off=["on"])
     assert agency().limits == [allow(2, kind="privileges"), {**allow(0, kind="updates"), "off": True}]
-    assert "Users who change: no limit" in read_page(chief, "imports")
-    post(chief, "imports", privileges_users="", updates_off=[])
+    assert "Users who are updated: no limit" in read_page(chief, "limits")
+    post(chief, "limits", privileges_users="", updates_off=[])
     assert agency().limits == []
 
 
 def test_limits_that_somebody_has_changed_meanwhile_are_not_lost(chief: Client) -> None:
-    sent = fields(read_page(chief, "imports")) | {"privileges_users": "2"}
+    sent = fields(read_page(chief, "limits")) | {"privileges_users": "2"}
     models.Agency.objects.update(limits=[allow(9)])
-    page = chief.post(at("imports"), sent).content.decode()
-    assert "Somebody has changed these settings meanwhile." in page and agency().limits == [allow(9)]
-    assert "saved." in chief.post(at("imports"), fields(page), follow=True).content.decode()
+    page = chief.post(at("limits"), sent).content.decode()
+    assert "Someone else changed these settings while you were editing." in page and agency().limits == [allow(9)]
+    assert "saved." in chief.post(at("limits"), fields(page), follow=True).content.decode()
     assert agency().limits == [allow(5, 10, 500), allow(2, kind="privileges")]
 
 
@@ -246,14 +246,14 @@ def test_a_role_gets_a_limit_of_its_own_and_loses_it(chief: Client) -> None:
     role = models.Role.objects.get(agency=agency(), name="Officer").pk
     sent = {"kind": "deactivations", "of": f"role-{role}", "users": "0", "percent": "", "most": ""}
     page = chief.post(at("imports/add-limit"), sent, follow=True).content.decode()
-    assert "The limit is added." in page and "Users who lose access: role Officer</td>" in page
+    assert "The limit was added." in page and "Users who lose access: role Officer</td>" in page
     assert ">0 users</td>" in page
     assert agency().limits[-1] == {**allow(0), "role": role}
-    assert "saved." in post(chief, "imports", handovers_users="1")
+    assert "saved." in post(chief, "limits", handovers_users="1")
     assert {**allow(0), "role": role} in agency().limits
     name = {"limit": "limit deactivations of role Officer"}
     page = chief.post(at("imports/remove-limit"), name, follow=True).content.decode()
-    assert "The limit is removed." in page and "limit deactivations of role Officer" not in page
+    assert "The limit was removed." in page and "limit deactivations of role Officer" not in page
     chief.post(at("imports/remove-limit"), name)
     assert agency().limits == [allow(5, 10, 500), allow(1, kind="handovers")]
 
@@ -261,7 +261,7 @@ def test_a_role_gets_a_limit_of_its_own_and_loses_it(chief: Client) -> None:
 def test_a_limit_of_a_role_that_cannot_be_is_reported(chief: Client) -> None:
     answer = chief.post(at("imports/add-limit"), {"kind": "deactivations", "of": "", "users": "-1"})
     page = answer.content.decode()
-    assert answer.status_code == 422 and "Write a whole number from 0 to 2,147,483,647." in page
+    assert answer.status_code == 422 and "Enter a whole number, 0 or more." in page
     assert agency().limits == [allow(5, 10, 500)]
 
 
@@ -269,44 +269,44 @@ def test_headings_that_imports_remember_are_shown_and_forgotten(chief: Client) -
     assert "None yet." in read_page(chief, "imports")
     models.Agency.objects.update(mapping={"Personnel no.": "EXTERNAL_ID", "Shoes": ""})
     page = read_page(chief, "imports")
-    assert "<code>EXTERNAL_ID</code>" in page and "not read" in page
-    for left in ("is forgotten", "Headings that imports remember"):
+    assert "<code>EXTERNAL_ID</code>" in page and "ignored" in page
+    for left in ("was forgotten", "Remembered headings"):
         assert left in chief.post(at("imports/forget"), {"heading": "Shoes"}, follow=True).content.decode()
     assert agency().mapping == {"Personnel no.": "EXTERNAL_ID"}
 
 
 def test_how_imports_read_files_is_shown_and_forgotten(chief: Client) -> None:
     """F2, F12."""
-    assert "How imports read files" not in read_page(chief, "imports")
+    assert "How files are read" not in read_page(chief, "imports")
     models.Agency.objects.update(reading={"encoding": "windows-1250", "header_row": 3})
     page = read_page(chief, "imports")
-    assert "<code>windows-1250</code>" in page and "Row that has the headings" in page
+    assert "<code>windows-1250</code>" in page and "Row with the headings" in page
     answer = chief.post(at("imports/forget"), {"reading": "header_row"}, follow=True).content.decode()
-    assert "Row that has the headings: it is forgotten." in answer
+    assert "Row with the headings: forgotten." in answer
     chief.post(at("imports/forget"), {"reading": "nonsense"}, follow=True)
     assert agency().reading == {"encoding": "windows-1250"}
 
 
 def test_without_a_mail_server_the_page_says_where_mails_go(chief: Client) -> None:
-    assert "There is no mail server (MUSTER_SMTP_URL)" in read_page(chief, "mails")
+    assert "Email is not set up (MUSTER_SMTP_URL)" in read_page(chief, "mails")
 
 
 @pytest.mark.parametrize(("kind", "told"), [("oidc", OIDC), ("saml", SAML)])
 def test_a_provider_is_added_changed_and_removed(admin: Client, kind: str, told: dict[str, str]) -> None:
     page = admin.post(at(f"sign-on/add-{kind}"), told, follow=True).content.decode()
-    assert "is added." in page
+    assert "was added." in page
     address = f"/springfield/sign-in/with/{kind}/{told['slug']}/"
     assert f"http://localhost:8000{address}" in page
     assert told["name"] in read_page(admin, "sign-on/")
     assert told["name"] in Client().get("/springfield/sign-in").content.decode()
     one = f"sign-on/{told['slug']}/"
     sent = told | {"shown": fields(read_page(admin, one))["shown"], "name": "Another", "client_secret": ""}
-    assert "Another is saved." in admin.post(at(one), sent, follow=True).content.decode()
+    assert "Another was saved." in admin.post(at(one), sent, follow=True).content.decode()
     assert "Users who have no password" in read_page(admin, f"{one}remove")
     shown = re.search(r'name="shown" value="(\w+)"', read_page(admin, f"{one}remove"))
     assert shown
     page = admin.post(at(f"{one}remove"), {"shown": shown[1]}, follow=True).content.decode()
-    assert "Another is removed." in page and agency().sign_on == []
+    assert "Another was removed." in page and agency().sign_on == []
 
 
 def test_a_secret_is_kept_and_shown_nowhere(admin: Client) -> None:
@@ -332,7 +332,7 @@ def test_a_provider_that_somebody_has_changed_meanwhile_is_looked_at_again(admin
     admin.post(at("sign-on/add-oidc"), OIDC)
     for section in ("sign-on/entra/", "sign-on/entra/remove"):
         page = admin.post(at(section), OIDC | {"shown": "00000000", "name": "Other"}, follow=True).content.decode()
-        assert "Somebody has changed or removed this provider" in page
+        assert "Someone else changed or removed this provider" in page
     assert agency().sign_on[0]["name"] == "Microsoft"
 
 
@@ -355,7 +355,7 @@ def test_who_lacks_a_permission_sees_providers_and_changes_none(chief: Client, s
     sign_in(admin, "user.1")
     admin.post(at("sign-on/add-oidc"), OIDC)
     page = read_page(chief, "sign-on/")
-    assert "Microsoft" in page and "Add one" not in page and "Remove" not in page
+    assert "Microsoft" in page and "Add OpenID" not in page and "Remove" not in page
     for section in ("sign-on/add-oidc", "sign-on/entra/", "sign-on/entra/remove"):
         assert chief.get(at(section)).status_code == chief.post(at(section), OIDC).status_code == 403
     assert models.Event.objects.filter(kind="act.refused").count() == 6
@@ -369,28 +369,28 @@ def test_an_administrator_sets_up_their_agency_in_a_browser(page: Page, transact
     page.get_by_role("link", name="Agency settings", exact=True).click()
     side = page.get_by_role("navigation", name="Agency settings")
     side.get_by_role("link", name="Sign-in and passwords").click()
-    page.get_by_label("Fewest characters of a password").fill("7")
+    page.get_by_label("Minimum password length").fill("7")
     page.keyboard.press("Enter")
     page.locator(".usa-alert--error").wait_for()
     assert barriers(page) == []
-    page.get_by_label("Fewest characters of a password").fill("8")
+    page.get_by_label("Minimum password length").fill("8")
     page.keyboard.press("Enter")
-    page.get_by_text("The rules are saved.").wait_for()
+    page.get_by_text("The rules were saved.").wait_for()
     side.get_by_role("link", name="Single sign-on").click()
-    page.get_by_role("link", name="Add one by SAML").click()
+    page.get_by_role("link", name="Add SAML provider").click()
     for name, value in SAML.items():
         if name != "match":
             page.fill(f"[name={name}]", value)
-    page.get_by_label("by their external id").check(force=True)
-    page.get_by_role("button", name="Add the provider").click()
-    page.get_by_text("the State is added.").wait_for()
+    page.get_by_label("by external ID").check(force=True)
+    page.get_by_role("button", name="Add provider").click()
+    page.get_by_text("the State was added.").wait_for()
     assert barriers(page) == []
     side.get_by_role("link", name="Second factors").click()
     page.get_by_role("checkbox", name="Admin").check(force=True)
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("This holds for you").wait_for()
+    page.get_by_text("This applies to you").wait_for()
     assert barriers(page) == []
-    page.get_by_role("button", name="Ask for it").click()
+    page.get_by_role("button", name="Require it").click()
     page.wait_for_url("**/my-account/second-factors/")
 
 

@@ -83,7 +83,9 @@ def test_after_a_move_the_button_that_was_pressed_has_the_focus(chief: Client) -
     places = [chief.post(at(f"ranks/{colonel}/move"), {"way": "up"}).headers["Location"] for _ in range(3)]
     assert [place.partition("#")[2] for place in places] == [f"up-{colonel}", f"up-{colonel}", f"down-{colonel}"]
     page = read_page(chief, "ranks/")
-    assert f'id="down-{colonel}"' in page and f'id="up-{colonel}"' not in page and "Move Colonel down, now 1 of 4" in page
+    assert (
+        f'id="down-{colonel}"' in page and f'id="up-{colonel}"' not in page and "Move Colonel down, now 1 of 4" in page
+    )
 
 
 def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
@@ -100,12 +102,12 @@ def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
 @pytest.mark.parametrize(
     ("role", "told", "sentence"),
     [
-        ("Officer", {"name": "Officer", "permissions": ["users.edit"]}, "Your own role lacks users.edit"),
+        ("Officer", {"name": "Officer", "permissions": ["users.edit"]}, "It does not have: Add, edit,"),
         ("Officer", {"name": "Officer", "permissions": ["everything"]}, "everything is not one of the available choices"),
-        ("Officer", {"name": "chief"}, "There is one that is called"),
+        ("Officer", {"name": "chief"}, "The name chief is taken"),
         ("Officer", {"name": ""}, "Enter a value for “Name”."),
-        ("Chief", {"name": "Chief", "permissions": ["roles.manage"]}, "It is your own role"),
-        ("Admin", {"second_factor": "on"}, "Your own role lacks"),
+        ("Chief", {"name": "Chief", "permissions": ["roles.manage"]}, "This is your own role, and you would lose:"),
+        ("Admin", {"second_factor": "on"}, "You can only give or remove permissions"),
     ],
 )  # fmt: skip
 def test_an_invalid_value_of_a_role_is_reported_at_its_field(
@@ -121,7 +123,7 @@ def test_admin_can_be_neither_renamed_nor_deleted(chief: Client) -> None:
     page = read_page(chief, f"roles/{admin}/")
     assert "cannot be renamed or deleted" in page and 'name="name"' not in page
     assert "cannot be deleted" in read_page(chief, f"roles/{admin}/delete")
-    assert "Admin is always there." in post(chief, f"roles/{admin}/delete")
+    assert "Admin cannot be deleted." in post(chief, f"roles/{admin}/delete")
 
 
 @pytest.mark.parametrize("path", ["roles/add", "roles/{}/", "roles/{}/delete"])
@@ -170,19 +172,19 @@ def test_ranks_are_added_renamed_moved_and_deleted(chief: Client) -> None:
 
 
 def test_ranks_that_files_could_not_distinguish_are_refused(chief: Client) -> None:
-    assert "goes by that" in post(chief, "ranks/", name="Major", abbreviation="cap")
+    assert "already uses this" in post(chief, "ranks/", name="Major", abbreviation="cap")
     captain = pk(models.Rank, name="Captain")
-    assert "There is one that is called" in post(chief, f"ranks/{captain}/", name="SERGEANT", abbreviation="")
+    assert "The name SERGEANT is taken" in post(chief, f"ranks/{captain}/", name="SERGEANT", abbreviation="")
 
 
 def test_groups_are_found_added_changed_and_deleted(chief: Client) -> None:
     assert "The group Dogs was added." in post(chief, "groups/add", external_id="K9", name="Dogs")
     dogs = pk(models.Group, external_id="K9")
-    assert "There is a group with the external id K9" in post(chief, "groups/add", external_id="K9", name="")
+    assert "Another group has the external ID K9" in post(chief, "groups/add", external_id="K9", name="")
     assert "Dogs</a>" in read_page(chief, "groups/?q=k9") and "Patrol</a>" not in read_page(chief, "groups/?q=k9")
     assert "No group has" in read_page(chief, "groups/?q=nothing")
     assert "No members yet" in read_page(chief, f"groups/{dogs}/")
-    assert "There is a group with" in post(chief, f"groups/{dogs}/edit", external_id="PATROL", name="Dogs")
+    assert "Another group has the external ID" in post(chief, f"groups/{dogs}/edit", external_id="PATROL", name="Dogs")
     assert "Not active" in post(chief, f"groups/{dogs}/edit", external_id="K9", name="Dogs")
     assert "The group Dogs was deleted." in post(chief, f"groups/{dogs}/delete")
 

@@ -213,7 +213,7 @@ def test_remembered_values_are_shown_and_forgotten(chief: Client) -> None:
     assert '<td data-label="Value in the file">T</td>' in page and '<td data-label="Read as">blank</td>' in page
     for value in ("T", "gone"):
         answer = chief.post(f"{SETTINGS}/forget", {"column": "STATUS", "value": value}, follow=True)
-        assert ("is forgotten" in answer.content.decode()) == (value == "T")
+        assert ("was forgotten" in answer.content.decode()) == (value == "T")
     chief.post(f"{SETTINGS}/forget", {"column": "RANK", "value": "Civ"})
     assert agency().values == {"STATUS": {"L": "Inactive"}}
     event = models.Event.objects.filter(kind="agency.changed").earliest("pk")
@@ -222,12 +222,12 @@ def test_remembered_values_are_shown_and_forgotten(chief: Client) -> None:
 
 def test_defaults_are_set_with_one_event_and_taken_away(chief: Client) -> None:
     """F14."""
-    assert "The defaults are saved." in read_settings(chief, ROLE="Officer", LOCATION=" HQ ")
+    assert "The defaults were saved." in read_settings(chief, ROLE="Officer", LOCATION=" HQ ")
     assert agency().defaults == {"ROLE": "Officer", "LOCATION": "HQ"}
     assert models.Event.objects.filter(kind="agency.changed").count() == 1
     assert '<option value="Officer" selected>' in read_page(chief, SETTINGS)
-    assert "The defaults are saved." in read_settings(chief)
-    assert "The defaults are saved." in read_settings(chief, ROLE="")
+    assert "The defaults were saved." in read_settings(chief)
+    assert "The defaults were saved." in read_settings(chief, ROLE="")
     assert agency().defaults == {"LOCATION": "HQ"}
 
 
@@ -251,7 +251,7 @@ def test_a_word_is_mapped_and_a_default_set_in_a_browser(page: Page, transaction
     enter(page, "user.1", "settings/values")
     page.get_by_label("LOCATION").fill("HQ")
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("The defaults are saved.").wait_for()
+    page.get_by_text("The defaults were saved.").wait_for()
     assert barriers(page) == []
     path = tmp_path / "roster.csv"
     path.write_bytes(cast.file([person(number, RANK="Sargent") for number in (7, 8)] + [person(2, STATUS="T")]))

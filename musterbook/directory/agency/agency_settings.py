@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 from django.db import transaction
+from django.utils import formats
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
@@ -76,7 +79,7 @@ def _check_name(name: str, value: object) -> str:
 def _check_country(name: str, value: object) -> str:
     country = read_country(str(value))
     if country is None:
-        raise InvalidValue(name, "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
+        raise InvalidValue(name, _("Enter the two letters of an ISO 3166 country, such as US, or leave it blank."))
     return country
 
 
@@ -106,7 +109,7 @@ def _is_number(name: str, value: object) -> bool:
     return (whole or (name == "percent" and isinstance(value, float))) and least <= value <= most  # type: ignore[operator]  # a number
 
 
-def _check_limits(_: str, value: object) -> list[limits.Stored]:
+def _check_limits(_name: str, value: object) -> list[limits.Stored]:
     """Return the limits as they are stored. A wrong number names its field: `privileges_users`."""
     checked: list[limits.Stored] = list(value)  # type: ignore[call-overload]  # what a form or this module builds
     for one in checked:
@@ -119,7 +122,13 @@ def _check_limits(_: str, value: object) -> list[limits.Stored]:
 def describe_bounds(name: str) -> str:
     """Return the sentence that states the valid numbers of this setting."""
     least, most = NUMBERS[name]
-    return f"Write a {'' if name == 'percent' else 'whole '}number from {least} to {most:,}."
+    if most == MOST:
+        return _("Enter a whole number, %(least)s or more.") % {"least": least}
+    text = _("Enter a number from %(least)s to %(most)s.") if name == "percent" else _WHOLE
+    return str(text) % {"least": least, "most": formats.number_format(most, force_grouping=True)}
+
+
+_WHOLE = gettext_lazy("Enter a whole number from %(least)s to %(most)s.")
 
 
 def _check_notice(name: str, value: object) -> str:
@@ -129,14 +138,14 @@ def _check_notice(name: str, value: object) -> str:
     return notice
 
 
-def _check_flag(_: str, value: object) -> bool:
+def _check_flag(_name: str, value: object) -> bool:
     return bool(value)
 
 
 def _check_kinds(name: str, value: object) -> list[str]:
     kinds = set(value) if isinstance(value, list | tuple | set | frozenset) else {value}
     if not kinds <= set(MAILS):
-        raise InvalidValue(name, f"Only these mails can be switched off: {', '.join(MAILS)}.")
+        raise InvalidValue(name, _("Only these emails can be turned off: %(kinds)s.") % {"kinds": ", ".join(MAILS)})
     return [kind for kind in MAILS if kind in kinds]
 
 

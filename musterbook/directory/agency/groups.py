@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, vocabularies
@@ -63,7 +64,9 @@ def change(group: models.Group, external_id: str, name: str, active: bool, conte
 def _clean_fields(agency: models.Agency, external_id: str, name: str, except_id: int = 0) -> dict[str, str]:
     stored_id = vocabularies.clean_text(external_id, "external_id")
     if models.Group.objects.filter(agency=agency, external_id=stored_id).exclude(pk=except_id).exists():
-        raise InvalidValue("external_id", f"There is a group with the external id {stored_id}. Choose another.")
+        raise InvalidValue(
+            "external_id", _("Another group has the external ID %(id)s. Enter another.") % {"id": stored_id}
+        )
     return {"external_id": stored_id, "name": vocabularies.clean_text(name, "name", required=False) or stored_id}
 
 

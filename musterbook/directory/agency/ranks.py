@@ -3,6 +3,7 @@
 from typing import Literal
 
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
@@ -45,7 +46,9 @@ def _clean_fields(agency: models.Agency, name: str, abbreviation: str, except_id
         taken = {other.name_key, fold(other.abbreviation)} - {""}
         for field, value in (("name", key), ("abbreviation", fold(short))):
             if value in taken:
-                raise InvalidValue(field, f"The rank {other.name} goes by that. Choose another.")
+                raise InvalidValue(
+                    field, _("The rank %(name)s already uses this. Enter another.") % {"name": other.name}
+                )
     return {"name": name, "name_key": key, "abbreviation": short}
 
 

@@ -1,7 +1,10 @@
 """Roles: list, add, change and delete them. No user can grant, or remove, a permission that they lack."""
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+
+from django.utils.translation import gettext as _
 
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
@@ -50,7 +53,10 @@ def change(role: models.Role, values: RoleInput, context: AuditContext, by: Oper
         _check_permissions(by, before | values.permissions)
         lost = sorted(before - values.permissions)
         if lost and not role.administrator and _has_role(by, role):
-            raise NotAllowed(f"It is your own role: you would lose {', '.join(lost)}. Ask somebody with another role.")
+            raise NotAllowed(
+                _("This is your own role, and you would lose: %(permissions)s. Ask someone with another role to do it.")
+                % {"permissions": _list_labels(lost)}
+            )
         _write(role, values)
 
 
@@ -65,7 +71,7 @@ def delete(role: models.Role, context: AuditContext, by: Operator) -> None:
     """Delete a role that no user has. Raise InUse and NotAllowed."""
     with agencies.changing(role.agency, context):
         if role.administrator:
-            raise NotAllowed(f"{role.name} is always there.")
+            raise NotAllowed(_("%(name)s cannot be deleted.") % {"name": role.name})
         _check_permissions(by, permissions.get_permissions(role))
         vocabularies.delete_entry(role, "role")
 
@@ -73,7 +79,14 @@ def delete(role: models.Role, context: AuditContext, by: Operator) -> None:
 def _check_permissions(by: Operator, concerned: AbstractSet[str]) -> None:
     lacking = sorted(concerned - by.permissions)
     if lacking:
-        raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so you may neither give nor take that.")
+        raise NotAllowed(
+            _("You can only give or remove permissions that your own role has. It does not have: %(permissions)s.")
+            % {"permissions": _list_labels(lacking)}
+        )
+
+
+def _list_labels(names: Iterable[str]) -> str:
+    return "; ".join(str(permissions.PERMISSIONS.get(name, name)) for name in names)
 
 
 def _has_role(by: Operator, role: models.Role) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from django.db.models import Count
+from django.utils.translation import gettext as _
 
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
@@ -49,11 +50,14 @@ def clean_text(text: str, field: str, *, required: bool = True) -> str:
     """Return the text as it is stored. Raise InvalidValue."""
     value = unicodedata.normalize("NFC", text).strip()
     if required and not value:
-        raise InvalidValue(field, "This is blank. Write something.")
+        raise InvalidValue(field, _("Enter a value."))
     if len(value) > _LONGEST:
-        raise InvalidValue(field, f"This has {len(value)} characters. Shorten it to {_LONGEST}.")
+        raise InvalidValue(
+            field,
+            _("Shorten this to %(most)s characters. It has %(number)s.") % {"most": _LONGEST, "number": len(value)},
+        )
     if ILLEGAL.search(value):
-        raise InvalidValue(field, "This contains a line break or another control character. Type it again.")
+        raise InvalidValue(field, _("This contains a line break or another control character. Enter it again."))
     return value
 
 
@@ -73,7 +77,7 @@ def clean_name(text: str, model: Any, agency: models.Agency, except_id: int = 0)
     name = clean_text(text, "name")
     key = fold(name)
     if model.objects.filter(agency=agency, name_key=key).exclude(pk=except_id).exists():
-        raise InvalidValue("name", f"There is one that is called {name}. Choose another name.")
+        raise InvalidValue("name", _("The name %(name)s is taken. Enter another name.") % {"name": name})
     return name, key
 
 

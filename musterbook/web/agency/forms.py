@@ -1,31 +1,46 @@
-"""The forms of an agency's settings, one for each section, with the label of each setting and a hint."""
+"""The forms of an agency's settings, one for each section, with the label of each setting, its unit and a hint."""
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.functional import lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from musterbook.core.domain import labels
-from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
 from musterbook.directory import models
-from musterbook.directory.agency import limits
-from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, IMPORT_FLAGS, IMPORTS, MAILS
-from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, NUMBERS, StaleSettings, describe_bounds
+from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
+from musterbook.directory.agency.agency_settings import DETAILS, MAIL, NUMBERS, StaleSettings, describe_bounds
 from musterbook.web import parsers, readers
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+_describe_bounds_lazily = lazy(describe_bounds, str)
 
 
 class SectionForm(forms.Form):
     """A group of settings, with the values that were shown, to detect what was changed here and what elsewhere."""
 
     settings: tuple[str, ...] = ()
+    groups: "tuple[tuple[StrOrPromise, tuple[str, ...]], ...]" = ()
+    """The groups of fields, each with its title. None: the fields are one list."""
     shown = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
 
     def __init__(self, agency: models.Agency, sent: Any = None) -> None:
         now = {name: getattr(agency, name) for name in self.settings}
         super().__init__(sent, initial=self.make_initial(now) | {"shown": json.dumps(now)})
+
+    def get_context(self) -> dict[str, Any]:
+        """Return the context of the template: the library's, and the groups of fields."""
+        return {
+            **super().get_context(),
+            "groups": [(title, [self[name] for name in some]) for title, some in self.groups],
+        }
 
     def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings as the fields show them."""
@@ -45,9 +60,8 @@ class SectionForm(forms.Form):
         If the form is sent again, its values are saved.
         """
         for name, now in by.now.items():
-            self.add_error(
-                name, f"Somebody has set this to {_format_value(now)} meanwhile. Save again to set it as it is here."
-            )
+            text = _("Someone else set this to %(value)s while you were editing. Save again to keep your value.")
+            self.add_error(name, text % {"value": _format_value(now)})
         self.data = {
             **{name: self[name].value() for name in self.fields},
             "shown": json.dumps(self.read_original() | dict(by.now)),
@@ -65,32 +79,63 @@ def parse_object(text: str) -> dict[str, Any]:
 
 def _format_value(value: object) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     return f"“{', '.join(value) if isinstance(value, list) else value}”"
 
 
-def _make_number_field(name: str, label: str, hint: str = "") -> forms.Field:
+class MeasureInput(forms.TextInput):
+    """A short field for a number, with its unit after it."""
+
+    def __init__(self, unit: "StrOrPromise" = "") -> None:
+        super().__init__({"inputmode": "numeric", "autocomplete": "off"})
+        self.unit = unit
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Return the markup of the field and its unit. The unit is part of the label for those who do not see it."""
+        control = super().render(name, value, attrs, renderer)
+        unit = format_html('<span class="m-measure__unit" aria-hidden="true">{}</span>', self.unit) if self.unit else ""
+        return format_html('<span class="m-measure">{}{}</span>', control, unit)
+
+
+def make_number_field(
+    name: str, label: "StrOrPromise", unit: "StrOrPromise" = "", hint: "StrOrPromise" = ""
+) -> forms.Field:
     """Return a field for a number within the bounds of that setting.
 
     All errors have the same message, which states the bounds.
     """
     least, most = NUMBERS[name]
     kind = forms.FloatField if name == "percent" else forms.IntegerField
-    wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), describe_bounds(name))
-    widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off"})
+    wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), _describe_bounds_lazily(name))
     return kind(
-        label=label, min_value=least, max_value=most, help_text=hint, error_messages=wrong, widget=widget, localize=False
-    )  # fmt: skip
+        label=_add_unit_lazily(label, unit) if unit else label,
+        min_value=least,
+        max_value=most,
+        help_text=hint,
+        error_messages=wrong,
+        widget=MeasureInput(unit),
+        localize=False,
+    )
+
+
+def _add_unit(label: "StrOrPromise", unit: "StrOrPromise") -> SafeString:
+    return format_html('{} <span class="usa-sr-only">({})</span>', label, unit)
+
+
+_add_unit_lazily = lazy(_add_unit, SafeString)
+
+_DAYS, _MINUTES = gettext_lazy("days"), gettext_lazy("minutes")
 
 
 class DetailsForm(SectionForm):
     """The name and the country of the agency, and the language and time zone of its users."""
 
     settings = DETAILS
-    name = forms.CharField(label="Name of the agency", max_length=255)
+    name = forms.CharField(label=gettext_lazy("Name of the agency"), max_length=255)
     default_country = forms.CharField(
-        label="Default country", max_length=255, required=False,
-        help_text="Two letters, such as US. Phone numbers without a country code are of it.",
+        label=gettext_lazy("Default country"), max_length=255, required=False,
+        help_text=gettext_lazy("Two letters, such as US. For phone numbers without a country code."),
+        widget=MeasureInput(),
     )  # fmt: skip
     language = forms.ChoiceField(
         label=gettext_lazy("Language"), required=False,
@@ -110,183 +155,110 @@ class DetailsForm(SectionForm):
         )
 
 
-_LIMITED = {
-    LimitKind.DEACTIVATIONS: "Users who lose access",
-    LimitKind.PRIVILEGES: "Users who gain a permission",
-    LimitKind.HANDOVERS: "Users who take another user's address or username",
-    LimitKind.CLEARED: "Users who lose a value to a column that is blank in every row",
-    LimitKind.REKEYS: "Users who get another external id",
-    LimitKind.UPDATES: "Users who change",
-    LimitKind.ADDITIONS: "Users who are added",
-}
-"""What each kind of limit counts."""
-_NUMBERS = {"users": "Users", "percent": "Or percent of the active users, if that is more", "most": "At most"}
-
-
-def name_limit(limit: Limit) -> str:
-    """Return what the limit of a role or group counts, and in which."""
-    return f"{_LIMITED[limit.kind]}: {f'role {limit.role}' if limit.role else f'group {limit.group}'}"
-
-
-class LimitsForm(SectionForm):
-    """The number of users of each kind that an import may concern without confirmation. Blank: the default."""
-
-    settings = (*LIMITS, *IMPORTS, *IMPORT_FLAGS)
-    grace_days = _make_number_field(
-        "grace_days", "Days for which a user keeps access who is missing in synchronize files",
-        "0: none. A missing user is marked as leaving, and becomes Inactive after this many days and imports without a"
-        " mention.",
-    )  # fmt: skip
-    replaced_addresses_days = _make_number_field(
-        "replaced_addresses_days", "Days for which a supervisor's former address means the same person",
-        "0: not at all. Files often name a supervisor by an old address for weeks.",
-    )  # fmt: skip
-    preview_days = _make_number_field(
-        "preview_days", "Days after which a plan that nobody has applied expires", "For previews and held imports."
-    )
-    release_badges = forms.BooleanField(
-        label="The badge of an inactive user can be given to another user", required=False,
-        help_text="The former holder's badge then says until when they had it, such as 1039 (until 2026-11-28).",
-    )  # fmt: skip
-    second_approver = forms.BooleanField(
-        label="Another user must confirm what is held", required=False,
-        help_text="The user who requested an import cannot confirm it themselves.",
-    )  # fmt: skip
-
-    def __init__(self, agency: models.Agency, sent: Any = None) -> None:
-        self._named = [one for one in agency.limits if one["role"] is not None or one["group"] is not None]
-        super().__init__(agency, sent)
-        for default in DEFAULT_LIMITS:
-            for name, label in _NUMBERS.items():
-                hint = f"Default: {limits.explain_limit(default)}." if name == "users" else ""
-                named = f"{_LIMITED[default.kind]}: {label[0].lower()}{label[1:]}"
-                self.fields[f"{default.kind}_{name}"] = _make_limit_field(name, named, hint)
-            self.fields[f"{default.kind}_off"] = forms.BooleanField(
-                label=f"{_LIMITED[default.kind]}: no limit", required=False
-            )
-
-    def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the limits of the whole agency as the fields show them."""
-        whole = [one for one in settings["limits"] if one["role"] is None and one["group"] is None]
-        shown = {f"{one['kind']}_off": one["off"] for one in whole}
-        for one in (one for one in whole if not one["off"]):
-            shown |= {f"{one['kind']}_{name}": one[name] for name in ("users", "most")}
-            shown |= {f"{one['kind']}_percent": f"{one['percent']:g}" if one["percent"] else None}
-        return shown | {name: settings[name] for name in ("second_approver", *IMPORTS, *IMPORT_FLAGS)}
-
-    def read_values(self) -> dict[str, Any]:
-        """Return the limits as they are stored, those of roles and groups included."""
-        whole = [one for one in (self._read_limit(default) for default in DEFAULT_LIMITS) if one]
-        others = {name: self.cleaned_data[name] for name in ("second_approver", *IMPORTS, *IMPORT_FLAGS)}
-        return {"limits": [*self._named, *whole], **others}
-
-    def _read_limit(self, default: Limit) -> dict[str, Any] | None:
-        """Return one limit, or None if its fields are blank."""
-        numbers = {name: self.cleaned_data.get(f"{default.kind}_{name}") for name in _NUMBERS}
-        off = self.cleaned_data[f"{default.kind}_off"]
-        if not off and all(number is None for number in numbers.values()):
-            return None
-        filled = {"users": numbers["users"] or 0, "percent": numbers["percent"] or 0, "most": numbers["most"]}
-        return {"kind": default.kind.value, **filled, "off": off, "role": None, "group": None}
-
-    def add_stale_errors(self, by: StaleSettings) -> None:
-        """Add an error if another user has changed the limits meanwhile. If the form is sent again, it is saved."""
-        self.add_error(None, "Somebody has changed these settings meanwhile. Save again to set them as they are here.")
-        shown = json.dumps(self.read_original() | dict(by.now))
-        self.data = {**{name: self[name].value() for name in self.fields}, "shown": shown}
-
-
-def _make_limit_field(name: str, label: str, hint: str = "") -> forms.Field:
-    """Return a field for one number of a limit, which may be blank."""
-    field = _make_number_field(name, label, hint)
-    field.required = False
-    return field
-
-
-class NamedLimitForm(forms.Form):
-    """A limit for the users of one role or group, in addition to the agency's."""
-
-    kind = forms.ChoiceField(label="What it counts", choices=[(kind.value, label) for kind, label in _LIMITED.items()])
-    of = forms.ChoiceField(label="Role or group")
-
-    def __init__(self, agency: models.Agency, sent: Any = None) -> None:
-        super().__init__(sent)
-        self.fields["of"].choices = [("", "Choose one"), *limits.list_names(agency)]  # type: ignore[attr-defined]  # a choice field
-        for name, label in _NUMBERS.items():
-            self.fields[name] = _make_limit_field(name, label)
-
-    def read_limit(self) -> dict[str, Any]:
-        """Return the limit as it is stored."""
-        data = self.cleaned_data
-        noun, _, number = data["of"].partition("-")
-        named = {"role": None, "group": None, noun: int(number)}
-        numbers = {"users": data["users"] or 0, "percent": data["percent"] or 0, "most": data["most"]}
-        return {"kind": data["kind"], **numbers, "off": False, **named}
-
-
 class AccountsForm(SectionForm):
     """The rules for invitations, passwords, locks, and sessions."""
 
     settings = (*ACCOUNTS, *ACCOUNT_FLAGS, "sign_in_notice")
-    invitation_days = _make_number_field(
-        "invitation_days", "Days that an invitation lives", "Holds for invitations that leave from now on."
+    template_name = "grouped_form.html"
+    groups = (
+        (gettext_lazy("Passwords"), ("password_length", "password_days")),
+        (gettext_lazy("Locks"), ("lock_failures", "lock_minutes", "lock_all_places")),
+        (gettext_lazy("Sessions"), ("idle_minutes", "sessions_most")),
+        (gettext_lazy("Accounts"), ("invitation_days", "unused_days", "reuse_days")),
+        (gettext_lazy("Sign-in page"), ("sign_in_notice",)),
     )
-    password_length = _make_number_field(
-        "password_length", "Fewest characters of a password",
-        "12 or more are advised, 8 are the fewest. Holds for passwords that are chosen from now on.",
-    )  # fmt: skip
-    password_days = _make_number_field(
-        "password_days", "Days after which a password must be changed",
-        "0: never, as is advised. A user with an older one chooses another when they next sign in.",
-    )  # fmt: skip
-    lock_failures = _make_number_field(
-        "lock_failures", "Failed sign-ins within 15 minutes that lock an account",
-        "In the browser where they failed, or at its address if nobody has signed in there before.",
-    )  # fmt: skip
+    invitation_days = make_number_field(
+        "invitation_days", gettext_lazy("Invitation expires after"), _DAYS, gettext_lazy("For new invitations.")
+    )
+    password_length = make_number_field(
+        "password_length",
+        gettext_lazy("Minimum password length"),
+        gettext_lazy("characters"),
+        gettext_lazy("We recommend 12 or more. The minimum is 8. For new passwords."),
+    )
+    password_days = make_number_field(
+        "password_days",
+        gettext_lazy("Password must be changed after"),
+        _DAYS,
+        gettext_lazy("0 = never, which we recommend."),
+    )
+    lock_failures = make_number_field(
+        "lock_failures",
+        gettext_lazy("Lock the account after"),
+        gettext_lazy("failed sign-ins"),
+        gettext_lazy("Within 15 minutes, in the same browser or at the same address."),
+    )
     lock_all_places = forms.BooleanField(
-        label="Lock the account everywhere", required=False,
-        help_text="Only browsers in which the user has signed in before stay open. This is the strictest reading of CJIS AC-7. "
-        "Anybody who knows a username can then keep its user from signing in in a new browser.",
-    )  # fmt: skip
-    lock_minutes = _make_number_field(
-        "lock_minutes", "Minutes after which a lock ends by itself",
-        "0: when an administrator ends it, or by a new password through mail. An administrator's own lock ends after 15 at most.",
-    )  # fmt: skip
-    idle_minutes = _make_number_field(
-        "idle_minutes", "Minutes without use that end a session", "Holds at once. After 12 hours all sessions end."
+        label=gettext_lazy("Lock the account everywhere"),
+        required=False,
+        help_text=gettext_lazy(
+            "Except in browsers where the user has signed in before. This is the strictest reading of CJIS AC-7. Anyone who"
+            " knows a username can then keep its user from signing in in a new browser."
+        ),
     )
-    sessions_most = _make_number_field(
-        "sessions_most", "Sessions that a user may have at once",
-        "Each browser is one. With one more, the session that was not used for the longest time ends.",
-    )  # fmt: skip
-    unused_days = _make_number_field(
-        "unused_days", "Days without a sign-in after which a user is deactivated",
-        "0: never. The CJIS Security Policy asks for 90. If it concerns more users than the limit of deactivations, the plan"
-        " waits in Import history for an administrator.",
-    )  # fmt: skip
-    reuse_days = _make_number_field(
-        "reuse_days", "Days before another user can get a username or email address that someone had",
-        "0: at once. The CJIS Security Policy asks for 365.",
-    )  # fmt: skip
+    lock_minutes = make_number_field(
+        "lock_minutes",
+        gettext_lazy("Unlock automatically after"),
+        _MINUTES,
+        gettext_lazy(
+            "0 = stays locked until an administrator unlocks it or the user resets the password by email. Administrators are"
+            " unlocked after 15 minutes."
+        ),
+    )
+    idle_minutes = make_number_field(
+        "idle_minutes",
+        gettext_lazy("Sign out after inactivity of"),
+        _MINUTES,
+        gettext_lazy("Takes effect immediately. All sessions end after 12 hours."),
+    )
+    sessions_most = make_number_field(
+        "sessions_most",
+        gettext_lazy("Sessions per user"),
+        gettext_lazy("at most"),
+        gettext_lazy("One per browser. With one more, the one that was used least recently ends."),
+    )
+    unused_days = make_number_field(
+        "unused_days",
+        gettext_lazy("Deactivate users who have not signed in for"),
+        _DAYS,
+        gettext_lazy(
+            "0 = never. The CJIS Security Policy asks for 90. If there are more of them than the limit, the change is on hold"
+            " in Import history."
+        ),
+    )
+    reuse_days = make_number_field(
+        "reuse_days",
+        gettext_lazy("A username or email address can be reused after"),
+        _DAYS,
+        gettext_lazy("0 = immediately. The CJIS Security Policy asks for 365."),
+    )
     sign_in_notice = forms.CharField(
-        label="Notice before sign-in", max_length=8000, required=False, widget=forms.Textarea({"rows": 6}),
-        help_text="Everybody reads it before they sign in: who may use the system, that use is recorded, and that they agree.",
-    )  # fmt: skip
+        label=gettext_lazy("Notice before sign-in"),
+        max_length=8000,
+        required=False,
+        widget=forms.Textarea({"rows": 5}),
+        help_text=gettext_lazy(
+            "For example, who may use the system, that use is recorded, and that users agree to this."
+        ),
+    )
 
 
 class MailsForm(SectionForm):
-    """The mails that are sent."""
+    """The emails that are sent."""
 
     settings = MAIL
     sends_mail = forms.BooleanField(
-        label="Imports and edits send mails", required=False,
-        help_text="The user who imports can say otherwise for one import.",
-    )  # fmt: skip
+        label=gettext_lazy("Send email after imports and edits"),
+        required=False,
+        help_text=gettext_lazy("You can turn it off for a single import."),
+    )
     kinds = forms.MultipleChoiceField(
-        label="Of these kinds", choices=[(kind, labels.EMAIL_TITLES[kind]) for kind in MAILS], required=False,
+        label=gettext_lazy("Kinds of email"),
+        choices=[(kind, labels.EMAIL_TITLES[kind]) for kind in MAILS],
+        required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="An invitation that somebody sends by hand leaves all the same.",
-    )  # fmt: skip
+        help_text=gettext_lazy("An invitation that someone sends by hand is always sent."),
+    )
 
     def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings with the kinds that are sent ticked."""
@@ -313,11 +285,11 @@ class SecondFactorsForm(forms.Form):
 
     shown = forms.CharField(widget=forms.HiddenInput, required=False)
     everyone = forms.BooleanField(
-        label="Every user must sign in with a second factor", required=False,
-        help_text="Whatever their role. The CJIS Security Policy asks for it.",
+        label=gettext_lazy("Every user must sign in with a second factor"), required=False,
+        help_text=gettext_lazy("Regardless of their role. The CJIS Security Policy asks for this."),
     )  # fmt: skip
     roles = forms.MultipleChoiceField(
-        label="Users with these roles must sign in with a second factor", required=False,
+        label=gettext_lazy("Users with these roles must sign in with a second factor"), required=False,
         widget=forms.CheckboxSelectMultiple,
     )  # fmt: skip
 
@@ -342,103 +314,3 @@ class SecondFactorsForm(forms.Form):
         """Return the roles that were chosen when the page was shown."""
         numbers = self.cleaned_data["shown"].split()
         return frozenset(number for number in map(parsers.parse_number, numbers) if number is not None)
-
-
-_MATCHES = [("email", "by their email address"), ("external_id", "by their external id")]
-
-
-class ProviderForm(forms.Form):
-    """The fields that both kinds of identity providers have."""
-
-    kind = ""
-    shown = forms.CharField(widget=forms.HiddenInput, required=False)
-    slug = forms.CharField(
-        label="Short name", max_length=63,
-        help_text="The addresses that the provider must know are made of it; it cannot be changed later. Such as entra.",
-    )  # fmt: skip
-    name = forms.CharField(label="Name", max_length=255, help_text="On the button: “Sign in with …”.")
-
-    match = forms.ChoiceField(label="It knows our users", choices=_MATCHES, widget=forms.RadioSelect, initial="email")
-    claim = forms.CharField(
-        label="Claim or attribute with the external id", max_length=255, required=False,
-        help_text="Only where it knows users by their external id, such as employeeid.",
-    )  # fmt: skip
-    trust_email = forms.BooleanField(
-        label="Its email addresses count without its word that it has verified them", required=False,
-        help_text="Only for a provider of your own: a person who can choose an address there could sign in as somebody else.",
-    )  # fmt: skip
-    second_factor = forms.BooleanField(
-        label="Who must have a second factor needs one here too", required=False,
-        help_text="Otherwise the provider answers for it.",
-    )  # fmt: skip
-
-    acr = forms.CharField(
-        label="How users must have signed in there", max_length=1000, required=False,
-        help_text="Values of acr or AuthnContext with blanks between them; the provider must send one. Leave blank to take any.",
-    )  # fmt: skip
-    amr = forms.CharField(
-        label="Methods that they must have used there", max_length=1000, required=False,
-        help_text="Values of amr with blanks between them; the provider must send all. Such as mfa. Leave blank to take any.",
-    )  # fmt: skip
-    max_age_minutes = forms.IntegerField(
-        label="Minutes since they signed in there, at most", min_value=0, required=False,
-        help_text="After that they must sign in there again to come in here. Leave blank to take any.",
-    )  # fmt: skip
-
-    def __init__(self, *args: Any, exists: bool, **more: Any) -> None:
-        """Build the fields. `exists` means that the provider already exists."""
-        super().__init__(*args, **more)
-        if exists:
-            del self.fields["slug"]
-        if self.kind == "saml":
-            del self.fields["amr"]
-        last_fields = ("match", "claim", "trust_email", "second_factor", "acr", "amr", "max_age_minutes")
-        self.order_fields([name for name in self.fields if name not in last_fields])
-
-    def read_values(self, slug: str = "") -> dict[str, Any]:
-        """Return the provider as an agency file has it. A blank client secret means that none was entered."""
-        values = {name: value for name, value in self.cleaned_data.items() if name != "shown"}
-        return values | {"kind": self.kind, "slug": slug or values["slug"]}
-
-
-class OidcForm(ProviderForm):
-    """An identity provider that uses OpenID Connect."""
-
-    kind = "oidc"
-    server = forms.CharField(
-        label="Issuer", max_length=2000, widget=forms.URLInput, help_text="What stands before /.well-known/openid-configuration."
-    )  # fmt: skip
-    client_id = forms.CharField(label="Client id", max_length=2000)
-    hosts = forms.CharField(
-        label="Other hosts of the provider", max_length=1000, required=False,
-        help_text="Only if its endpoints are on other hosts than the issuer. Those of Google and Microsoft are known.",
-    )  # fmt: skip
-    client_secret = forms.CharField(
-        label="Client secret",
-        max_length=2000,
-        required=False,
-        widget=forms.PasswordInput({"autocomplete": "off", "data-called": "secret"}),
-    )
-
-    def __init__(self, *args: Any, exists: bool, **more: Any) -> None:
-        super().__init__(*args, exists=exists, **more)
-        secret = "It is kept sealed and never shown."
-        self.fields["client_secret"].help_text = (
-            f"{secret} Leave it blank to keep the one there is." if exists else secret
-        )
-
-
-class SamlForm(ProviderForm):
-    """An identity provider that uses SAML."""
-
-    kind = "saml"
-    entity_id = forms.CharField(label="Entity id", max_length=2000)
-    sso_url = forms.CharField(label="Address for signing in", max_length=2000, widget=forms.URLInput)
-    certificate = forms.CharField(
-        label="Signing certificate", max_length=20_000, widget=forms.Textarea({"rows": 6, "spellcheck": "false"}),
-        help_text="With or without its first and last line.",
-    )  # fmt: skip
-
-
-PROVIDERS = {"oidc": OidcForm, "saml": SamlForm}
-"""The form of each kind."""

@@ -7,6 +7,9 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import factors
@@ -21,13 +24,11 @@ from musterbook.web import menu
 from musterbook.web.agency.forms import (
     AccountsForm,
     DetailsForm,
-    LimitsForm,
     MailsForm,
-    NamedLimitForm,
     SecondFactorsForm,
     SectionForm,
-    name_limit,
 )
+from musterbook.web.agency.import_forms import ImportsForm, LimitsForm, NamedLimitForm, name_limit
 from musterbook.web.permission import get_account, needs
 
 PERMISSION = "agency.configure"
@@ -35,36 +36,49 @@ PERMISSION = "agency.configure"
 
 @needs(PERMISSION)
 def details(request: HttpRequest) -> HttpResponseBase:
-    """Edit the agency's name and country."""
-    return _show_section(request, DetailsForm, "agency_settings", "The details are saved.", title="Agency settings")
+    """Edit the agency's name and country, and the language and time zone of its users."""
+    saved = _("The details were saved.")
+    return _show_section(request, DetailsForm, "agency_settings", saved, title=_("Agency settings"), about_agency=True)
+
+
+@needs(PERMISSION)
+def import_limits(request: HttpRequest) -> HttpResponseBase:
+    """Edit the limits above which an import is on hold."""
+    agency = request_context.agency(request)
+    return _show_section(request, LimitsForm, "agency_limits", _("The limits were saved."), **_describe_limits(agency))
+
+
+def _describe_limits(agency: models.Agency) -> dict[str, Any]:
+    """Return the context of the page of the limits, with those of roles and groups."""
+    named = [one for one in limits.read_own_limits(agency) if not one.whole]
+    intro = _(
+        "An import that affects more users than its limit is on hold until someone confirms the number. "
+        "So a file that was cut off removes no one’s access."
+    )
+    return {
+        "title": _("Import limits"),
+        "intro": intro,
+        "named_limits": [(limits.name_limit(one), name_limit(one), limits.explain_limit(one)) for one in named],
+        "limit_form": NamedLimitForm(agency),
+    }
 
 
 @needs(PERMISSION)
 def imports(request: HttpRequest) -> HttpResponseBase:
-    """Edit the limits of what needs no confirmation, and show the remembered mapping of headings."""
+    """Edit what imports do, and show how files are read: the remembered headings, encoding and header row."""
     agency = request_context.agency(request)
-    intro = (
-        "An import that would concern more users than this is held until somebody types their number. "
-        "So a file that was cut off takes nobody's access away. Leave a limit blank for its default."
-    )
-    return _show_section(
-        request, LimitsForm, "agency_imports", "The limits are saved.", title="Imports", intro=intro,
-        **_describe_imports(agency),
-    )  # fmt: skip
-
-
-_READING = {"encoding": "Encoding of files that are not UTF-8", "header_row": "Row that has the headings"}
-
-
-def _describe_imports(agency: models.Agency) -> dict[str, Any]:
-    """Return the remembered mapping of headings, and the limits of roles and groups."""
-    named = [one for one in limits.read_own_limits(agency) if not one.whole]
-    return {
+    saved = _("The import settings were saved.")
+    context = {
         "mapping": sorted(agency.mapping.items()),
         "reading": [(name, _READING[name], value) for name, value in sorted(agency.reading.items())],
-        "named_limits": [(limits.name_limit(one), name_limit(one), limits.explain_limit(one)) for one in named],
-        "limit_form": NamedLimitForm(agency),
     }
+    return _show_section(request, ImportsForm, "agency_imports", saved, title=_("Imports"), wide=True, **context)
+
+
+_READING = {
+    "encoding": gettext_lazy("Encoding of files that are not UTF-8"),
+    "header_row": gettext_lazy("Row with the headings"),
+}
 
 
 @require_POST
@@ -74,11 +88,16 @@ def add_limit(request: HttpRequest) -> HttpResponseBase:
     agency = request_context.agency(request)
     form = NamedLimitForm(agency, request.POST)
     if not form.is_valid():
-        context = {"title": "Imports", "form": LimitsForm(agency), **_describe_imports(agency), "limit_form": form}
+        context = {"form": LimitsForm(agency), **_describe_limits(agency), "limit_form": form}
         return render_page(request, "agency_section.html", **context)
     agency_settings.add_limit(agency, form.read_limit(), request_context.audit_context(request))
-    messages.success(request, "The limit is added.")
-    return redirect("agency_imports")
+    messages.success(request, _("The limit was added."))
+    return _return_to("agency_limits", "named-limits")
+
+
+def _return_to(name: str, part: str) -> HttpResponseBase:
+    """Redirect to a page of the settings. The part with that id gets the focus."""
+    return redirect(f"{reverse(name)}#{part}")
 
 
 @require_POST
@@ -87,8 +106,8 @@ def remove_limit(request: HttpRequest) -> HttpResponseBase:
     """Remove a limit for the users of one role or group."""
     name, context = request.POST.get("limit", ""), request_context.audit_context(request)
     if agency_settings.remove_limit(request_context.agency(request), name, context):
-        messages.success(request, "The limit is removed.")
-    return redirect("agency_imports")
+        messages.success(request, _("The limit was removed."))
+    return _return_to("agency_limits", "named-limits")
 
 
 @require_POST
@@ -98,10 +117,12 @@ def forget(request: HttpRequest) -> HttpResponseBase:
     heading, name = request.POST.get("heading", ""), request.POST.get("reading", "")
     agency, context = request_context.agency(request), request_context.audit_context(request)
     if agency_settings.forget_reading(agency, name, context):
-        messages.success(request, f"{_READING[name]}: it is forgotten. It is found in each file again.")
+        text = _("%(what)s: forgotten. It will be detected in each file again.")
+        messages.success(request, text % {"what": _READING[name]})
     if agency_settings.forget_heading(request_context.agency(request), heading, request_context.audit_context(request)):
-        messages.success(request, f"What “{heading}” was mapped to is forgotten. The next file that has it asks.")
-    return redirect("agency_imports")
+        text = _("The column of “%(heading)s” was forgotten. The next file that has this heading will ask again.")
+        messages.success(request, text % {"heading": heading})
+    return _return_to("agency_imports", "headings")
 
 
 @needs(PERMISSION)
@@ -109,17 +130,24 @@ def accounts(request: HttpRequest) -> HttpResponseBase:
     """Edit the rules for invitations, passwords, locks, and sessions."""
     handler: Any = _secure_section if request.method == "POST" else _show_section
     response: HttpResponseBase = handler(
-        request, AccountsForm, "agency_accounts", "The rules are saved.", title="Sign-in and passwords"
+        request,
+        AccountsForm,
+        "agency_accounts",
+        _("The rules were saved."),
+        title=_("Sign-in and passwords"),
+        wide=True,
     )
     return response
 
 
 @needs(PERMISSION)
 def mails(request: HttpRequest) -> HttpResponseBase:
-    """Edit the kinds of mails that are sent."""
-    intro = "What tells users of their account's safety (a new password, a new address, a lock, second factors) always leaves."
+    """Edit the kinds of emails that are sent."""
+    intro = _(
+        "Emails about the security of an account (a new password, a new address, a lock, second factors) are always sent."
+    )
     return _show_section(
-        request, MailsForm, "agency_mails", "What mails leave is saved.", title="Mails", intro=intro,
+        request, MailsForm, "agency_mails", _("The email settings were saved."), title=_("Email"), intro=intro,
         no_server=settings.MAIL_SERVER is None,
     )  # fmt: skip
 
@@ -185,7 +213,7 @@ def _list_stopped(agency: models.Agency, new: list[models.Role], everyone: bool)
     If everyone is to have one, the list includes everyone.
     """
     rows = [(role.name, factors.count_without(agency, role)) for role in new]
-    return [*rows, ("Everyone", factors.count_without(agency))] if everyone else rows
+    return [*rows, (_("Everyone"), factors.count_without(agency))] if everyone else rows
 
 
 @reauthentication_required
@@ -214,5 +242,5 @@ def _save_second_factors(request: HttpRequest, form: SecondFactorsForm, allowed:
         agency, form.read_values(), form.read_original(), context, find_operator(request)
     )
     agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": was_everyone}, context)
-    messages.success(request, "Who must have a second factor is saved.")
+    messages.success(request, _("The second factor settings were saved."))
     return redirect("agency_second_factors")

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from musterbook.directory.agency import sign_on
 from musterbook.directory.agency.sign_on import StaleProvider, UnknownProvider
@@ -14,7 +15,7 @@ from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.permissions import ALL
 from musterbook.http import request_context
-from musterbook.web.agency.forms import PROVIDERS
+from musterbook.web.agency.provider_forms import PROVIDERS
 from musterbook.web.agency.settings import PERMISSION, find_operator, render_page
 from musterbook.web.permission import get_account, needs, refuse
 
@@ -60,7 +61,8 @@ def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
     except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _render_page(request, form)
-    messages.success(request, f"{provider['name']} is added. Give it the addresses below, then try to sign in by it.")
+    text = _("%(name)s was added. Enter the addresses below at the provider, then try to sign in with it.")
+    messages.success(request, text % {"name": provider["name"]})
     return redirect("agency_sign_on_one", provider["slug"])
 
 
@@ -91,7 +93,7 @@ def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
         return _render_page(request, form, _find_provider(request, slug))
     except (StaleProvider, UnknownProvider):
         return _report_conflict(request)
-    messages.success(request, f"{provider['name']} is saved.")
+    messages.success(request, _("%(name)s was saved.") % {"name": provider["name"]})
     return redirect("agency_sign_on")
 
 
@@ -118,14 +120,15 @@ def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
         sign_on.remove(agency, provider["slug"], mark, request_context.audit_context(request), find_operator(request))
     except (StaleProvider, UnknownProvider):
         return _report_conflict(request)
-    messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")
+    messages.success(
+        request, _("%(name)s was removed. No one can sign in with it any more.") % {"name": provider["name"]}
+    )
     return redirect("agency_sign_on")
 
 
 def _report_conflict(request: HttpRequest) -> HttpResponseBase:
-    messages.error(
-        request, "Somebody has changed or removed this provider meanwhile, so nothing was saved. Look at it again."
-    )
+    text = _("Someone else changed or removed this provider while you were editing. Nothing was saved. Check it again.")
+    messages.error(request, text)
     return redirect("agency_sign_on")
 
 
@@ -152,5 +155,8 @@ def _list_addresses(request: HttpRequest, provider: Provider) -> list[tuple[str,
     """Return our addresses that the provider must know, each with its label."""
     start = f"{settings.MUSTER_URL}/{request_context.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
     if provider["kind"] == "oidc":
-        return [("Redirect address", f"{start}/login/callback/")]
-    return [("Assertion consumer", f"{start}/acs/"), ("Audience (our entity id and metadata)", f"{start}/metadata/")]
+        return [(_("Redirect URL"), f"{start}/login/callback/")]
+    return [
+        (_("Assertion consumer URL"), f"{start}/acs/"),
+        (_("Audience (our entity ID and metadata)"), f"{start}/metadata/"),
+    ]

@@ -7,6 +7,8 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from musterbook.core.domain.file_values import DEFAULTED
@@ -39,7 +41,7 @@ def values(request: HttpRequest) -> HttpResponseBase:
     agency = request_context.agency(request)
     form = DefaultsForm(agency, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid() and _save(request, agency, form):
-        messages.success(request, "The defaults are saved.")
+        messages.success(request, _("The defaults were saved."))
         return redirect("agency_values")
     entries = [(heading, *pair) for heading, pairs in sorted(agency.values.items()) for pair in sorted(pairs.items())]
     return render_page(request, "agency_values.html", form=form, entries=entries)
@@ -70,7 +72,6 @@ def forget(request: HttpRequest) -> HttpResponseBase:
     agency, context = request_context.agency(request), request_context.audit_context(request)
     column, theirs = request.POST.get("column", ""), request.POST.get("value", "")
     if file_values.forget_value(agency, column, theirs, context):
-        messages.success(
-            request, f"What “{theirs}” means in {column} is forgotten. Rows of the next file that have it are errors."
-        )
-    return redirect("agency_values")
+        text = _("“%(value)s” in %(column)s was forgotten. Rows of the next file that have it will have a problem.")
+        messages.success(request, text % {"value": theirs, "column": column})
+    return redirect(f"{reverse('agency_values')}#values")

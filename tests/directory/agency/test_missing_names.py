@@ -97,7 +97,7 @@ def test_one_kind_without_permission_stops_the_others_too(made: models.Agency) -
 def test_nobody_creates_a_role_with_a_permission_that_they_lack(made: models.Agency) -> None:
     allow(made, "roles.manage", "ranks.manage")
     before = count_entries(made)
-    with pytest.raises(NotAllowed, match=r"users\.view"):
+    with pytest.raises(NotAllowed, match=r"View and search users"):
         missing_names.create(made, context(), Names(["Clerk"], ["Corporal"]))
     assert count_entries(made) == before
 
