@@ -162,7 +162,7 @@ def test_many_kinds_are_counted_and_names_of_many_are_typed(admin: Client, monke
     monkeypatch.setattr(default_fields, "MOST_NAMES", 1)
     monkeypatch.setattr(groups, "_MOST_KINDS", 20)
     page = read_page(admin, preview(admin, *(person(number, RANK=f"Sargent {number}") for number in range(30))))
-    assert "17 more kinds" in page and "There are 11 more kinds." in page
+    assert "17 more kinds of problems" in page and "There are 11 more kinds." in page
     assert 'name="text" value="Sergeant"' in page
 
 

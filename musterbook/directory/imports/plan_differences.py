@@ -74,15 +74,18 @@ _LOOKED_AT = 50
 
 
 def find_last_import(record: models.Import) -> models.Import | None:
-    """Return the import of the same source and mode that was applied last before this one, or None."""
+    """Return the import of a file of the same source that was applied last before this one, or None.
+
+    If there is one in the same mode, it is the last of those.
+    """
     if record.kind != models.ImportKind.FILE:
         return None
     earlier = models.Import.objects.filter(
-        agency=record.agency_id, kind=record.kind, mode=record.mode, state="applied", number__lt=record.number
+        agency=record.agency_id, kind=record.kind, state="applied", number__lt=record.number
     )
     source = record.options.get("source", "")
-    latest = earlier.order_by("-number")[:_LOOKED_AT]
-    return next((one for one in latest if one.options.get("source", "") == source), None)
+    latest = [one for one in earlier.order_by("-number")[:_LOOKED_AT] if one.options.get("source", "") == source]
+    return next((one for one in latest if one.mode == record.mode), next(iter(latest), None))
 
 
 def _describe_users(number: str, plan: Plan) -> list[str]:

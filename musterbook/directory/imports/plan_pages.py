@@ -24,7 +24,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import plan_files
 
 PAGE = 50
-FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted", "mailed")
+FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "skipped", "noted", "mailed")
 """The filters of the rows, ordered by how much they need attention."""
 CONCERNED = {
     "deactivations": "losing_access", "privileges": "privileges", "handovers": "handovers", "cleared": "cleared",
@@ -90,13 +90,25 @@ class PlanPage:
         return max(1, -(-self.total // PAGE))
 
 
-def read_page(record: models.Import, filter_name: str, text: str = "", number: int = 1) -> PlanPage:
+@dataclass(frozen=True, slots=True)
+class KindFilter:
+    """A kind of problem (A7): its code, its column, and its value (None: any)."""
+
+    code: str
+    column: str
+    value: str | None = None
+
+
+def read_page(
+    record: models.Import, filter_name: str, text: str = "", number: int = 1, kind: KindFilter | None = None
+) -> PlanPage:
     """Return one page of the rows of one kind: an outcome, `noted`, or a kind of harm (CONCERNED).
 
-    `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
+    `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on. `kind`: only
+    rows with this kind of problem, as long as the plan is kept.
     """
     try:
-        rows, total, number = _read_plan_rows(record, filter_name, text.strip(), number)
+        rows, total, number = _read_plan_rows(record, filter_name, text.strip(), number, kind)
     except plan_files.PlanGone:
         rows, total, number = _read_trail_rows(record, filter_name, text.strip(), number)
         if not rows and _count_kept(record, filter_name) and not text:
@@ -112,9 +124,11 @@ def _count_kept(record: models.Import, filter_name: str) -> int:
 
 
 def _read_plan_rows(
-    record: models.Import, filter_name: str, text: str, number: int
+    record: models.Import, filter_name: str, text: str, number: int, kind: KindFilter | None
 ) -> tuple[list[dict[str, str | int]], int, int]:
     part = _scan_rows(record, filter_name)
+    if kind and filter_name == "errored":
+        part = part.join(_scan_kind(record, kind), on="row", how="semi", maintain_order="left")
     names = [name for name in _TEXTS if name in part.collect_schema().names()]
     if text:
         part = part.filter(pl.any_horizontal(_contains(name, text) for name in names))
@@ -129,7 +143,17 @@ def _read_plan_rows(
 def _scan_rows(record: models.Import, filter_name: str) -> pl.LazyFrame:
     if filter_name in CONCERNED:
         return _scan_concerned(record, filter_name)
+    if filter_name == "skipped":
+        return plan_files.scan_part(record.number, "rows").filter(pl.col("outcome").cast(pl.String) == "skipped")
     return _scan_noted(record) if filter_name == "noted" else plan_files.scan_part(record.number, filter_name)
+
+
+def _scan_kind(record: models.Import, kind: KindFilter) -> pl.LazyFrame:
+    """Return the rows that have this kind of problem."""
+    found = plan_files.scan_part(record.number, "problems").filter(
+        ~pl.col("note"), pl.col("code") == kind.code, pl.col("column") == kind.column
+    )
+    return (found if kind.value is None else found.filter(pl.col("value") == kind.value)).select("row").unique()
 
 
 def _scan_concerned(record: models.Import, kind: str) -> pl.LazyFrame:

@@ -85,15 +85,13 @@ def describe(request: HttpRequest, record: models.Import) -> dict[str, Any]:
 
 
 def _describe_last(record: models.Import, last: models.Import) -> str:
-    """Return how many rows the last import of the source and mode had, in a sentence."""
+    """Return how many rows the last import of the source had, in a sentence."""
     numbers = {"rows": sentences.count(last.counts.get("rows", 0)), "source": record.options.get("source", "")}
     if numbers["source"]:
         return _("The last import of %(source)s had %(rows)s.") % numbers
-    if record.mode == Mode.SYNC:
+    if last.mode == Mode.SYNC:
         return _("The last synchronize import had %(rows)s.") % numbers
-    if record.mode == Mode.REKEY:
-        return _("The last change of external IDs had %(rows)s.") % numbers
-    return _("The last import of this kind had %(rows)s.") % numbers
+    return _("The last import had %(rows)s.") % numbers
 
 
 def _list_counts(record: models.Import, before: models.Import | None, last: models.Import | None) -> list[CountLine]:

@@ -17,6 +17,7 @@ from musterbook.directory.agency.missing_names import Names
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import plan_files, problem_groups, unknown_values
 from musterbook.directory.imports.options import Options
+from musterbook.directory.imports.plan_pages import KindFilter
 from musterbook.directory.imports.problem_groups import ProblemKind
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.web import default_fields
@@ -85,9 +86,8 @@ def _make_line(kind: ProblemKind, words: Vocabulary, can_plan: bool, names: Name
     can_use = can_plan and column is not None and not column.unique and group.rows <= problem_groups.MOST_CORRECTED
     missing = getattr(names, _CREATED[problem.code]) if problem.code in _CREATED else ()
     query = QueryDict(mutable=True)
-    query.update({"show": "errored", "code": problem.code, "column": problem.column})
-    if group.can_map:
-        query["value"] = problem.value
+    value = problem.value if group.can_map else None
+    query.update({"show": "errored"} | make_query(KindFilter(problem.code, problem.column, value)))
     return KindLine(
         group,
         kind.values - 1,
@@ -100,6 +100,18 @@ def _make_line(kind: ProblemKind, words: Vocabulary, can_plan: bool, names: Name
         problem.column.casefold() in problem.message.casefold(),
         query.urlencode(),
     )
+
+
+def make_query(kind: KindFilter) -> dict[str, str]:
+    """Return the query of an address that shows the rows with this kind of problem."""
+    value = {} if kind.value is None else {"value": kind.value}
+    return {"code": kind.code, "column": kind.column} | value
+
+
+def read_kind(request: HttpRequest) -> KindFilter | None:
+    """Return the kind of problem that a request asks for, or None."""
+    code, column = request.GET.get("code", ""), request.GET.get("column", "")
+    return KindFilter(code, column, request.GET.get("value")) if code else None
 
 
 def describe_given(record: models.Import) -> Iterable[tuple[str, Mapping[str, str]]]:

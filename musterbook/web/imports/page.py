@@ -119,6 +119,8 @@ def _list_file_rows(request: HttpRequest, record: models.Import) -> dict[str, An
     if record.state == "refused" and not sentences.has_changed(record):
         labels = {name: labels[name] for name in ("errored", "noted")}
     texts = {name: str(text[done]) for name, text in sentences.SENTENCES.items()}
+    if not (plan_ends.shows_plan(record) or done):
+        texts["errored"] = _("These rows have problems.")
     shown = list_rows(request, record, labels, texts)
     can_plan = record.state != "failed" and record.kind in FROM_FILE and not ended
     shown["tiles_empty"] = not any(number for _name, _label, number in shown["tiles"])
@@ -173,7 +175,8 @@ def list_rows(
     first = next((name for name in labels if counts[name]), next(iter(labels)))
     tile = first if show == "errored" and not counts[show] else show if show in counts else first
     text, number = request.GET.get("q", ""), parsers.parse_number(request.GET.get("page", ""), _MOST_PAGES)
-    page = plan_pages.read_page(record, tile, text, number or 1)
+    kind = groups.read_kind(request) if tile == "errored" else None
+    page = plan_pages.read_page(record, tile, text, number or 1, kind)
     return {
         "record": record,
         "tiles": [(name, label, counts[name]) for name, label in labels.items() if counts[name] or name == tile],
@@ -181,8 +184,9 @@ def list_rows(
         "about_rows": texts[tile],
         "q": text,
         "page": page,
-        "before": _make_address(tile, text, page.number - 1) if page.number > 1 else "",
-        "after": _make_address(tile, text, page.number + 1) if page.number < page.pages else "",
+        "of_kind": kind,
+        "before": _make_address(tile, text, page.number - 1, kind) if page.number > 1 else "",
+        "after": _make_address(tile, text, page.number + 1, kind) if page.number < page.pages else "",
         "is_done": record.state == "applied",
     } | (_describe_wrong_rows(request, record, page) if tile == "errored" else {})
 
@@ -206,9 +210,11 @@ def _label_harms(record: models.Import, numbers: Mapping[str, int], *, over: boo
     }
 
 
-def _make_address(show: str, text: str, number: int) -> str:
+def _make_address(show: str, text: str, number: int, kind: plan_pages.KindFilter | None) -> str:
     query = QueryDict(mutable=True)
     query.update({"show": show, "page": str(number)} | ({"q": text} if text else {}))
+    if kind:
+        query.update(groups.make_query(kind))
     return f"?{query.urlencode()}"
 
 
@@ -236,7 +242,7 @@ def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmF
         "can_apply": plan_ends.shows_plan(record) and not ended,
         "ended": ended,
         "would_change": sentences.would_change(summary.counts) or bool(summary.holds),
-        "can_undo": not undone and not ended and undo.is_allowed(record, get_account(request).user.external_id),
+        "can_undo": not undone and _can_undo(request, record),
         "holds": describe_holds(record, form),
         "needs_approver": not can_confirm(request, record),
         "may_not_apply": record.state == "held" and bool(summary.holds) and not can_confirm(request, record),
@@ -252,6 +258,11 @@ def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmF
         "corrected": sum(len(cells) for cells in options.corrections.values()),
         "given_values": groups.describe_given(record),
     }
+
+
+def _can_undo(request: HttpRequest, record: models.Import) -> bool:
+    """Return whether the import has changed users, and the signed-in user may undo it."""
+    return sentences.would_change(record.counts) and undo.is_allowed(record, get_account(request).user.external_id)
 
 
 def _find_canceler(record: models.Import) -> NamedUser | None:

@@ -152,6 +152,7 @@ TILES: Mapping[str, tuple[Promise, Promise]] = {
     "deactivated": (gettext_lazy("will be deactivated"), pgettext_lazy("users", "deactivated")),
     "protected": (gettext_lazy("will stay active"), gettext_lazy("stayed active")),
     "unchanged": (gettext_lazy("already up to date"), gettext_lazy("already up to date")),
+    "skipped": (gettext_lazy("will be skipped"), pgettext_lazy("rows", "skipped")),
     "noted": (gettext_lazy("with warnings"), gettext_lazy("with warnings")),
     "mailed": (gettext_lazy("will get email"), gettext_lazy("got email")),
 }
@@ -172,6 +173,10 @@ SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
         gettext_lazy("These users were not in the file, but stayed Active."),
     ),
     "unchanged": (gettext_lazy("These rows are already up to date."), gettext_lazy("These rows were already up to date.")),
+    "skipped": (
+        gettext_lazy("These rows are not users, such as examples and repeated headings. They will be skipped."),
+        gettext_lazy("These rows are not users, such as examples and repeated headings. They were skipped."),
+    ),
     "noted": (
         gettext_lazy("These rows have warnings. They will still be imported."),
         gettext_lazy("These rows had warnings. They were still imported."),
