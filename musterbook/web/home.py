@@ -1,5 +1,6 @@
 """The first pages: those of the installation itself, and the one after sign-in."""
 
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from django import forms
@@ -12,7 +13,8 @@ from django.utils.translation import gettext, gettext_lazy
 from musterbook.directory.agency.agencies import find_known_slug, find_only_slug
 from musterbook.directory.agency.agency_file import check_slug
 from musterbook.directory.installation import migration
-from musterbook.web import first_run, first_steps, middleware
+from musterbook.http import request_context
+from musterbook.web import first_run, first_steps, middleware, status
 from musterbook.web.permission import require_sign_in
 
 _PLAIN = "text/plain; charset=utf-8"
@@ -80,5 +82,6 @@ def health(_: HttpRequest) -> HttpResponse:
 
 @require_sign_in
 def home(request: HttpRequest) -> HttpResponseBase:
-    """Show the signed-in user and where to go from here. In a new agency, show the first steps."""
-    return render(request, "home.html", {"first_steps": first_steps.list_steps(request)})
+    """Show the status of the agency, as far as the user's permissions allow. In a new agency, show the first steps."""
+    context = status.describe(request, request_context.agency(request), datetime.now(UTC))
+    return render(request, "home.html", context | {"first_steps": first_steps.list_steps(request)})

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from musterbook.core.domain.labels import PLAN_ENDS
 from musterbook.core.reporting import summary
@@ -20,7 +20,7 @@ _RECENT = 2_000
 
 STATES: dict[str, Q] = {
     "open": plan_ends.OPEN,
-    "running": Q(state__in=("waiting", "running")),
+    "running": Q(state__in=("waiting", "running"), finished_at=None),
     "applied": Q(state="applied"),
     "previewed": Q(state="previewed"),
     "held": Q(state="held"),
@@ -56,7 +56,8 @@ class LoggedImport:
 
     `name`: its file name, or for a bulk change its name; `act`: the label of a bulk change; `state`: as
     `cancellation.get_shown_state`; `by`: the external id of the operator ("" for the system), and `by_name` the name;
-    `duration`: None while it is not finished; `others`: the sentence that sums up effects that are not in `counts`;
+    `duration`: None while it is not finished; `others`: the sentence that sums up effects that are not in `counts`,
+    `outcome` the one about all of them;
     `ended`: how its plan ended (`plan_ends.PlanEnd`), and `ended_as` the import in its place; `undoes`: the import that
     it takes back.
     """
@@ -81,6 +82,7 @@ class LoggedImport:
     through: str
     counts: dict[str, int]
     others: str
+    outcome: str
     message: str
 
     @property
@@ -145,14 +147,18 @@ def _select(agency: models.Agency, filters: LogFilters) -> "QuerySet[models.Impo
 
 
 def list_latest(agency: models.Agency, filters: LogFilters, most: int) -> list[LoggedImport]:
-    """Return the latest imports that match, at most this many."""
+    """Return the latest imports that match, at most this many. Those on hold come first."""
     imports = _select(agency, filters).select_related("undoes", "successor")
-    return make_entries(agency, list(imports.order_by("-started_at", "-pk")[:most]))
+    held_last = Case(When(state="held", then=1), default=0)
+    order = ("-started_at", "-pk") if filters.state != "open" else (held_last.desc(), "-started_at", "-pk")
+    return make_entries(agency, list(imports.order_by(*order)[:most]))
 
 
-def count(agency: models.Agency, filters: LogFilters) -> int:
-    """Return how many imports match, at most MOST + 1."""
-    return _select(agency, filters).order_by()[: MOST + 1].count()
+def find_last(agency: models.Agency) -> LoggedImport | None:
+    """Return the last import that ended, other than by a preview or a hold; None if there is none."""
+    ended = models.Import.objects.filter(agency=agency, state__in=("applied", "failed", "refused"))
+    last = ended.select_related("undoes", "successor").order_by("-started_at", "-pk").first()
+    return make_entries(agency, [last])[0] if last else None
 
 
 def make_entries(agency: models.Agency, records: list[models.Import]) -> list[LoggedImport]:
@@ -174,6 +180,7 @@ def _read_users(agency: models.Agency, ids: Iterable[str]) -> dict[str, tuple[in
 
 def _make_entry(record: models.Import, users: dict[str, tuple[int, str]], undone: bool) -> LoggedImport:
     change, origin = bulk.get_change(record), record.undoes
+    planned, words = record.state in {"applied", "previewed", "held"}, change.words if change else {}
     by_id, by_name = users.get(record.actor, (None, record.actor))
     return LoggedImport(
         number=record.number,
@@ -195,7 +202,10 @@ def _make_entry(record: models.Import, users: dict[str, tuple[int, str]], undone
         by_id=by_id,
         through=record.through,
         counts=read_counts(record.counts),
-        others=_summarize_others(record) if record.state in {"applied", "previewed", "held"} else "",
+        others=_summarize_others(record) if planned else "",
+        outcome=summary.summarize(record.counts, record.mails, done=record.state == "applied", words=words)
+        if planned
+        else "",
         message=record.message,
     )
 
