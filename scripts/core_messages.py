@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musterbook.core.domain import labels, phrases, problems
+from musterbook.core.reporting import summary
 
 Found = tuple[str, tuple[str, ...], str | None]
 """The file of a text; the text, or its singular and plural; and its context."""
@@ -18,6 +19,10 @@ def list_core_messages() -> Iterator[Found]:
     yield from _list_texts("domain/labels.py", labels.SOURCES)
     for pair in labels.EMAIL_COUNTS.values():
         yield _name("domain/labels.py"), pair, None
+    texts, forms = summary.list_sources()
+    yield from _list_texts("reporting/summary.py", tuple(texts))
+    for pair in forms:
+        yield _name("reporting/summary.py"), pair, None
 
 
 def _list_texts(module: str, found: tuple[str, ...]) -> Iterator[Found]:

@@ -6,6 +6,7 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 
 from musterbook.accounts import first_run
@@ -13,16 +14,20 @@ from musterbook.accounts.first_run import NotNew, Problems, SetupData, WrongCode
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.http import rate_limits, request_context
 
-_INVALID_CODE = (
-    "This is not the code that was printed last, or it is void. Start muster serve again: it prints another."
+_INVALID_CODE = gettext_lazy(
+    "This is not the code that was printed last, or it no longer works. Start muster serve again to print a new code."
 )
 _LABELS = {
-    "FIRST_NAME": ("First name", "given-name", ""),
-    "LAST_NAME": ("Last name", "family-name", ""),
-    "EMAIL": ("Email address", "email", ""),
-    "USERNAME": ("Username", "username", "What you sign in with."),
-    "BADGE_NUMBER": ("Badge number", "off", ""),
-    "EXTERNAL_ID": ("External id", "off", "As your personnel system knows you: files will mean you by it."),
+    "FIRST_NAME": (gettext_lazy("First name"), "given-name", ""),
+    "LAST_NAME": (gettext_lazy("Last name"), "family-name", ""),
+    "EMAIL": (gettext_lazy("Email address"), "email", ""),
+    "USERNAME": (gettext_lazy("Username"), "username", gettext_lazy("The name that you sign in with.")),
+    "BADGE_NUMBER": (gettext_lazy("Badge number"), "off", ""),
+    "EXTERNAL_ID": (
+        gettext_lazy("External ID"),
+        "off",
+        gettext_lazy("Your ID in your personnel system. Files identify you by it."),
+    ),
 }
 """The label, the autocomplete value, and the hint of each heading."""
 
@@ -31,22 +36,24 @@ class SetupForm(forms.Form):
     """The setup code, the agency, and its administrator."""
 
     code = forms.CharField(
-        label="Setup code", max_length=255, widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
-        help_text="Where muster serve was started, it printed one.",
+        label=gettext_lazy("Setup code"), max_length=255, widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
+        help_text=gettext_lazy("The command muster serve printed it when it started."),
     )  # fmt: skip
-    name = forms.CharField(label="Name of the agency", max_length=255)
+    name = forms.CharField(label=gettext_lazy("Agency name"), max_length=255)
     slug = forms.CharField(
-        label="Short name", max_length=255, widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
-        help_text="Its address begins with it: lower-case letters, digits and hyphens, such as springfield-pd.",
+        label=gettext_lazy("Short name"), max_length=255, widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
+        help_text=gettext_lazy(
+            "Part of the address of its pages. Use lowercase letters, digits and hyphens, such as springfield-pd."
+        ),
     )  # fmt: skip
     country = forms.CharField(
-        label="Country", max_length=255, required=False, widget=forms.TextInput({"autocomplete": "country"}),
-        help_text="Two letters, such as US. Phone numbers without a country code are of it.",
+        label=gettext_lazy("Country"), max_length=255, required=False, widget=forms.TextInput({"autocomplete": "country"}),
+        help_text=gettext_lazy("Two letters, such as US. It applies to phone numbers without a country code."),
     )  # fmt: skip
 
     second_factor = forms.BooleanField(
-        label="Administrators must sign in with a second factor", required=False, initial=True,
-        help_text="Recommended: a code from an app, or a passkey. You set yours up after you have chosen a password.",
+        label=gettext_lazy("Administrators must sign in with a second factor"), required=False, initial=True,
+        help_text=gettext_lazy("Recommended. It is a code from an app, or a passkey. You set up yours after you choose a password."),
     )  # fmt: skip
 
     def __init__(self, *args: Any) -> None:

@@ -117,8 +117,7 @@ def count_emails(numbers: Mapping[str, int]) -> str:
 
 def _count_email(kind: str, number: int) -> str:
     """Return the number of emails of a kind. The kinds of later versions have their name."""
-    one, several = EMAIL_COUNTS.get(kind, (f"{{number}} {kind}", f"{{number}} {kind}s"))
-    return texts.count(one, several, number)
+    return texts.count(EMAIL_COUNTS.get(kind, (f"{{number}} {kind}", f"{{number}} {kind}s")), number)
 
 
 def capitalize_label(label: str) -> str:

@@ -44,9 +44,13 @@ def translate(text: str) -> str:
     return get_language().gettext(text) if text else ""
 
 
-def count(singular: str, plural: str, number: int) -> str:
-    """Return the form of the text for a number in the language of the reader, with `{number}` filled in."""
-    return get_language().ngettext(singular, plural, number).format(number=f"{number:,}")
+Forms = tuple[str, str]
+"""The form of a text for one, and for several. `{number}` is the number."""
+
+
+def count(forms: Forms, number: int, **params: str) -> str:
+    """Return the form of the text for a number in the language of the reader, with its parameters filled in."""
+    return get_language().ngettext(*forms, number).format(number=f"{number:,}", **params)
 
 
 class Labels(dict[str, str]):

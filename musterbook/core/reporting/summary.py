@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from musterbook.core.domain import texts
 from musterbook.core.domain.labels import count_emails
 from musterbook.core.domain.policy import LimitKind
 from musterbook.core.planning.holds import CUT_OFF, UNREADABLE, Hold
@@ -42,18 +43,25 @@ def summarize(
     where each row is a chosen user.
     """
     labels = {**dict(_COUNTS), **dict(_ROWS), **(_DONE if done else {}), **(words or {})}
-    users = [(counts.get(name, 0), labels[name]) for name, _ in _COUNTS]
-    rows = [(counts.get(name, 0), labels[name]) for name, _ in _ROWS]
+    users = [(labels[name], counts.get(name, 0)) for name, _ in _COUNTS]
+    rows = [(labels[name], counts.get(name, 0)) for name, _ in _ROWS]
     named = [(users + rows, "user")] if words else [(users, "user"), (rows, "row")]
-    first, *others = (_name_first([part for part in parts if part[0]], noun) for parts, noun in named)
+    first, *others = (_name_first([part for part in parts if part[1]], noun) for parts, noun in named)
     emails = filter(None, [count_emails(mails or {})])
-    return ", ".join([*first, *emails, *chain.from_iterable(others)]) or "Nothing changes"
+    return ", ".join([*first, *emails, *chain.from_iterable(others)]) or texts.translate(NOTHING)
 
 
-def _name_first(parts: Sequence[tuple[int, str]], noun: str) -> list[str]:
+NOTHING = "Nothing changes"
+
+
+def _name_first(parts: Sequence[tuple[str, int]], noun: str) -> list[str]:
     """Return the parts as text. The first one names what is counted: “6 users added”, “11 updated”."""
-    nouns = [f" {noun}{'' if number == 1 else 's'}" if not place else "" for place, (number, _) in enumerate(parts)]
-    return [f"{number:,}{named} {label}" for (number, label), named in zip(parts, nouns, strict=True)]
+    forms = [_make_forms(label, "" if place else noun) for place, (label, _) in enumerate(parts)]
+    return [texts.count(both, number) for both, (_, number) in zip(forms, parts, strict=True)]
+
+
+def _make_forms(label: str, noun: str = "") -> texts.Forms:
+    return (f"{{number}} {noun} {label}", f"{{number}} {noun}s {label}") if noun else (f"{{number}} {label}",) * 2
 
 
 _OVER_LIMIT = {
@@ -65,20 +73,40 @@ _OVER_LIMIT = {
     LimitKind.UPDATES: "would change",
     LimitKind.ADDITIONS: "would be added",
 }
+_WHOSE = ("", " with the role {role}", " of the group {group}")
 _DOUBTS = {
     CUT_OFF: "The file ends in the middle of row {fact}, so it was cut off.",
-    "row-count": "The file says that it has {fact} rows, but it has {rows:,}.",
-    "shrunk": "The file has {rows:,} rows. The last one had {fact}.",
-    UNREADABLE: "Rows that cannot be read well enough to identify their users: {rows:,}.",
+    "row-count": "The file says that it has {fact} rows, but it has {rows}.",
+    "shrunk": "The file has {rows} rows. The last one had {fact}.",
+    UNREADABLE: "Rows that cannot be read well enough to identify their users: {rows}.",
 }
+_LIMIT = (
+    "The limit is {limit}, with {number} active user.",
+    "The limit is {limit}, with {number} active users.",
+)
+_TOTAL = "All users of this kind: {total}."
 
 
 def describe_hold(hold: Hold) -> str:
-    """Return the reason why an import waits, as one or two sentences."""
+    """Return the reason why an import waits, as one or more sentences."""
     if not hold.kind:
-        return _DOUBTS[hold.code].format(rows=hold.rows, fact=hold.fact)
-    users = f"{hold.users:,} user{'' if hold.users == 1 else 's'}"
-    whose = f" with the role {hold.role}" if hold.role else f" of the group {hold.group}" if hold.group else ""
-    limit = f"The limit is {hold.limit:,}, with {hold.active:,} active user{'' if hold.active == 1 else 's'}."
-    total = f" All users of this kind: {hold.total:,}." if whose else ""
-    return f"{users}{whose} {_OVER_LIMIT[LimitKind(hold.kind)]}. {limit}{total}"
+        return texts.translate(_DOUBTS[hold.code]).format(rows=f"{hold.rows:,}", fact=hold.fact)
+    whose = _WHOSE[1] if hold.role else _WHOSE[2] if hold.group else ""
+    forms = _make_hold_forms(LimitKind(hold.kind), whose)
+    users = texts.count(forms, hold.users, role=str(hold.role), group=str(hold.group))
+    limit = texts.count(_LIMIT, hold.active, limit=f"{hold.limit:,}")
+    total = texts.translate(_TOTAL).format(total=f"{hold.total:,}") if whose else ""
+    return " ".join(filter(None, (users, limit, total)))
+
+
+def _make_hold_forms(kind: LimitKind, whose: str) -> texts.Forms:
+    return f"{{number}} user{whose} {_OVER_LIMIT[kind]}.", f"{{number}} users{whose} {_OVER_LIMIT[kind]}."
+
+
+def list_sources() -> tuple[list[str], list[texts.Forms]]:
+    """Return every text of this module in English: those without a number, and the forms of those with one."""
+    users = dict.fromkeys((*dict(_COUNTS).values(), *_DONE.values(), *dict(_ROWS).values()))
+    forms = [_make_forms(label, noun) for label in users for noun in ("user", "")]
+    forms += [_make_forms(label, "row") for _, label in _ROWS]
+    forms += [_make_hold_forms(kind, whose) for kind in _OVER_LIMIT for whose in _WHOSE]
+    return [NOTHING, *_DOUBTS.values(), _TOTAL], [*forms, _LIMIT]

@@ -1,0 +1,37 @@
+"""Commands speak the language of the terminal. JSON is English for programs."""
+
+import pytest
+
+from musterbook.config import languages
+from tests.cli.conftest import Muster, row
+
+ROW = row("ann", rank="Sargent")
+pytestmark = pytest.mark.any_database
+
+
+def test_problems_are_in_the_language_of_the_terminal_and_json_is_english(
+    springfield: Muster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "es_US.UTF-8")
+    said = springfield("import", springfield.file(ROW), "--agency", "springfield-pd", "--preview")
+    assert "El rango “Sargent” no existe." in said.text and "¿Quiso decir Sergeant?" in said.text
+    answer = springfield.imported(ROW).json
+    assert answer["rows"][0]["problems"][0]["message"] == "There is no rank “Sargent”."
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({"LC_ALL": "", "LC_MESSAGES": "", "LANG": "es_MX.UTF-8"}, "es"),
+        ({"LC_ALL": "", "LC_MESSAGES": "es", "LANG": "en_US.UTF-8"}, "es"),
+        ({"LC_ALL": "C", "LC_MESSAGES": "es", "LANG": "es"}, "en"),
+        ({"LC_ALL": "", "LC_MESSAGES": "", "LANG": "de_DE.UTF-8"}, "en"),
+        ({"LC_ALL": "", "LC_MESSAGES": "", "LANG": ""}, "en"),
+    ],
+)
+def test_the_language_is_found_as_other_programs_find_it(
+    variables: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert languages.find_terminal_language() == language
