@@ -1,6 +1,7 @@
 """Write the reference from the code: `python -m scripts.reference`."""
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ _GENERATED = "<!-- Written from the code by scripts/reference.py; change it ther
 
 def main() -> int:
     """Write every page."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.config.settings")
+    django.setup()  # for texts that are translated when they are read
     for name, text in make_pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
     return 0

@@ -25,7 +25,6 @@ MODULES: frozenset[str] = frozenset(
     {
         "musterbook/accounts/first_run.py",
         "musterbook/accounts/tokens.py",
-        "musterbook/web/first_run.py",
         "musterbook/web/imports/actions.py",
         "musterbook/web/imports/forms.py",
         "musterbook/web/records/api_access.py",

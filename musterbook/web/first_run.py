@@ -1,6 +1,6 @@
 """The first page while there are no users: the first steps, and a form that requires the setup code."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
@@ -14,10 +14,13 @@ from musterbook.accounts.first_run import NotNew, Problems, SetupData, WrongCode
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.http import rate_limits, request_context
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 _INVALID_CODE = gettext_lazy(
     "This is not the code that was printed last, or it no longer works. Start muster serve again to print a new code."
 )
-_LABELS = {
+_LABELS: "dict[str, tuple[StrOrPromise, str, StrOrPromise]]" = {
     "FIRST_NAME": (gettext_lazy("First name"), "given-name", ""),
     "LAST_NAME": (gettext_lazy("Last name"), "family-name", ""),
     "EMAIL": (gettext_lazy("Email address"), "email", ""),

@@ -84,7 +84,9 @@ class OidcForm(ProviderForm):
         label=gettext_lazy("Client secret"),
         max_length=2000,
         required=False,
-        widget=forms.PasswordInput({"autocomplete": "off", "data-called": "secret"}),
+        widget=forms.PasswordInput(
+            {"autocomplete": "off", "data-show": gettext_lazy("Show secret"), "data-hide": gettext_lazy("Hide secret")}
+        ),
     )
 
     def __init__(self, *args: Any, exists: bool, **more: Any) -> None:

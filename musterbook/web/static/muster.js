@@ -25,10 +25,11 @@ for (const form of document.forms) {
 
 function switchOf(form, fields) {
   const button = document.createElement("button");
-  const words = fields[0].dataset.called ?? (fields.length > 1 ? "passwords" : "password");
+  const words = { ...document.body.dataset, ...fields[0].dataset };  // in the language of the reader
+  const several = fields.length > 1;
   const show = (shown) => {
     fields.forEach((field) => { field.type = shown ? "text" : "password"; });
-    button.textContent = `${shown ? "Hide" : "Show"} ${words}`;
+    button.textContent = shown ? words[several ? "hideSeveral" : "hide"] : words[several ? "showSeveral" : "show"];
   };
   button.type = "button";
   button.className = "usa-button usa-button--unstyled m-show";
