@@ -141,7 +141,7 @@ def _list_settings() -> Iterator[str]:
 def _list_permissions() -> Iterator[str]:
     yield from ("# Permissions", "", _GENERATED, "", "Roles grant permissions. Administrators have all of them.", "")
     yield from ("| permission | allows |", "|---|---|")
-    yield from (f"| `{name}` | {_escape_cell(about)} |" for name, about in PERMISSIONS.items())
+    yield from (f"| `{name}` | {_escape_cell(str(about))} |" for name, about in PERMISSIONS.items())
     yield from (
         "",
         "To grant them, see [roles, ranks and groups](../how-to/roles-ranks-groups.md). The token of a program has some of",

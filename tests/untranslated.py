@@ -12,7 +12,6 @@ TEMPLATES: frozenset[str] = frozenset(
         "musterbook/web/templates/bulk_choose.html",
         "musterbook/web/templates/bulk_running.html",
         "musterbook/web/templates/export_too_long.html",
-        "musterbook/web/templates/home.html",
         "musterbook/web/templates/import_gone.html",
         "musterbook/web/templates/import_progress.html",
         "musterbook/web/templates/import_rows.html",

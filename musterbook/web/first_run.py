@@ -56,7 +56,7 @@ class SetupForm(forms.Form):
 
     second_factor = forms.BooleanField(
         label=gettext_lazy("Administrators must sign in with a second factor"), required=False, initial=True,
-        help_text=gettext_lazy("Recommended. It is a code from an app, or a passkey. You set up yours after you choose a password."),
+        help_text=gettext_lazy("Recommended: a code from an app, or a passkey. You set up yours after you choose a password."),
     )  # fmt: skip
 
     def __init__(self, *args: Any) -> None:
