@@ -77,12 +77,14 @@ def rank(agency: Springfield, number: int) -> str:
 
 def test_a_rank_is_chosen_previewed_and_set(agency: Springfield, boss: Client) -> None:
     asked = boss.post(BULK, {"act": "rank", "user": ids(agency, 3, 4)})
-    assert "For 2 users." in text(asked) and 'value="=Captain"' in asked.content.decode()
+    assert "2 users are selected." in text(asked) and 'value="=Captain"' in asked.content.decode()
     assert f'{USERS}?chosen={chosen_users.join_ids(ids(agency, 3, 4))}"' in asked.content.decode()
     assert boss.post(BULK, {"act": "rank", "user": ids(agency, 3), "value": "=Emperor"}).status_code == 422
     address = plan(boss, act="rank", user=ids(agency, 3, 4), value="=Captain")
     seen = boss.get(address)
-    assert "This changes 2 users." in text(seen) and "First 3 Last 3" in text(seen) and rank(agency, 3) == ""
+    assert (
+        "2 users will have the rank Captain." in text(seen) and "First 3 Last 3" in text(seen) and rank(agency, 3) == ""
+    )
     done = boss.get(boss.post(address).headers["Location"])
     assert "Applied" in text(done) and [rank(agency, n) for n in (3, 4, 5)] == ["Captain", "Captain", ""]
     listed = text(boss.get("/springfield/imports/"))
@@ -129,13 +131,13 @@ def test_all_that_match_and_all_on_the_page_are_chosen(agency: Springfield, boss
 @pytest.mark.parametrize(
     ("query", "sent", "said"),
     [
-        ("", {"act": "invite"}, "Choose at least one user."),
-        ("", {"user": "1"}, "Choose what to do."),
-        ("", {"act": "delete", "user": "1"}, "Choose what to do."),
-        ("", {"act": "invite", "user": ["x", "", "1" * 30, "²"]}, "Choose at least one user."),
-        ("?supervisor=nobody", {"act": "invite", "all": "1"}, "A filter is not understood"),
-        ("", {"act": "invite", "user": list(range(501))}, "At most 500 users can be ticked."),
-        ("", {"keep": "1", "user": list(range(501))}, "At most 500 users can be ticked."),
+        ("", {"act": "invite"}, "Select at least one user."),
+        ("", {"user": "1"}, "Choose an action."),
+        ("", {"act": "delete", "user": "1"}, "Choose an action."),
+        ("", {"act": "invite", "user": ["x", "", "1" * 30, "²"]}, "Select at least one user."),
+        ("?supervisor=nobody", {"act": "invite", "all": "1"}, "A filter cannot be read"),
+        ("", {"act": "invite", "user": list(range(501))}, "You can select at most 500 users one by one."),
+        ("", {"keep": "1", "user": list(range(501))}, "You can select at most 500 users one by one."),
     ],
 )
 def test_what_is_not_clear_is_asked_again(boss: Client, query: str, sent: dict[str, Any], said: str) -> None:
@@ -163,16 +165,16 @@ def test_who_is_ticked_stays_so_on_other_pages(agency: Springfield, boss: Client
 def test_more_than_an_address_can_bear_are_not_taken(boss: Client) -> None:
     for many in (".".join(map(str, range(501))), f"1&{'&'.join(f'user={n}' for n in range(501))}"):
         answer = boss.get(f"{USERS}?chosen={many}")
-        assert answer.status_code == 200 and "At most 500" in text(answer)
+        assert answer.status_code == 200 and "at most 500 users" in text(answer)
 
 
 def test_users_of_another_agency_are_not_chosen(agency: Springfield, boss: Client) -> None:
     other = make_agency("shelbyville")
     theirs = ids(other, 3)
     answer = boss.post(BULK, {"act": "invite", "user": theirs}, follow=True)
-    assert "Choose at least one user." in text(answer)
+    assert "Select at least one user." in text(answer)
     address = plan(boss, act="rank", value="=Captain", user=[*theirs, *ids(agency, 3)])
-    assert "This changes 1 user." in text(boss.get(address))
+    assert "1 user will have the rank Captain." in text(boss.get(address))
     boss.post(address)
     assert (rank(agency, 3), rank(other, 3)) == ("Captain", "")
     stranger = Client()
@@ -215,7 +217,11 @@ def test_no_user_changes_users_that_they_may_not_manage(agency: Springfield) -> 
     assert "=Admin" not in asked and "=Chief" in asked
     assert lesser.post(BULK, {"act": "role", "value": "=Admin", "user": ids(agency, 3)}).status_code == 422
     page = text(lesser.get(plan(lesser, act="deactivate", user=ids(agency, 1, 2, 3))))
-    assert "2 are left out" in page and "permissions that yours does not" in page and "your own account" in page
+    assert (
+        "2 users will be left out, for the reasons below." in page
+        and "permissions that yours does not" in page
+        and "your own account" in page
+    )
 
 
 def test_a_permission_lost_meanwhile_counts(agency: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +240,7 @@ def test_sent_twice_it_is_done_once_and_an_end_is_no_plan(agency: Springfield, b
     assert first.headers["Location"] == second.headers["Location"]
     assert models.Mail.objects.filter(kind="invitation", user=agency.user(3), of__state="applied").count() == 2
     answer = boss.post(first.headers["Location"], follow=True)
-    assert "no plan that waits" in text(answer)
+    assert "This plan cannot be applied." in text(answer)
 
 
 def test_who_is_chosen_does_not_change_after_the_preview(agency: Springfield, boss: Client) -> None:
@@ -249,7 +255,9 @@ def test_what_has_changed_since_is_shown_before_it_is_done(agency: Springfield, 
     agency.imported(person(3, RANK="Captain"))
     refused = boss.post(address).headers["Location"]
     page = text(boss.get(refused))
-    assert "Refused: nothing was changed" in page and "This changes 1 user. 1 is so already." in page
+    assert "The plan has changed: nothing was applied" in page
+    assert "Users have changed since the preview." in page
+    assert "1 user will have the rank Captain. 1 user needs no change." in page
     boss.post(refused)
     assert rank(agency, 4) == "Captain"
 
@@ -263,16 +271,38 @@ def test_many_deactivations_want_their_number(agency: Springfield, boss: Client)
     assert not agency.user(3).active and not agency.user(4).active
 
 
+def test_a_preview_says_first_who_loses_access_and_who_gets_email_and_then_what_was_done(
+    agency: Springfield, boss: Client
+) -> None:
+    agency.registered(3)
+    agency.imported(person(5, STATUS="Inactive"))
+    address = plan(boss, act="deactivate", user=ids(agency, 1, 3, 4, 5))
+    page = text(boss.get(address))
+    said = "2 users will lose access. 2 users will be deactivated. 1 user needs no change. 1 user will be left out, for the"
+    assert said in page and "1 notice of a deactivation will be sent." in page
+    content = boss.get(address).content.decode()
+    assert "Deactivate 2 users</button>" in content and content.partition("</main>")[0].count('class="usa-button"') == 1
+    done = text(boss.get(boss.post(address).headers["Location"]))
+    assert (
+        "2 users lost access. 2 users were deactivated. 1 user needed no change. 1 user was left out, for the" in done
+    )
+    assert "1 notice of a deactivation was sent." in done
+    boss.post(plan(boss, act="group", value="=PATROL", user=ids(agency, 3)))
+    assert "1 user will be in no group." in text(boss.get(plan(boss, act="group", value="=", user=ids(agency, 3))))
+    nothing = boss.get(plan(boss, act="rank", value="=", user=ids(agency, 3)))
+    assert "Nothing will change. 1 user needs no change." in text(nothing) and "Set rank of" not in text(nothing)
+
+
 def test_who_requested_it_cannot_confirm_it_if_another_user_must(agency: Springfield, boss: Client) -> None:
     """Rule S8."""
     models.Agency.objects.update(limits=[cast.allow(1)], second_approver=True)
     address = plan(boss, act="deactivate", user=ids(agency, 3, 4))
     page = text(boss.get(address))
-    assert "2 users would lose access. The limit is 1" in page and "First 3 Last 3 (E-3)" in page
-    assert "If you go on, it is held until another user confirms it." in page
+    assert "2 users will lose access. The limit is 1" in page and "First 3 Last 3 E-3" in page
+    assert "If you apply this, it is on hold until another user confirms it." in page
     held = boss.post(address, {"deactivations": "2"}).headers["Location"]
     page = text(boss.get(held))
-    assert "Held: nothing was changed" in page and "You requested this, so another user must confirm it." in page
+    assert "On hold: nothing has changed" in page and "You requested this, so another user must confirm it." in page
     refused = boss.post(held, {"deactivations": "2"}, follow=True)
     assert "another user must confirm it. Nothing was changed." in text(refused) and agency.user(3).active
 
@@ -290,7 +320,7 @@ def test_an_act_on_columns_can_be_undone_and_mails_cannot(agency: Springfield, b
     assert f"/imports/{number}/undo" in boss.get(done).content.decode()
     undo = boss.post(f"/springfield/imports/{number}/undo").headers["Location"]
     boss.post(undo)
-    assert rank(agency, 3) == "" and "This was undone" in text(boss.get(done))
+    assert rank(agency, 3) == "" and "This action was undone" in text(boss.get(done))
     sent = boss.post(plan(boss, act="invite", user=ids(agency, 3))).headers["Location"]
     assert "/undo" not in boss.get(sent).content.decode()
 
@@ -310,11 +340,11 @@ def test_what_waits_shows_how_far_it_is_and_can_be_stopped(
 ) -> None:
     monkeypatch.setattr("musterbook.directory.imports.queue.wait", lambda record, _: record)
     address = plan(boss, act="invite", user=ids(agency, 3))
-    assert "Waiting for its turn" in text(boss.get(address))
+    assert "Waiting to start" in text(boss.get(address))
     part = boss.get(f"{address}?progress", headers={"HX-Request": "true"}).content.decode()
     assert 'id="progress"' in part and "<h1" not in part
     answer = boss.post(f"{address}/cancel", follow=True)
-    assert "It was asked to stop" in text(answer) and "Failed: nothing was changed" in text(answer)
+    assert "The action was asked to stop." in text(answer) and "Canceled: nothing has changed" in text(answer)
     assert boss.get(f"{address}/cancel").headers["Location"] == address
 
 
@@ -323,14 +353,14 @@ def test_it_says_so_if_it_cannot_be_kept_who_is_chosen(
 ) -> None:
     address = plan(boss, act="invite", user=ids(agency, 3))
     selection.delete_ids(address.rpartition("/")[2])
-    assert "kept no longer who was chosen" in text(boss.post(address, follow=True))
+    assert "The list of selected users is no longer available." in text(boss.post(address, follow=True))
 
     def full(*_: object) -> None:
         raise OSError
 
     monkeypatch.setattr(selection, "keep_ids", full)
     answer = boss.post(BULK, {"act": "invite", "user": ids(agency, 3)}, follow=True)
-    assert "There is no room" in text(answer)
+    assert "There is no room to save this." in text(answer)
 
 
 def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield: Springfield) -> None:
@@ -349,7 +379,7 @@ def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield:
     expect(page.get_by_role("checkbox", name="Select First 10")).to_be_checked()
     page.get_by_label("Action", exact=True).select_option(label="Set rank")
     page.get_by_role("button", name="Preview").click()
-    expect(page.locator("main")).to_contain_text("For 2 users.")
+    expect(page.locator("main")).to_contain_text("2 users are selected.")
     assert barriers(page) == []
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("alert")).to_contain_text("Choose a rank")
@@ -357,7 +387,7 @@ def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield:
     page.get_by_role("button", name="Preview").click()
     page.wait_for_url("**/users/bulk/*")
     assert barriers(page) == []
-    page.get_by_role("button", name="Set rank").click()
+    page.get_by_role("button", name="Set rank of 1 user").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Applied")
     assert barriers(page) == []
     assert springfield.user(10).rank
@@ -376,7 +406,7 @@ def test_without_scripts_ticks_are_kept_by_a_button(
     expect(page.locator("#found")).to_contain_text("1 user selected on other pages")
     page.get_by_label("Action", exact=True).select_option(label="Invite again")
     page.get_by_role("button", name="Preview").click()
-    page.get_by_role("button", name="Invite again").click()
+    page.get_by_role("button", name="Invite 1 user again").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Applied")
     context.close()
 
@@ -388,7 +418,7 @@ def test_a_plan_that_nobody_chose_says_why_it_was_made(agency: Springfield, boss
     expiry.submit_due(at)
     record = queue.wait(models.Import.objects.latest("pk"), 0)
     seen = text(boss.get(f"{BULK}/{record.number}"))
-    assert "Deactivate, 1 user. Reason: No sign-in for 90 days." in seen
-    assert "chosen in All Users" not in seen
+    assert "Deactivate · 1 user. Reason: No sign-in for 90 days." in seen
+    assert "selected in All Users" not in seen
     chosen_here = text(boss.get(plan(boss, act="rank", user=ids(agency, 3), value="=Captain")))
-    assert "Set rank: Captain, 1 user chosen in All Users." in chosen_here
+    assert "Set rank: Captain · 1 user selected in All Users" in chosen_here

@@ -313,7 +313,7 @@ def test_without_scripts_the_bar_counts_and_all_on_the_page_are_selected(
     expect(page.locator("#selection .m-choices:checked")).to_have_count(50)
     page.get_by_label("Action", exact=True).select_option(label="Invite again")
     page.get_by_role("button", name="Preview").click()
-    expect(page.locator("main")).to_contain_text("50 users")
+    expect(page.locator("main")).to_contain_text("50 users selected in All Users")
     context.close()
 
 

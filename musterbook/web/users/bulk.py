@@ -1,4 +1,4 @@
-"""What is done to chosen users together: chosen here, previewed, and done as it was seen."""
+"""What is done to selected users together: selected here, previewed, and applied as it was seen."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +11,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from musterbook.directory import models, permissions
@@ -22,9 +24,11 @@ from musterbook.http import request_context
 from musterbook.web.imports import page
 from musterbook.web.imports.actions import APPROVER, PATIENCE, make_key, read_mails, redirect_from_ended
 from musterbook.web.permission import get_account, may, needs, refuse
-from musterbook.web.users import bulk_page, chosen_users
+from musterbook.web.users import bulk_page, bulk_sentences, chosen_users
 
-TOO_MANY = f"At most {chosen_users.MOST} users can be ticked. Search for them, and choose all that match."
+TOO_MANY = gettext_lazy(
+    "You can select at most 500 users one by one. To change more, search for them and select all that match."
+)
 
 
 class ValueForm(forms.Form):
@@ -32,10 +36,10 @@ class ValueForm(forms.Form):
 
     def __init__(self, act: str, choices: list[tuple[str, str]], sent: Any = None) -> None:
         super().__init__(sent)
-        message = f"Choose a {act}."
-        options = [(f"={value}", label) for value, label in choices]
+        label, message = (str(text) for text in bulk_sentences.FIELDS[act])
+        options = [(f"={value}", name if value else bulk_sentences.NONE[act]) for value, name in choices]
         self.fields["value"] = forms.ChoiceField(
-            label=act.capitalize(), choices=[("", "Choose one"), *options],
+            label=label, choices=[("", _("Choose one")), *options],
             error_messages={"required": message, "invalid_choice": message},
         )  # fmt: skip
 
@@ -47,7 +51,7 @@ class ValueForm(forms.Form):
 
 def list_actions(request: HttpRequest) -> list[tuple[str, str]]:
     """Return the actions that the signed-in user's role allows, each with its label."""
-    return [(name, kind.label) for name, kind in ACTIONS.items() if may(request, kind.permission)]
+    return [(name, str(bulk_sentences.LABELS[name])) for name, kind in ACTIONS.items() if may(request, kind.permission)]
 
 
 @needs("users.view")
@@ -57,27 +61,30 @@ def choose(request: HttpRequest) -> HttpResponseBase:
     if request.method != "POST" or "keep" in request.POST:
         return _redirect_back(request)
     if act not in ACTIONS:
-        return _redirect_back(request, "Choose what to do.")
+        return _redirect_back(request, _("Choose an action."))
     if not may(request, ACTIONS[act].permission):
         return refuse(request, ACTIONS[act].permission)
     return _plan_chosen(request, act)
 
 
 def _plan_chosen(request: HttpRequest, act: str) -> HttpResponseBase:
-    agency, wrong = request_context.agency(request), "Choose at least one user."
+    agency, wrong = request_context.agency(request), _("Select at least one user.")
     try:
         ids = chosen_users.list_chosen(agency, request.POST, request.GET.dict(), datetime.now(UTC))
     except chosen_users.TooManyTicked:
         ids = []
     except chosen_users.WrongSearch:
-        ids, wrong = [], "A filter is not understood, so it is not clear who matches. Correct it, and choose again."
+        ids, wrong = (
+            [],
+            _("A filter cannot be read, so it is not clear which users match. Correct it, and select again."),
+        )
     return _submit_plan(request, agency, act, ids) if ids else _redirect_back(request, wrong)
 
 
 def _redirect_back(request: HttpRequest, wrong: str = "") -> HttpResponseBase:
-    """Leads to where the users were chosen, with those ticked who were."""
+    """Return to where the users were selected, with the same users ticked."""
     address, is_all = _make_list_address(request)
-    wrong = wrong if is_all else TOO_MANY
+    wrong = wrong if is_all else str(TOO_MANY)
     if wrong:
         messages.error(request, wrong)
     return redirect(address)
@@ -115,7 +122,7 @@ def _ask_value(request: HttpRequest, act: str, form: ValueForm, number: int) -> 
         (name, value) for name in ("act", "all", "chosen", "shown", "user") for value in request.POST.getlist(name)
     ]
     context = {
-        "kind": ACTIONS[act], "form": form, "number": number, "sent": hidden, "here": request.get_full_path(),
+        "label": bulk_sentences.LABELS[act], "form": form, "number": number, "sent": hidden, "here": request.get_full_path(),
         "back": _make_list_address(request)[0],
     }  # fmt: skip
     return render(request, "bulk_choose.html", context, status=422 if form.is_bound else 200)
@@ -130,7 +137,7 @@ def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import]) -
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except OSError:
-        messages.error(request, "There is no room for this now. Tell the person who runs Musterbook here.")
+        messages.error(request, _("There is no room to save this. Tell the person who runs Musterbook."))
         return redirect("all_users")
     return redirect("bulk_plan", record.number)
 
@@ -148,7 +155,7 @@ def _find_change(request: HttpRequest, number: str) -> tuple[models.Import, Bulk
 
 @needs("users.view")
 def one(request: HttpRequest, number: str) -> HttpResponseBase:
-    """One act on many: its progress, its plan to be done, or what it came to."""
+    """Show one bulk action: its progress, its preview, or its result; apply it."""
     record, change = _find_change(request, number)
     if request.method != "POST":
         return bulk_page.render_change(request, record, change)
@@ -174,23 +181,25 @@ def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> H
     try:
         return _run_and_redirect(request, work)
     except file_import.NothingToApply:
-        messages.error(request, "This is no plan that waits to be done. Nothing was changed.")
+        messages.error(request, _("This plan cannot be applied. Nothing was changed."))
     except approval.NeedsApprover:
         messages.error(request, APPROVER)
     except plan_ends.PlanEnded as ended:
         return redirect_from_ended(request, record, ended)
     except import_files.FileGone:
-        messages.error(request, "It is kept no longer who was chosen. Choose them once more. Nothing was changed.")
+        messages.error(
+            request, _("The list of selected users is no longer available. Select them again. Nothing was changed.")
+        )
     return redirect("bulk_plan", record.number)
 
 
 @require_POST
 @needs("users.view")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Asks what waits or runs to stop."""
+    """Ask an action that waits or runs to stop."""
     record, change = _find_change(request, number)
     if not may(request, change.kind.permission):
         return refuse(request, change.kind.permission)
     queue.cancel(record, request_context.audit_context(request))
-    messages.info(request, "It was asked to stop. Unless it was done already, nothing was changed.")
+    messages.info(request, _("The action was asked to stop. If it was not finished before, nothing was changed."))
     return redirect("bulk_plan", number)

@@ -7,31 +7,15 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_title
+from musterbook.core.domain.labels import CHANNELS
 from musterbook.directory import models
-from musterbook.directory.imports import bulk, history, undo
+from musterbook.directory.imports import bulk, history, plan_ends, undo
 from musterbook.directory.imports.bulk import BulkChange
 from musterbook.http import request_context
-from musterbook.web.imports import page
+from musterbook.web.imports import page, sentences
 from musterbook.web.imports.forms import ConfirmForm
 from musterbook.web.permission import get_account, may
-
-_TILE_SENTENCES = {
-    "errored": "These users are left out, each for the reason given. The others do not wait for them.",
-    "updated": "These users change.",
-    "unchanged": "These users are so already.",
-    "noted": "These users change, or stay, with a note. A note informs and stops nothing.",
-    "mailed": page.MAILED_SENTENCE,
-}
-_MAILS = {
-    "invite": "Each of these users gets a new invitation; earlier ones no longer work then.",
-    "reset": "Each of these users gets a link to choose a new password. Until then the old one works.",
-}
-_MAILED = {"invite": "a new invitation", "reset": "a link to choose a new password"}
-_WILL = {
-    "deactivate": "This deactivates", "reactivate": "This reactivates", "invite": "This sends a new invitation to",
-    "reset": "This sends a link to choose a new password to",
-}  # fmt: skip
+from musterbook.web.users import bulk_sentences
 
 
 def render_change(
@@ -39,23 +23,21 @@ def render_change(
 ) -> HttpResponseBase:
     """Return the page; with an invalid form, as 422."""
     history.refresh_record(record)
+    done = record.state == "applied"
     context: dict[str, Any] = {
-        "title": format_state_title(record.state),
+        "title": sentences.make_title(record),
+        "label": bulk_sentences.label_change(change),
         "change": change,
-        "mails": _MAILED.get(change.act, ""),
+        "mails": bulk_sentences.MAILED.get(change.act, ""),
+        "reason": bulk.get_reason(record, change),
     }
-    context["reason"] = bulk.get_reason(record, change)
     if record.state in {"waiting", "running"}:
         context["in_history"] = may(request, "users.import")
         return page.render_progress(request, record, "bulk_running.html", context)
     if request_context.is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
-    labels = change.words | ({"mailed": "emails"} if change.kind.column else {})
-    rows = (
-        page.list_rows(request, record, labels, _TILE_SENTENCES | _pick_sentences(change))
-        | context
-        | {"of_chosen": True}
-    )
+    labels, about = bulk_sentences.label_tiles(change, done=done), bulk_sentences.describe_tiles(change, done=done)
+    rows = page.list_rows(request, record, labels, about) | context | {"of_chosen": True}
     if request_context.is_part(request):
         return render(request, "import_rows.html", rows)
     return render(
@@ -63,31 +45,37 @@ def render_change(
     )
 
 
-def _pick_sentences(change: BulkChange) -> dict[str, str]:
-    return {"updated": _MAILS[change.act]} if change.act in _MAILS else {}
-
-
 def _describe_change(
     request: HttpRequest, record: models.Import, change: BulkChange, form: ConfirmForm | None
 ) -> dict[str, Any]:
     summary = history.summarize_import(record)
-    changed = any(problem.code == "plan-changed" for problem in summary.problems)
-    undone = history.find_undo(record)
-    ended = page.describe_end(record)
-    waits = (record.state in {"previewed", "held"} or changed) and bool(record.digest) and not ended
+    undone, ended = history.find_undo(record), page.describe_end(record)
+    done, changed = record.state == "applied", sentences.has_changed(record)
+    form = form or page.make_confirm_form(request, record)
+    updated = record.counts.get("updated", 0)
+    is_plan = plan_ends.shows_plan(record) and not ended
+    can_confirm = page.can_confirm(request, record)
     return {
         "told": summary,
-        "emails": count_emails(summary.mails),
+        "problems": [problem for problem in summary.problems if not (changed and problem.code == "plan-changed")],
+        "changed_plan": changed,
+        "counted": bulk_sentences.describe_counts(change, summary.counts, done=done),
+        "emails": sentences.describe_emails(summary.mails, done=done) if change.kind.column else [],
+        "sends": any(summary.mails.values()),
         "actor": history.find_operator(record),
         "undone_by": undone,
         "ended": ended,
-        "will": _WILL.get(change.act, "This changes"),
         "once": secrets.token_urlsafe(12),
-        "form": form or page.make_confirm_form(request, record),
-        "holds": page.describe_holds(record),
-        "needs_approver": not page.can_confirm(request, record),
-        "can_apply": waits and record.counts.get("updated") and may(request, change.kind.permission),
-        "is_done": record.state == "applied",
-        "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
+        "form": form,
+        "holds": page.describe_holds(record, form),
+        "needs_approver": not can_confirm,
+        "is_plan": is_plan,
+        "can_apply": is_plan
+        and updated
+        and may(request, change.kind.permission)
+        and (can_confirm or record.state != "held" or not summary.holds),
+        "button": bulk_sentences.label_button(change, updated),
+        "can_discard": is_plan and may(request, change.kind.permission),
+        "can_undo": not undone and not ended and undo.is_allowed(record, get_account(request).user.external_id),
         "through": CHANNELS.get(record.through, record.through),
     }
