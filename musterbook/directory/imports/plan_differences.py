@@ -36,7 +36,7 @@ def describe_difference(shown: models.Import, plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MovedUser:
-    """A user with whom two plans do something else: the outcome in each, "" if the plan does not have the user."""
+    """A user whose outcome or values differ in two plans. The outcome is "" in a plan that does not have the user."""
 
     external_id: str
     before: str
@@ -45,14 +45,14 @@ class MovedUser:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The first users with whom two plans do something else, and the number of all."""
+    """The first users whose outcome or values differ in two plans, and the number of all."""
 
     users: Sequence[MovedUser] = ()
     total: int = 0
 
 
 def list_moved(shown: models.Import, record: models.Import) -> Moved:
-    """Return the users with whom the plan of the import does something else than the one shown before.
+    """Return the users whose outcome or values in the plan of the import are not those of the plan shown before.
 
     Return none if one of the plans is no longer kept.
     """
@@ -103,7 +103,7 @@ def _scan_parts(number: str) -> dict[str, pl.LazyFrame]:
 
 
 def _find_moved(was: dict[str, pl.LazyFrame], now: dict[str, pl.LazyFrame]) -> pl.DataFrame:
-    """Return `external_id`, `outcome` and `outcome_now` of the users with whom two plans do something else."""
+    """Return `external_id`, `outcome` and `outcome_now` of the users whose outcome or values differ in two plans."""
     users = _list_outcomes(was).join(_list_outcomes(now), on="external_id", how="full", coalesce=True, suffix="_now")
     moved = users.filter(pl.col("outcome").ne_missing(pl.col("outcome_now")))
     others = [_compare_values(was[name], now[name], name) for name in _CHANGES]

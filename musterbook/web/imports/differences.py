@@ -56,7 +56,7 @@ class CountLine:
 
 @dataclass(frozen=True, slots=True)
 class ShownUser:
-    """A user with whom the plan does something else than the one before."""
+    """A user whose outcome or values are not those of the plan before."""
 
     external_id: str
     name: str

@@ -286,7 +286,8 @@ def _make_forms(
     """Return the forms of the page: what is confirmed, and how the file is planned again. An ended plan has none."""
     plans = record.kind in FROM_FILE and record.state in {"previewed", "held", "refused"}
     if not plans or describe_end(record):
-        return {"form": form}
+        expired = plan_ends.get_end(record, datetime.now(UTC)) == plan_ends.PlanEnd.EXPIRED
+        return {"form": form, "expired": PlanAgainForm(record) if plans and expired else None}
     options = Options.of_json(record.options)
     found: dict[str, Any] = {"form": form, "again": PlanAgainForm(record), "can_match": True}
     initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet", "header_row")}

@@ -1,6 +1,7 @@
 """The sentences and labels on the page of an import: in the future for a plan, in the past for what was done."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.formats import number_format
@@ -12,6 +13,7 @@ from musterbook.core.domain.policy import LimitKind, Mode
 from musterbook.core.planning.holds import CUT_OFF, UNREADABLE, Hold
 from musterbook.directory import models
 from musterbook.directory.imports import cancellation, plan_ends
+from musterbook.directory.imports.plan_ends import PlanEnd
 from musterbook.directory.models import ImportKind
 
 
@@ -131,8 +133,19 @@ _TITLES = {
 }
 
 
+_ENDED = {
+    PlanEnd.APPLIED: gettext_lazy("This preview was applied"),
+    PlanEnd.REPLACED: gettext_lazy("Replaced by a newer plan"),
+    PlanEnd.DISCARDED: gettext_lazy("Discarded: nothing has changed"),
+    PlanEnd.EXPIRED: gettext_lazy("Expired: nothing has changed"),
+}
+
+
 def make_title(record: models.Import) -> str:
     """Return the title of the page of an import: its state, and whether it has changed anything."""
+    ended = plan_ends.get_end(record, datetime.now(UTC))
+    if ended:
+        return str(_ENDED[PlanEnd(ended)])
     if has_changed(record):
         return _("The plan has changed: nothing was applied")
     if record.state == "applied" and not would_change(record.counts):
