@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from musterbook.directory import models
 from musterbook.directory.imports import import_log, notices
@@ -30,6 +30,7 @@ EMAIL_LABELS = {
 """The notices that can come by email: every kind, each with its label."""
 
 
+@require_GET
 @require_sign_in
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the notices of the signed-in user, the latest first."""
