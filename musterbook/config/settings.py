@@ -182,6 +182,7 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 USERSESSIONS_TRACK_ACTIVITY = False
 
 # Uploads go to the disk, and only from users who may upload.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000  # a page of 50 wrong rows has 28 fields for each
 FILE_UPLOAD_HANDLERS = ["musterbook.web.imports.uploads.Handler"]
 
 # Secrets are read at each use, so that a running process has a new key at once (keys.ring).

@@ -54,7 +54,7 @@ ONE, TWO = "1 fix, not yet checked", "2 fixes, not yet checked"
     lambda page: page.locator("#show-added").click(),
     lambda page: page.get_by_role("link", name="Next").click(),
     lambda page: (page.get_by_label("Find in these rows").fill("E-169"), page.keyboard.press("Enter")),
-    lambda page: page.get_by_role("link", name="Upload another file").first.click(),
+    lambda page: page.get_by_role("link", name="All Users").first.click(),
     lambda page: page.goto("/springfield/"),
 ], ids=["tile", "page", "find", "link", "address"])  # fmt: skip
 def test_a_fix_is_saved_whatever_is_done_next(chief: Page, go: Callable[[Page], None]) -> None:

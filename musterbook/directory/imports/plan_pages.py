@@ -21,7 +21,7 @@ from musterbook.core.reporting.report import ReportRow
 from musterbook.directory import models
 from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.imports import plan_files
+from musterbook.directory.imports import plan_files, plan_search
 
 PAGE = 50
 FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "skipped", "noted", "mailed")
@@ -31,8 +31,6 @@ CONCERNED = {
     "identities": "identity_changes",
 }  # fmt: skip
 """The kinds of harm whose users are a filter too, and the count of each."""
-_TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number", "to")
-"""The columns that a search covers, as far as a part of a plan has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def read_page(
 ) -> PlanPage:
     """Return one page of the rows of one kind: an outcome, `noted`, or a kind of harm (CONCERNED).
 
-    `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on. `kind`: only
+    `text`: only rows with it in a cell, a problem or a note. `number`: the number of the page, from 1 on. `kind`: only
     rows with this kind of problem, as long as the plan is kept.
     """
     try:
@@ -129,9 +127,8 @@ def _read_plan_rows(
     part = _scan_rows(record, filter_name)
     if kind and filter_name == "errored":
         part = part.join(_scan_kind(record, kind), on="row", how="semi", maintain_order="left")
-    names = [name for name in _TEXTS if name in part.collect_schema().names()]
     if text:
-        part = part.filter(pl.any_horizontal(_contains(name, text) for name in names))
+        part = plan_search.filter_rows(part, record, filter_name, text)
     total = int(part.select(pl.len()).collect().item())
     number = min(max(number, 1), max(1, -(-total // PAGE)))
     page_rows = part.slice((number - 1) * PAGE, PAGE).collect().to_dicts()
@@ -166,10 +163,6 @@ def _scan_concerned(record: models.Import, kind: str) -> pl.LazyFrame:
     return users.join(ids, on="external_id", how="semi", maintain_order="left")
 
 
-def _contains(name: str, text: str) -> pl.Expr:
-    return pl.col(name).str.to_lowercase().str.contains(text.lower(), literal=True).fill_null(False)
-
-
 def _scan_noted(record: models.Import) -> pl.LazyFrame:
     """Return the rows with notes, with any outcome. A row with problems is shown with these as well."""
     noted = plan_files.scan_part(record.number, "problems").filter("note").select("row").unique()
@@ -199,7 +192,7 @@ def _read_trail_rows(
         names = {"row": "row", "external_id": "subject_external_id", "changes": "changes"}
     elif filter_name in {"errored", "noted"}:
         entries = models.ImportProblem.objects.filter(of=record, row__gt=0, note=filter_name == "noted")
-        rows = entries.filter(external_id__icontains=text).order_by("row").distinct()
+        rows = entries.filter(plan_search.make_condition(text)).order_by("row").distinct()
         names = {"row": "row", "external_id": "external_id"}
     elif filter_name == "mailed":
         rows = _select_mails(record).filter(user__external_id__icontains=text)

@@ -64,18 +64,22 @@ class GridCell:
 
 @dataclass(frozen=True, slots=True)
 class GridRow:
-    """A row of the grid, with its cells in the order of the columns."""
+    """A row of the grid, with its cells in the order of the columns. `edits`: the cells to fix, or with problems."""
 
     line: PlanRow
     cells: Sequence[GridCell]
 
+    @property
+    def edits(self) -> list[GridCell]:
+        """Return the cells that are wrong or fixed, or all of them if the problem is one of the whole row."""
+        return [cell for cell in self.cells if cell.editable or cell.problems]
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A page of wrong rows. `columns`: the headings, those with problems first; `wrong`: how many of them have problems."""
+    """A page of wrong rows, and the headings of their columns."""
 
     columns: Sequence[str] = ()
-    wrong: int = 0
     rows: Sequence[GridRow] = ()
     typed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Heading → the values that are suggested while the user types."""
@@ -107,12 +111,9 @@ def describe_count(count: int) -> str:
 
 def _make_grid(record: models.Import, page: PlanPage, can_fix: bool, actor: str) -> Grid:
     fixes = drafts.map_fixes(record, [line.row for line in page.lines if line.row]) if can_fix else {}
-    wrong = {cell.heading for line in page.lines for cell in line.cells if cell.problems}
-    wrong |= {heading for _, heading in fixes}
-    columns = sorted(page.columns, key=lambda heading: heading not in wrong)
     cells = _CellMaker(record, can_fix, fixes, actor)
-    rows = [GridRow(line, cells.make_cells(line, columns)) for line in page.lines]
-    return Grid(columns, len(wrong & {*columns}), rows, cells.typed)
+    rows = [GridRow(line, [cells.make_cell(line, cell) for cell in line.cells]) for line in page.lines]
+    return Grid(page.columns, rows, cells.typed)
 
 
 class _CellMaker:
@@ -131,12 +132,8 @@ class _CellMaker:
         """Return the values of the columns that have too many for a list."""
         return {heading: names for heading, names in self._choices.items() if len(names) > _MOST_OPTIONS}
 
-    def make_cells(self, line: PlanRow, columns: Sequence[str]) -> list[GridCell]:
-        """Return the cells of a row in the order of the columns."""
-        by_heading = {cell.heading: cell for cell in line.cells}
-        return [self._make_cell(line, by_heading[heading]) for heading in columns if heading in by_heading]
-
-    def _make_cell(self, line: PlanRow, cell: Cell) -> GridCell:
+    def make_cell(self, line: PlanRow, cell: Cell) -> GridCell:
+        """Return the cell as the grid shows it."""
         fix = self._fixes.get((line.row or 0, cell.heading))
         if not self._can_fix or not (cell.problems or line.problems or fix):
             return GridCell(cell.heading, cell.text, cell.text, cell.problems)

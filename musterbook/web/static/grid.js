@@ -132,7 +132,7 @@
   // A cell looks fixed as soon as its text differs from that of the plan.
   function mark(control) {
     const about = aboutOf(control);
-    const cell = control.closest("td");
+    const cell = control.closest(".m-sheet__edit");
     const { planned } = about.dataset;
     const isFixed = control.value !== planned;
     if (!abouts.has(about)) { abouts.set(about, cell.classList.contains("m-sheet__edit--fixed") ? null : [...about.childNodes]); }
@@ -283,7 +283,7 @@
   // The whole cell with its problem is shown, not only its control.
   document.addEventListener("focusin", ({ target }) => {
     if (isCell(target) || target.closest?.("#fix .m-sheet__edit")) {
-      target.closest("td").scrollIntoView({ block: "nearest", inline: "nearest" });
+      target.closest(".m-sheet__edit").scrollIntoView({ block: "nearest", inline: "nearest" });
     }
   });
   window.addEventListener("resize", fit);
