@@ -141,8 +141,8 @@ def test_a_plan_of_many_rows_comes_page_by_page_and_can_be_searched(chief: Clien
         assert "Page 1 of 3" in read_page(chief, f"{address}?show=added&page={odd}")
     found = read_page(chief, f"{address}?show=added&q=USER22").partition('id="plan"')[2]
     assert found.count("<tr>") == 11
-    assert "No row here has “%nobody_”" in read_page(chief, f"{address}?show=added&q=%25nobody_")
-    assert "There are none" in read_page(chief, f"{address}?show=protected")
+    assert "No rows here contain “%nobody_”" in read_page(chief, f"{address}?show=added&q=%25nobody_")
+    assert "No rows." in read_page(chief, f"{address}?show=protected")
 
 
 def test_a_part_of_the_page_is_given_alone(chief: Client) -> None:

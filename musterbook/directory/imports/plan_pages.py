@@ -83,6 +83,16 @@ class PlanPage:
     """The headings of the cells, if the rows have problems."""
 
     @property
+    def first(self) -> int:
+        """Return the place of the first row of this page among all rows, from 1 on."""
+        return (self.number - 1) * PAGE + 1
+
+    @property
+    def last(self) -> int:
+        """Return the place of the last row of this page."""
+        return min(self.number * PAGE, self.total)
+
+    @property
     def pages(self) -> int:
         """Return the number of pages."""
         return max(1, -(-self.total // PAGE))

@@ -23,6 +23,8 @@ from musterbook.web.imports import actions, decisions, rows
 from musterbook.web.permission import get_account, needs, refuse
 
 _JSON = "application/json"
+_LONGEST = 1_000
+"""The most characters of a value in an address."""
 _SHOWN = 200
 """The most characters of a text that a message repeats."""
 
@@ -153,5 +155,6 @@ def _make_address(request: HttpRequest, number: str) -> str:
     """Return the address of the page of rows that the form was on."""
     query = QueryDict(mutable=True)
     query["show"] = "errored"
-    query.update({name: text[:_SHOWN] for name in ("page", "q") if (text := request.POST.get(name, ""))})
+    names = ("page", "q", "code", "column", "value")
+    query.update({name: text[:_LONGEST] for name in names if (text := request.POST.get(name, ""))})
     return f"{reverse('import', args=[number])}?{query.urlencode()}"
