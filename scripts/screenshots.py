@@ -264,7 +264,7 @@ class Gallery:
         if not self._wants(name) and not name.startswith("user"):
             return
         try:
-            page.set_default_timeout(5000)
+            page.set_default_timeout(15000)
             reach()
             page.wait_for_load_state("networkidle")
         except Error as error:
