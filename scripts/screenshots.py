@@ -40,13 +40,15 @@ _PAGES: dict[str, str] = {
     "add user": "users/add",
     "import users": "users/import",
     "import history": "imports/",
-    "import history, previews": "imports/?which=previews",
+    "notices": "notices/",
+    "help": "help/",
     "groups": "groups/",
     "ranks": "ranks/",
     "roles": "roles/",
     "role, new": "roles/add",
     "settings": "settings/",
     "settings, imports": "settings/imports",
+    "settings, limits": "settings/limits",
     "settings, values": "settings/values",
     "settings, accounts": "settings/accounts",
     "settings, second factors": "settings/second-factors",
@@ -165,6 +167,8 @@ class Gallery:
             if self._wants(f"plan {name}"):
                 number = self.commands.import_file(files[name], "--as", trial.ADMINISTRATOR, *options)
                 self._visit(page, f"plan {name}", f"{root}imports/{number}")
+                if name == "other-names":
+                    self._visit(page, f"plan {name}, match", f"{root}imports/{number}/match")
         self._visit(page, "all users, long names", f"{root}users/?q=Wolfe")
         self._try("user, long names", page, lambda: self._open_first(page, f"{root}users/?q=Wolfe"))
 
@@ -184,6 +188,7 @@ class Gallery:
         self._try("role, wrong", page, lambda: self._submit(page, f"{root}roles/add"))
         self._try("import users, no file", page, lambda: self._submit(page, f"{root}users/import"))
         self._try("all users, selected", page, lambda: self._tick(page, f"{root}users/"))
+        self._try("bulk action", page, lambda: self._act(page, "deactivate"))
         self._try("menu", page, lambda: self._open_menu(page, root))
 
     def _take_new_agency(self, root: str) -> None:
@@ -239,6 +244,11 @@ class Gallery:
         page.goto(address)
         for place in range(3):
             page.locator("input[name=user]").nth(place).check()
+
+    def _act(self, page: Page, act: str) -> None:
+        page.locator("select[name=act]").select_option(act)
+        page.get_by_role("button", name="Preview").first.click()
+        page.wait_for_url("**/users/bulk/*")
 
     def _open_menu(self, page: Page, root: str) -> None:
         page.goto(root)
