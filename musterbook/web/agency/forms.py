@@ -20,7 +20,13 @@ from musterbook.web import parsers, readers
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-_describe_bounds_lazily = lazy(describe_bounds, str)
+
+def _describe_problem(label: "StrOrPromise", name: str) -> str:
+    """Return what to enter, after the label, so that it makes sense in the summary of errors too."""
+    return _("%(field)s: %(problem)s") % {"field": label, "problem": describe_bounds(name)}
+
+
+_describe_problem_lazily = lazy(_describe_problem, str)
 
 
 class SectionForm(forms.Form):
@@ -102,11 +108,11 @@ def make_number_field(
 ) -> forms.Field:
     """Return a field for a number within the bounds of that setting.
 
-    All errors have the same message, which states the bounds.
+    All errors have the same message, which names the field and states the bounds.
     """
     least, most = NUMBERS[name]
     kind = forms.FloatField if name == "percent" else forms.IntegerField
-    wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), _describe_bounds_lazily(name))
+    wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), _describe_problem_lazily(label, name))
     return kind(
         label=_add_unit_lazily(label, unit) if unit else label,
         min_value=least,

@@ -89,7 +89,7 @@ class LimitsForm(SectionForm):
         for default in DEFAULT_LIMITS:
             counted = _LIMITED[default.kind]
             for name, label in _NUMBERS.items():
-                self.fields[f"{default.kind}_{name}"] = _make_limit_field(name, f"{counted}: {label}")
+                self.fields[f"{default.kind}_{name}"] = _make_limit_field(name, f"{counted} ({label})")
             off = _("%(counted)s: no limit") % {"counted": counted}
             self.fields[f"{default.kind}_off"] = forms.BooleanField(label=off, required=False)
 
