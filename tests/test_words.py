@@ -44,7 +44,8 @@ def test_documents_use_no_word_that_is_ruled_out(path: Path) -> None:
 
 @pytest.mark.parametrize("path", _TEMPLATES, ids=_name)
 def test_templates_use_no_word_that_is_ruled_out(path: Path) -> None:
-    text = re.sub(r"{%.*?%}|{{.*?}}|<[^>]*>", "", path.read_text(encoding="utf-8"))
+    source = re.sub(r'{% *translate "([^"]*)".*?%}', r"\1", path.read_text(encoding="utf-8"))
+    text = re.sub(r"{%.*?%}|{{.*?}}|<[^>]*>", "", source)
     assert [f"{found}: write {WORDS[found]}" for found in _found(text)] == []
 
 

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from musterbook.cli.output import escape_text, make_console
 from musterbook.core.domain.labels import EMAIL_TITLES, PLAN_ENDS, count_emails, describe_protection, format_state_title
+from musterbook.core.domain.texts import Labels
+from musterbook.core.domain.texts import translate as _
 
 if TYPE_CHECKING:
     from musterbook.core.domain.problems import Problem
@@ -24,7 +26,7 @@ GROUPS_LISTED = 10
 LISTED = 50
 """The maximum number of entries in a list. A line below the list says how to get the others."""
 
-_MODES = {"update": "update", "sync": "synchronize", "rekey": "change external ids"}
+_MODES = Labels({"update": "update", "sync": "synchronize", "rekey": "change external ids"})
 _STYLES = {
     "applied": "bold green",
     "previewed": "bold cyan",
@@ -57,16 +59,27 @@ class ReportFacts:
     @property
     def words(self) -> Mapping[str, str]:
         """The labels of the outcomes whose label is not their name."""
-        return _LABELS | (self.change.words | {"rows": "chosen users"} if self.change else {})
+        words = {**self.change.words, "rows": _("chosen users")} if self.change else {}
+        return {**dict(_LABELS.items()), **words}
 
 
-_LABELS = {
-    "reactivated": "of these, reactivated",
-    "losing_access": "losing access",
-    "privileges": "gaining a permission",
-    "marked": "marked with their source, or as leaving",
-    "identity_changes": "of these, identity changes",
-}
+_LABELS = Labels(
+    {
+        "rows": "rows",
+        "added": "added",
+        "updated": "updated",
+        "deactivated": "deactivated",
+        "unchanged": "unchanged",
+        "errored": "errored",
+        "skipped": "skipped",
+        "protected": "protected",
+        "reactivated": "of these, reactivated",
+        "losing_access": "losing access",
+        "privileges": "gaining a permission",
+        "marked": "marked with their source, or as leaving",
+        "identity_changes": "of these, identity changes",
+    }
+)
 
 
 def print_report(report: "Report", facts: ReportFacts) -> None:
@@ -94,8 +107,11 @@ def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
     line = Text(format_state_title(report.state, ", "), style=_STYLES.get(report.state, _FAILED))
     action = facts.change.label if facts.change else _MODES[report.mode]
     action += f" ({facts.reason})" if facts.reason else ""
-    action += f", source {report.source}" if report.source else ""
-    line.append(f": {report.agency}, {escape_text(action)}, import {report.number}", style="not bold default")
+    action += _(", source {source}").format(source=report.source) if report.source else ""
+    place = _(": {agency}, {action}, import {number}")
+    line.append(
+        place.format(agency=report.agency, action=escape_text(action), number=report.number), style="not bold default"
+    )
     out.print(line, soft_wrap=True)
     if report.message:
         out.print(_make_text(report.message))
@@ -115,18 +131,20 @@ def _print_counts(out: Console, report: "Report", facts: ReportFacts) -> None:
     for name, number in report.counts.items():
         label = facts.words.get(name, name)
         if name == "rows" or (number and not (facts.change and name == "reactivated")):
-            style = "red" if name == "errored" else "yellow" if label == "deactivated" else ""
+            style = (
+                "red" if name == "errored" else "yellow" if name == "deactivated" or label == _("deactivated") else ""
+            )
             table.add_row(f"{number:,}", label, style=style)
     out.print(table)
 
 
 def _print_file(out: Console, report: "Report") -> None:
     if report.problems:
-        _print_heading(out, "The file")
+        _print_heading(out, _("The file"))
         for problem in report.problems:
             out.print(_format_problem(problem), soft_wrap=True)
     if report.notes:
-        _print_heading(out, "Notes on the file")
+        _print_heading(out, _("Warnings about the file"))
         for note in report.notes:
             out.print(_format_problem(note), soft_wrap=True)
 
@@ -136,41 +154,47 @@ def _print_groups(out: Console, report: "Report", facts: ReportFacts) -> None:
     shared = [group for group in report.groups if group.rows > 1]
     if not shared:
         return
-    _print_heading(out, "Problems by kind")
+    _print_heading(out, _("Problems by kind"))
     for group in shared[:GROUPS_LISTED]:
         problem = group.problem
         line = f"{group.rows:,} × {_name_cell(problem)}"
-        meant = f"did you mean {group.suggestion}?" if group.suggestion else problem.message
+        meant = _("did you mean {name}?").format(name=group.suggestion) if group.suggestion else problem.message
         out.print(_make_text(f"{line}: {meant}"), soft_wrap=True)
     if len(shared) > GROUPS_LISTED:
-        out.print(_make_text(f"… and {len(shared) - GROUPS_LISTED:,} more; --output json lists them."))
+        out.print(_make_text(_count_more(len(shared) - GROUPS_LISTED)))
     mapped = next((group for group in shared if group.can_map and group.suggestion), None)
     if mapped and not facts.change:
         problem = mapped.problem
         example = shlex.quote(f"{problem.column}:{problem.value}={mapped.suggestion}")
         out.print(
-            _make_text(f"To read a value as one of yours, add it to the command, such as --value {example}."),
+            _make_text(
+                _("To read a value as one of yours, add it to the command, such as --value {example}.").format(
+                    example=example
+                )
+            ),
             soft_wrap=True,
         )
 
 
 def _name_cell(problem: "Problem") -> str:
-    value = f"“{problem.value}”" if problem.value else "blank"
-    return f"{problem.column} {value}" if problem.column else "rows"
+    value = f"“{problem.value}”" if problem.value else _("blank")
+    return f"{problem.column} {value}" if problem.column else _("rows")
 
 
 def _print_errored(out: Console, report: "Report", facts: ReportFacts) -> None:
     rows = [row for row in report.rows if row.outcome == "errored"]
     if not rows:
         return
-    _print_heading(out, "Left out: these users do not change" if facts.change else "Errors: these rows change nothing")
+    title = _("Left out: these users do not change") if facts.change else _("Errors: these rows change nothing")
+    _print_heading(out, title)
     _print_problems(
         out, [(str(row.row), row.external_id, problem) for row in rows[:LISTED] for problem in row.problems]
     )
     if len(rows) > LISTED:
-        hint = f"all are in {facts.errors}" if facts.errors else "--errors PATH writes all of them to a file"
-        hint = "--output json lists all of them" if facts.change else hint
-        out.print(_make_text(f"… and {len(rows) - LISTED:,} more rows; {hint}."))
+        more = _("… and {number} more rows; --errors PATH writes all of them to a file.")
+        more = _("… and {number} more rows; all are in {path}.") if facts.errors else more
+        more = _("… and {number} more; --output json lists all of them.") if facts.change else more
+        out.print(_make_text(more.format(number=f"{len(rows) - LISTED:,}", path=facts.errors)))
 
 
 def _print_rows(out: Console, report: "Report", facts: ReportFacts) -> None:
@@ -178,8 +202,8 @@ def _print_rows(out: Console, report: "Report", facts: ReportFacts) -> None:
     rows = [row for row in report.rows if row.outcome != "errored"]
     if not rows:
         return
-    _print_heading(out, "Rows")
-    table = _make_grid("row", "external id", "outcome", "changes")
+    _print_heading(out, _("Rows"))
+    table = _make_grid(_("row"), _("external id"), _("outcome"), _("changes"))
     for row in rows:
         table.add_row(str(row.row), escape_text(row.external_id), _label_outcome(row, facts), _format_changes(row))
     out.print(table)
@@ -191,7 +215,8 @@ def _label_outcome(row: "ReportRow", facts: ReportFacts) -> str:
 
 def _format_changes(row: "ReportRow") -> Text:
     lines = [
-        f"{heading}: {before or '(blank)'} → {after or '(blank)'}" for heading, (before, after) in row.changes.items()
+        f"{heading}: {before or _('(blank)')} → {after or _('(blank)')}"
+        for heading, (before, after) in row.changes.items()
     ]
     return _make_text("\n".join(lines))
 
@@ -199,37 +224,46 @@ def _format_changes(row: "ReportRow") -> Text:
 def _print_notes(out: Console, notes: "Sequence[tuple[str, Problem]]") -> None:
     if not notes:
         return
-    _print_heading(out, "Notes")
+    _print_heading(out, _("Warnings"))
     _print_problems(out, [(str(note.row), external_id, note) for external_id, note in notes[:LISTED]])
     if len(notes) > LISTED:
-        out.print(_make_text(f"… and {len(notes) - LISTED:,} more; --output json --rows all tells them all."))
+        out.print(_make_text(_count_more(len(notes) - LISTED, rows=True)))
+
+
+def _count_more(number: int, *, rows: bool = False) -> str:
+    """Return how many entries are not listed, and how to list them."""
+    with_rows = _("… and {number} more; --output json --rows all lists all of them.")
+    return (with_rows if rows else _("… and {number} more; --output json lists all of them.")).format(
+        number=f"{number:,}"
+    )
 
 
 def _print_users(out: Console, external_ids: Sequence[str], names: Mapping[str, str]) -> None:
     if not external_ids:
         return
-    table = _make_grid("external id", "name")
+    table = _make_grid(_("external id"), _("name"))
     for external_id in external_ids[:LISTED]:
         table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")))
     out.print(table)
     if len(external_ids) > LISTED:
-        out.print(_make_text(f"… and {len(external_ids) - LISTED:,} more; --output json lists all of them."))
+        out.print(_make_text(_count_more(len(external_ids) - LISTED)))
 
 
 def _print_leavers(out: Console, report: "Report", names: Mapping[str, str]) -> None:
     if report.deactivated:
         done = report.state == "applied"
-        _print_heading(out, f"{'Deactivated' if done else 'Would be deactivated'}: the file does not mention them")
+        will, was = _("Will be deactivated: users not in the file"), _("Deactivated: users not in the file")
+        _print_heading(out, was if done else will)
         _print_users(out, report.deactivated, names)
     if report.protected:
-        _print_heading(out, "Protected: kept although the file does not mention them")
-        table = _make_grid("external id", "name", "why")
+        _print_heading(out, _("Protected: kept although they are not in the file"))
+        table = _make_grid(_("external id"), _("name"), _("why"))
         for one in report.protected[:LISTED]:
             external_id = str(one["external_id"])
             table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")), _describe_protection(one))
         out.print(table)
         if len(report.protected) > LISTED:
-            out.print(_make_text(f"… and {len(report.protected) - LISTED:,} more; --output json lists all of them."))
+            out.print(_make_text(_count_more(len(report.protected) - LISTED)))
 
 
 def _print_mails(out: Console, report: "Report", mails: Sequence[Mapping[str, str]]) -> None:
@@ -237,18 +271,19 @@ def _print_mails(out: Console, report: "Report", mails: Sequence[Mapping[str, st
     if not report.mails:
         return
     pending = report.state in ("previewed", "held")
-    _print_heading(out, f"{'Would be sent' if pending else 'Emails'}: {count_emails(report.mails)}")
+    title = _("Will be sent: {emails}") if pending else _("Emails: {emails}")
+    _print_heading(out, title.format(emails=count_emails(report.mails)))
     if not pending:
         return
-    table = _make_grid("external id", "email", "to")
+    table = _make_grid(_("external id"), _("email"), _("to"))
     for mail in mails[:LISTED]:
         title = EMAIL_TITLES.get(mail["kind"], mail["kind"])
         table.add_row(escape_text(mail["external_id"]), title, escape_text(mail["to"]))
     out.print(table)
     more = sum(report.mails.values()) - LISTED
     if more > 0:
-        out.print(_make_text(f"… and {more:,} more; --output json --rows all lists all of them."))
-    out.print(_make_text("--no-mail sends none of them."))
+        out.print(_make_text(_count_more(more, rows=True)))
+    out.print(_make_text(_("To send none of them, add --no-mail.")))
 
 
 def _describe_protection(one: Mapping[str, object]) -> str:
@@ -265,22 +300,22 @@ def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:
     elif report.state == "previewed" and not any(
         report.counts.get(name) for name in ("added", "updated", "deactivated", "marked")
     ):
-        out.print(_make_text("\nNothing would change."))
+        out.print(_make_text("\n" + _("Nothing will change.")))
     elif report.state == "previewed":
-        _print_command(out, "To apply it", facts.apply)
+        _print_command(out, _("To apply it"), facts.apply)
     elif report.state == "held":
-        _print_command(out, "To apply it anyway", facts.apply)
+        _print_command(out, _("To apply it anyway"), facts.apply)
     elif report.state == "applied" and report.counts["errored"] and not facts.change:
-        out.print(_make_text("\nCorrect the errored rows and import them again. All other rows were applied."))
+        out.print(_make_text("\n" + _("Fix the errored rows and import them again. All other rows were applied.")))
 
 
 def _print_next_bulk(out: Console, report: "Report", facts: ReportFacts) -> None:
     if not report.counts["updated"]:
-        out.print(_make_text("\nNo chosen user would change."))
+        out.print(_make_text("\n" + _("No chosen user will change.")))
         return
     if not any(row.outcome == "updated" for row in report.rows):
-        _print_command(out, "To see the users", f"muster imports show {report.number} --rows changed")
-    _print_command(out, "To apply it", facts.apply)
+        _print_command(out, _("To see the users"), f"muster imports show {report.number} --rows changed")
+    _print_command(out, _("To apply it"), facts.apply)
 
 
 _NOT_REPEATED = ("--confirm", "--confirm-deactivations", "--idempotency-key")
@@ -311,13 +346,13 @@ def _make_grid(*headings: str) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for heading in headings:
         table.add_column(
-            heading, justify="right" if heading == "row" else "left", no_wrap=heading == "row", overflow="fold"
+            heading, justify="right" if heading == _("row") else "left", no_wrap=heading == _("row"), overflow="fold"
         )
     return table
 
 
 def _print_problems(out: Console, rows: "Sequence[tuple[str, str, Problem]]") -> None:
-    table = _make_grid("row", "external id", "column", "")
+    table = _make_grid(_("row"), _("external id"), _("column"), "")
     for row, external_id, problem in rows:
         table.add_row(row, _make_text(external_id), _make_text(problem.column), _format_problem(problem))
     out.print(table)
@@ -337,17 +372,26 @@ def print_imports(entries: "Sequence[Entry]") -> None:
     """Print the list of an agency's imports."""
     out = make_console()
     if not entries:
-        out.print("There is no import yet.")
+        out.print(_("There are no imports yet."))
         return
     table = _make_grid(
-        "import", "when (UTC)", "mode", "state", "by", "file", "added", "updated", "errored", "deactivated"
+        _("import"),
+        _("when (UTC)"),
+        _("mode"),
+        _("state"),
+        _("by"),
+        _("file"),
+        _("added"),
+        _("updated"),
+        _("errored"),
+        _("deactivated"),
     )
     for entry in entries:
         counts = dict(entry.counts)
         if entry.act == "deactivate":
             counts |= {"updated": 0, "deactivated": counts.get("updated", 0)}
         numbers = [f"{counts.get(name, 0):,}" for name in ("added", "updated", "errored", "deactivated")]
-        file = f"undo of {entry.undoes}" if entry.undoes else escape_text(entry.file_name)
+        file = _("undo of {number}").format(number=entry.undoes) if entry.undoes else escape_text(entry.file_name)
         when = f"{entry.at:%Y-%m-%d %H:%M}"
         state = f"{entry.state}, {PLAN_ENDS[entry.ended]}" if entry.ended else entry.state
         table.add_row(entry.number, when, entry.mode, state, escape_text(entry.actor) or "system", file, *numbers)

@@ -105,7 +105,7 @@ def test_who_is_left_out_is_shown_with_the_reason(staffed: Muster) -> None:
     shown = staffed("imports", "show", record.number)
     assert shown.status == 1
     assert "Left out: these users do not change" in shown.text and "1 left out" in plain(shown.text)
-    assert "No chosen user would change." in shown.text and "muster apply" not in shown.text
+    assert "No chosen user will change." in shown.text and "muster apply" not in shown.text
 
 
 def test_a_plan_that_has_become_another_is_not_done(staffed: Muster) -> None:

@@ -120,8 +120,8 @@ def test_errors_and_notes_are_printed_by_row(springfield: Muster) -> None:
     done = springfield("import", file, "--agency", "springfield-pd")
     assert done.status == 1
     assert "There is no rank “Sargent”. Use one of the agency's ranks. Did you mean Sergeant" in done.text
-    assert "SUPERVISOR_EMAIL “nobody@x.example” is not the address of a user." in done.text
-    assert "Correct the errored rows" in done.text
+    assert "No user has the email address “nobody@x.example”." in done.text
+    assert "Fix the errored rows" in done.text
     assert "\x1b[" not in done.text
 
 
@@ -230,7 +230,7 @@ def test_a_plan_says_who_gets_which_email(springfield: Muster) -> None:
         {"external_id": "E-bob", "kind": "deactivated", "to": "bob@springfield.example"},
     ]
     shown = springfield("imports", "show", seen["import"]).text
-    assert "Would be sent: 1 invitation, 1 notice of a deactivation" in shown
+    assert "Will be sent: 1 invitation, 1 notice of a deactivation" in shown
     assert "E-cat        Invitation           cat@springfield.example" in shown
     done = springfield("apply", seen["import"], "--output", "json", "--rows", "all").json
     assert (done["mails"], done["recipients"]) == (seen["mails"], seen["recipients"])
@@ -254,7 +254,7 @@ def test_emails_are_switched_off_when_a_plan_is_applied_or_undone(springfield: M
 def test_of_many_emails_the_first_fifty_are_shown(springfield: Muster) -> None:
     file = springfield.file(*(row(f"p{number}") for number in range(60)))
     done = springfield("import", file, "--agency", "springfield-pd", "--preview")
-    assert "Would be sent: 60 invitations" in done.text
+    assert "Will be sent: 60 invitations" in done.text
     assert "… and 10 more; --output json --rows all lists all of them." in done.text
 
 
@@ -415,7 +415,7 @@ def test_an_undo_is_previewed_then_done(springfield: Muster) -> None:
 
 
 def test_imports_are_listed_the_latest_first(springfield: Muster) -> None:
-    assert "There is no import yet." in springfield("imports", "--agency", "springfield-pd").text
+    assert "There are no imports yet." in springfield("imports", "--agency", "springfield-pd").text
     first = springfield.imported(ANN).json["import"]
     second = springfield.imported(ANN, BOB, also=("--preview",)).json["import"]
     listed = springfield("imports", "--agency", "springfield-pd", "--output", "json").json
@@ -470,7 +470,7 @@ def test_a_source_is_shown_with_what_it_marks(springfield: Muster) -> None:
 def test_a_preview_that_changes_nothing_offers_nothing_to_apply(springfield: Muster) -> None:
     springfield.imported(ANN)
     shown = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--preview").text
-    assert "Nothing would change." in shown and "To apply it" not in shown
+    assert "Nothing will change." in shown and "To apply it" not in shown
     shown = springfield("import", springfield.file(row("bob")), "--agency", "springfield-pd", "--preview").text
     assert "To apply it: muster apply" in shown
 

@@ -156,7 +156,7 @@ def test_a_part_of_the_page_is_given_alone(chief: Client) -> None:
 def test_notes_are_shown_with_the_rows_that_have_them(chief: Client) -> None:
     address = preview(chief, person(7, SUPERVISOR_EMAIL="nobody@agency.example"))
     assert tiles(chief, address) == {"added": 1, "noted": 1}
-    assert "nobody@agency.example” is not the address of a user" in read_page(chief, f"{address}?show=noted")
+    assert "No user has the email address “nobody@agency.example”" in read_page(chief, f"{address}?show=noted")
 
 
 @pytest.mark.parametrize("show", ["added", "updated", "deactivated", "errored", "noted", "protected"])

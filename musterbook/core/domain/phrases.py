@@ -127,7 +127,7 @@ PHRASES = (
     "It contains a space.",
     "Its domain, the part after the @, has no dot.",
     "It contains letters or signs that are not part of a phone number.",
-    "The country code does not exist, or its numbers have fewer or more digits.",
+    "Check the country code and the number of digits.",
     # What an operator may do
     "deactivate",
     "take permissions from",

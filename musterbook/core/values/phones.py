@@ -100,7 +100,7 @@ def explain_fault(value: str) -> str:
     if not _WRITTEN.fullmatch(text):
         return "It contains letters or signs that are not part of a phone number."
     if re.match(r"\(?(?:00|\+)", text):
-        return "The country code does not exist, or its numbers have fewer or more digits."
+        return "Check the country code and the number of digits."
     return ""
 
 

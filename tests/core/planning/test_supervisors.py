@@ -148,11 +148,11 @@ def test_an_address_that_names_nobody_leaves_the_link_as_it_was_with_a_note() ->
     assert (get_written(made, CY)["supervisor_id"], get_written(made, "E")["supervisor_id"]) == (2, None)
     assert messages(made.notes) == [
         (
-            "SUPERVISOR_EMAIL “nobody@a.example” is not the address of a user. The supervisor stays ben@a.example."
+            "No user has the email address “nobody@a.example”. The supervisor stays ben@a.example."
             " Correct the address, or add that user."
         ),
         (
-            "SUPERVISOR_EMAIL “no address” is not the address of a user. The supervisor stays blank."
+            "No user has the email address “no address”. The supervisor stays blank."
             " Correct the address, or add that user."
         ),
     ]

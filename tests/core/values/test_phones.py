@@ -138,7 +138,7 @@ def test_c8_how_a_number_is_read(value: str, country: str, stored: str | None) -
     ("value", "sentence"),
     [
         ("ask Bo", "It contains letters or signs that are not part of a phone number."),
-        ("+1 555 0143", "The country code does not exist, or its numbers have fewer or more digits."),
+        ("+1 555 0143", "Check the country code and the number of digits."),
         ("555-0143", ""),
     ],
 )
