@@ -8,9 +8,6 @@ TEMPLATES: frozenset[str] = frozenset(
         "musterbook/web/templates/api_token_add.html",
         "musterbook/web/templates/api_token_made.html",
         "musterbook/web/templates/api_token_revoke.html",
-        "musterbook/web/templates/bulk.html",
-        "musterbook/web/templates/bulk_choose.html",
-        "musterbook/web/templates/bulk_running.html",
         "musterbook/web/templates/export_too_long.html",
         "musterbook/web/templates/import_gone.html",
         "musterbook/web/templates/import_progress.html",
@@ -28,7 +25,6 @@ MODULES: frozenset[str] = frozenset(
         "musterbook/web/imports/forms.py",
         "musterbook/web/records/api_access.py",
         "musterbook/web/records/audit_pdf.py",
-        "musterbook/web/users/bulk.py",
     }
 )
 """Modules that still have texts for pages without gettext."""
