@@ -26,11 +26,11 @@ _MODES = {
     ),
     Mode.SYNC.value: (
         gettext_lazy("Synchronize all user accounts"),
-        gettext_lazy("Adds and updates too. Active users not in the file become Inactive and lose access."),
+        gettext_lazy("Active users not in the file become Inactive and lose access."),
     ),
     Mode.REKEY.value: (
         gettext_lazy("Change external ids"),
-        gettext_lazy("The file has the columns EXTERNAL_ID and NEW_EXTERNAL_ID. Nothing else changes."),
+        gettext_lazy("The file has two columns: EXTERNAL_ID and NEW_EXTERNAL_ID."),
     ),
 }
 """Each mode with its label and the sentence that says what it does."""
@@ -84,9 +84,7 @@ class UploadForm(forms.Form):
         most = settings.MUSTER_MAX_FILE_MB
         self.fields["releases"].initial = self._usual
         file = self.fields["file"]
-        file.help_text = gettext("CSV, .xlsx or .ods, up to %(most)s MB. You can also drop the file here.") % {
-            "most": f"{most:,}"
-        }
+        file.help_text = gettext("Or drop it here: CSV, .xlsx or .ods, up to %(most)s MB.") % {"most": f"{most:,}"}
         file.widget.attrs["accept"] = ".csv,.txt,.tsv,.xlsx,.ods"
         file.error_messages["required"] = uploads.get_refusal(request) or gettext("Select a file: CSV, .xlsx or .ods.")
 
