@@ -55,6 +55,21 @@ def test_the_states_of_all_users_are_counted_by_their_indexes() -> None:
 
 
 @pytest.mark.django_db
+def test_the_users_of_one_filter_are_counted_by_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts._kept.clear()
+    made = fill()
+    officer = models.Role.objects.get(agency=made, name="Officer")
+    number = models.User.objects.filter(agency=made, role=officer).count()
+    for name in ("_SMALL", "_MOST"):
+        monkeypatch.setattr(counts, name, 1)
+    for _again in range(2):
+        found = counts.read_page(made, UserFilters(role=officer.pk), Position(), NOW)
+        assert (found.number, found.is_more, found.by_state) == (number, False, None)
+    found = counts.read_page(made, UserFilters(role=officer.pk, status="Active"), Position(), NOW)
+    assert found.is_more and found.number == 1
+
+
+@pytest.mark.django_db
 def test_numbers_of_many_users_are_kept_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     counts._kept.clear()
     monkeypatch.setattr(counts, "_MOST", 2)
