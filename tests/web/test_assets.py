@@ -134,7 +134,12 @@ def test_the_sprite_has_each_icon_once_as_a_symbol_and_as_a_mask() -> None:
     assert sorted(re.findall(r'<symbol id="([^"]+)"', sprite)) == sorted(icons.NAMES)
     assert sorted(re.findall(r'<view id="([^"]+)-mask"', sprite)) == sorted(icons.NAMES)
     masked = set(re.findall(r"icons\.svg#(\w+)-mask", (WEB / "static" / "muster.css").read_text(encoding="utf-8")))
-    assert masked <= icons.NAMES
+    named = {
+        name
+        for path in WEB.glob("templates/**/*.html")
+        for name in re.findall(r"""{% icon ["'](\w+)""", path.read_text("utf-8"))
+    }
+    assert masked | named == icons.NAMES
 
 
 def test_every_block_of_our_styles_ends() -> None:
