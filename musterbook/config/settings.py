@@ -114,8 +114,8 @@ MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
 
 # Sessions use a cookie that no script can read, only for the pages of one agency (middleware.Sessions). The agency sets how
 # long a session lasts without use.
-# Browsers accept a cookie named __Secure- only over https. The name __Host- requires the path /, but each of our cookies has
-# the path of one agency.
+# Browsers accept a cookie named __Secure- only over https. The name __Host- requires the path /, but almost
+# each of our cookies has the path of one agency.
 _PREFIX = "__Secure-" if _SECURE else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}muster_session"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
@@ -126,6 +126,8 @@ CSRF_FAILURE_VIEW = "musterbook.web.errors.forged"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = SESSION_COOKIE_SAMESITE = "Lax"
 BROWSER_COOKIE_NAME = f"{_PREFIX}muster_browser"
+# The only cookie for the path /: it leads from the first page to the agency.
+AGENCY_COOKIE_NAME = "__Host-muster_agency" if _SECURE else "muster_agency"
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
 # Messages for the next page are kept in the session: they contain names of people, and cookies are stored on disks.

@@ -132,18 +132,15 @@ def _get_agency(slug: str) -> Agency | None:
         return None
 
 
-AGENCY_COOKIE = "muster_agency"
-"""The cookie that leads a signed-in user from the first page to their agency. It has only the agency's slug.
-
-It is signed, so that nobody can use it to find out which agencies exist.
-"""
+# It signs the cookie that leads a signed-in user from the first page to their agency. The cookie has only the agency's
+# slug, and nobody can use it to find out which agencies exist.
 _AGENCY_SIGNER = Signer(salt="musterbook.web.agency")
 
 
 def read_agency_cookie(request: HttpRequest) -> str:
     """Return the slug of the agency that the browser is signed in to, or "" for none."""
     try:
-        return _AGENCY_SIGNER.unsign(request.COOKIES.get(AGENCY_COOKIE, ""))
+        return _AGENCY_SIGNER.unsign(request.COOKIES.get(settings.AGENCY_COOKIE_NAME, ""))
     except BadSignature:
         return ""
 
@@ -151,7 +148,7 @@ def read_agency_cookie(request: HttpRequest) -> str:
 def _confine_cookies(response: HttpResponseBase, prefix: str) -> None:
     """Limit cookies to pages below the prefix, except the one that the first page reads."""
     for cookie in response.cookies.values():
-        if cookie.key != AGENCY_COOKIE and not cookie["path"].startswith(prefix):
+        if cookie.key != settings.AGENCY_COOKIE_NAME and not cookie["path"].startswith(prefix):
             cookie["path"] = prefix
 
 
@@ -199,10 +196,10 @@ class Sessions(SessionMiddleware):
         current = read_agency_cookie(request)
         if SESSION_KEY not in request.session:
             if current == agency.slug:
-                response.delete_cookie(AGENCY_COOKIE, samesite="Lax")
+                response.delete_cookie(settings.AGENCY_COOKIE_NAME, samesite="Lax")
         elif current != agency.slug:
             response.set_cookie(
-                AGENCY_COOKIE, _AGENCY_SIGNER.sign(agency.slug),
+                settings.AGENCY_COOKIE_NAME, _AGENCY_SIGNER.sign(agency.slug),
                 httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax",
             )  # fmt: skip
 

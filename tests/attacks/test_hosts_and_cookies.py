@@ -170,7 +170,9 @@ def test_no_cookie_has_anything_personal(springfield: Springfield, client: Clien
     sign_in(client, "user.1")
     client.post("/springfield/groups/add", {"external_id": "SECRET", "name": "Secret group", "active": "on"})
     client.post(f"/springfield/groups/{models.Group.objects.latest('pk').pk}/monitor", {"who": "nobody@agency.example"})
-    assert set(client.cookies) <= {configured.SESSION_COOKIE_NAME, configured.CSRF_COOKIE_NAME, "muster_browser"}
+    ours = {configured.SESSION_COOKIE_NAME, configured.CSRF_COOKIE_NAME, "muster_browser", "muster_agency"}
+    assert set(client.cookies) <= ours
+    assert client.cookies["muster_agency"].value.partition(":")[0] == "springfield"
     assert "user.1" not in client.cookies["muster_browser"].value
     assert "nobody@agency.example" in text(client.get("/springfield/groups/"))
 
