@@ -87,7 +87,10 @@ def _make_key(passage: Passage) -> object:
 
 
 def _read_groups(agency: models.Agency, entries: Sequence[_Entry]) -> Iterator[EventGroup]:
-    """Yield the entries with their first events, and imports with the counts of their records."""
+    """Yield the entries with their first events, and imports with the counts of their records.
+
+    The last event of a passage exists, so each entry has one.
+    """
     candidates = [_list_first_ids(entry) for entry in entries]
     existing = set(browse.keep_existing(agency, [number for some in candidates for number in some]))
     events = {
@@ -104,9 +107,8 @@ def _read_groups(agency: models.Agency, entries: Sequence[_Entry]) -> Iterator[E
             numbers[passage.kind] += passage.last - passage.first + 1
         of = entry.passages[0].of
         shown = [events[number] for number in some if number in events]
-        if shown:
-            facts = numbers if of is None else counts.get(of, {})
-            yield EventGroup(shown, numbers.total(), of is not None, facts)
+        facts = numbers if of is None else counts.get(of, {})
+        yield EventGroup(shown, numbers.total(), of is not None, facts)
 
 
 def _list_first_ids(entry: _Entry) -> list[int]:
