@@ -59,7 +59,7 @@ def kinds(*names: str) -> list[tuple[str, str, str]]:
 
 
 def test_a_token_is_shown_once_and_opens_the_api(chief: Client) -> None:
-    assert "There is no token" in chief.get(LIST).content.decode()
+    assert "There are no tokens" in chief.get(LIST).content.decode()
     answer = chief.post(ADD, FORM)
     shown = secret(answer.content.decode())
     assert {"no-store", "private"} <= set(answer.headers["Cache-Control"].split(", "))
@@ -81,7 +81,7 @@ def test_nobody_gives_a_token_what_they_lack(chief: Client) -> None:
     form = chief.get(ADD).content.decode()
     assert 'value="users.edit"' in form and 'value="roles.manage"' not in form
     answer = chief.post(ADD, {**FORM, "permissions": ["users.view", "roles.manage"]})
-    assert answer.status_code == 403 and "Add, change and delete roles." in answer.content.decode()
+    assert answer.status_code == 403 and "Add, change and delete roles" in answer.content.decode()
     assert (Token.objects.count(), kinds("act.refused")) == (0, [("act.refused", "E-5", "refused")])
 
 
@@ -89,7 +89,7 @@ def test_nobody_gives_a_token_what_they_lack(chief: Client) -> None:
     ("wrong", "said"),
     [
         ({"name": ""}, "Enter a value for “Name”."),
-        ({"permissions": []}, "Choose at least one."),
+        ({"permissions": []}, "Choose at least one permission."),
         ({"permissions": ["everything"]}, "not one of the available choices"),
         ({"days": "3650"}, "not one of the available choices"),
         ({"name": "a\nb"}, "control character"),
@@ -129,14 +129,14 @@ def test_a_revoked_token_opens_nothing(chief: Client) -> None:
     assert "Revoked" in chief.get(LIST).content.decode() and "It was revoked" in chief.get(page).content.decode()
     assert "is revoked" not in chief.post(page, follow=True).content.decode()
     assert kinds("api.token-revoked") == [("api.token-revoked", "E-5", "")]
-    assert "There is no token that is good" in chief.get(LIST).content.decode()
+    assert "There are no valid tokens" in chief.get(LIST).content.decode()
 
 
 def test_the_list_says_which_tokens_do_less_than_they_were_made_for(chief: Client) -> None:
     chief.post(ADD, {**FORM, "permissions": ["users.view", "users.edit"]})
     models.Role.objects.filter(name="Chief").update(permissions=["users.view"])
     sign_in(other := Client(), "user.1")
-    assert "Not now, for its maker may not: Add, edit" in other.get(LIST).content.decode()
+    assert "Not now, because its creator lacks this permission: Add, edit" in other.get(LIST).content.decode()
     models.User.objects.filter(external_id="E-5").update(active=False)
     assert "The user who made it has lost access since." in other.get(LIST).content.decode()
 
@@ -159,14 +159,14 @@ def test_a_token_from_making_to_revoking_in_a_browser(page: Page, springfield: S
     page.fill("[name=login]", "user.1")
     page.fill("[name=password]", GOOD)
     page.get_by_role("button", name="Sign in", exact=True).click()
-    page.get_by_role("link", name="Make a token").click()
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("link", name="Create a token").click()
+    page.get_by_role("button", name="Create token").click()
     expect(page).to_have_title(re.compile("^Error: "))
     assert barriers(page) == []
     page.get_by_label("Name").fill("HR, each night")
-    page.get_by_label("See the users").check()
-    page.get_by_role("button", name="Make the token").click()
-    shown = page.get_by_label("The token", exact=True)
+    page.get_by_label("View and search users").check()
+    page.get_by_role("button", name="Create token").click()
+    shown = page.get_by_label("Token", exact=True)
     assert shown.evaluate("e => e === document.activeElement")
     assert barriers(page) == []
     answer = page.request.get("/springfield/api/me", headers={"Authorization": f"Bearer {shown.input_value()}"})
@@ -174,6 +174,6 @@ def test_a_token_from_making_to_revoking_in_a_browser(page: Page, springfield: S
     page.get_by_role("link", name="I have copied it").click()
     assert barriers(page) == []
     page.get_by_role("link", name="Revoke HR, each night").click()
-    page.get_by_role("button", name="Revoke the token").click()
+    page.get_by_role("button", name="Revoke token").click()
     page.get_by_text("Revoked and expired").click()
     assert barriers(page) == []

@@ -10,6 +10,9 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.cache import never_cache
 
 from musterbook.accounts import tokens
@@ -27,17 +30,18 @@ class TokenForm(forms.Form):
     """The name, the permissions, and the lifetime of a new token."""
 
     name = forms.CharField(
-        label="Name", max_length=255, help_text="What will use it, such as “Personnel system, each night”.",
+        label=gettext_lazy("Name"), max_length=255,
+        help_text=gettext_lazy("The program that will use it, such as “Personnel system, each night”."),
         widget=forms.TextInput({"autocomplete": "off"}),
     )  # fmt: skip
     permissions = forms.MultipleChoiceField(
-        label="What it may do", widget=forms.CheckboxSelectMultiple,
-        help_text="Allow no more than the program needs. What your own role lacks is not here.",
-        error_messages={"required": "Choose at least one."},
+        label=gettext_lazy("Permissions"), widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("Allow only what the program needs. You can choose only permissions of your own role."),
+        error_messages={"required": gettext_lazy("Choose at least one permission.")},
     )  # fmt: skip
     days = forms.TypedChoiceField(
-        label="Good for", coerce=int, initial=tokens.USUAL_DAYS,
-        help_text="Then make another, and give it to the program before this one ends.",
+        label=gettext_lazy("Expires after"), coerce=int, initial=tokens.USUAL_DAYS,
+        help_text=gettext_lazy("Create a new token and give it to the program before this one expires."),
     )  # fmt: skip
 
     def __init__(self, *args: Any, allowed: frozenset[str]) -> None:
@@ -58,7 +62,8 @@ class TokenForm(forms.Form):
 
 def _label_days(days: int) -> str:
     end = timezone.localtime() + timedelta(days=days)
-    return f"{days} days, until {end.day} {end:%B %Y}"
+    day = date_format(end, pgettext("date", "j F Y"))
+    return _("%(number)d days, until %(day)s") % {"number": days, "day": day}
 
 
 @needs(tokens.PERMISSION)
