@@ -111,7 +111,6 @@
     if (!form()) { return; }
     if (answer.isSignedOut) {
       warn(form().dataset.signedOut, "", true);
-      bar().dataset.count ||= "1";
     } else if (answer.isLost) {
       warn(form().dataset.unsaved);
       plan(control, AGAIN);
@@ -126,7 +125,6 @@
         if (control.value !== text) { plan(control, 0); }
       }
     }
-    bar().classList.toggle("m-bar--shown", Boolean(bar().querySelector(".m-bar__wrong").textContent));
   }
 
   // A cell looks fixed as soon as its text differs from that of the plan.
