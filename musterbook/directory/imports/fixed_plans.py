@@ -11,7 +11,7 @@ from musterbook.directory.imports.plan_files import PlanGone
 _OF_ROWS = ("added", "updated", "unchanged", "errored")
 """The parts of a plan that have a row of the file in each line."""
 _OF_USERS = ("deactivated", "concerned")
-"""The parts that must be the same, whatever was fixed: users who lose access, or whom the plan harms otherwise."""
+"""The parts that must be the same, whatever was fixed: users who lose access, and users that the plan harms in another way."""
 
 
 def is_only_fixed(shown: models.Import, again: models.Import, rows: Collection[int]) -> bool:

@@ -19,9 +19,9 @@ from musterbook.core.planning import changes
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import ReportRow
 from musterbook.directory import models
-from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import plan_files, plan_search
+from musterbook.directory.imports.people import Person, find_people
 
 PAGE = 50
 FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "skipped", "noted", "mailed")
@@ -66,6 +66,8 @@ class PlanRow:
     why: str = ""
     mail: str = ""
     """The email that the user gets, and its address."""
+    pk: int = 0
+    """The id of the user, 0 if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +243,17 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
     flagged = _read_problems(record, numbers)
     errors = report.group_by_row([problem for note, problem in flagged if not note])
     notes = report.group_by_row([problem for note, problem in flagged if note])
-    names = _map_names(record, rows)
+    people = find_people(record, [str(row["external_id"]) for row in rows])
     for row in rows:
+        person = people.get(str(row["external_id"]))
         number = int(row["row"]) if row.get("row") else None
         row_problems = errors.get(number or 0, [])
         cells = _make_cells(row, row_problems) if filter_name == "errored" else ()
         in_cells = {problem for cell in cells for problem in cell.problems}
         yield PlanRow(
-            number, str(row["external_id"] or ""), names.get(str(row["external_id"]), ""), _list_changes(filter_name, row), cells,
+            number, str(row["external_id"] or ""), _name_row(row, person), _list_changes(filter_name, row), cells,
             [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
-            _describe_protection(row), _describe_mail(row),
+            _describe_protection(row), _describe_mail(row), person.pk if person else 0,
         )  # fmt: skip
 
 
@@ -275,14 +278,11 @@ def _read_problems(record: models.Import, rows: Sequence[int]) -> list[tuple[boo
     return list(zip(frame["note"], problems.list_problems(frame), strict=True))
 
 
-def _map_names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
-    """Return a map from external id to the name in the row, or else the name of the user."""
-    ids = [str(row["external_id"]) for row in rows]
-    names = former_ids.read_current_names(record.agency, ids, record.started_at)
-    row_names = {
-        str(row["external_id"]): f"{row['first_name']} {row['last_name']}" for row in rows if "first_name" in row
-    }
-    return names | row_names
+def _name_row(row: Mapping[str, str | int], person: Person | None) -> str:
+    """Return the name in the row, or else the name of the user."""
+    if "first_name" in row:
+        return f"{row['first_name']} {row['last_name']}"
+    return person.name if person else ""
 
 
 def read_rows(record: models.Import, kinds: Iterable[str]) -> Iterator[ReportRow]:
