@@ -75,11 +75,6 @@ class EmailForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
     )  # fmt: skip
 
-    @property
-    def field_errors(self) -> list[tuple[forms.BoundField, list[str]]]:
-        """Return the fields that have errors, each with its errors, for the error summary."""
-        return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
-
 
 @require_sign_in
 def emails(request: HttpRequest) -> HttpResponseBase:
