@@ -118,10 +118,10 @@ def newcomer(
     page.goto("/")
     for name, value in (SAID | {"code": code()}).items():
         page.fill(f"[name={name}]", value)
-    page.get_by_role("button", name="Make the agency").click()
+    page.locator("main form .usa-button").last.click()
     for field in page.locator("input[type=password]").all():
         field.fill(GOOD)
-    page.get_by_role("button", name="Register").click()
+    page.locator("main form .usa-button:not(.usa-button--unstyled)").last.click()
     page.wait_for_url("**/my-account/**")
     models.Role.objects.update(second_factor=False)
     page.goto("/springfield/")
