@@ -15,6 +15,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.translation import gettext
 
 from musterbook.accounts import links, registration
 from musterbook.config import home
@@ -145,7 +146,9 @@ def _create_agency(data: SetupData, context: AuditContext) -> models.Agency:
         raise InvalidValue("slug", unfit)
     country = setting_values.read_country(data.country)
     if country is None:
-        raise InvalidValue("country", "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
+        raise InvalidValue(
+            "country", gettext("Use the two letters of an ISO 3166 country, such as US, or leave it blank.")
+        )
     name = vocabularies.clean_text(data.name, "name")
     role_keys = frozenset({keys.fold(ADMINISTRATOR)}) if data.second_factor else None
     agencies.apply_file(AgencyFile(data.slug, name, country=country, second_factor_roles=role_keys), context)

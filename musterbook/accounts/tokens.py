@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from musterbook.accounts import unauthenticated_events
 from musterbook.accounts.models import Token
@@ -107,16 +108,19 @@ def _check_name(agency: Agency, data: TokenData, at: datetime) -> str:
     """
     name = vocabularies.clean_text(data.name, "name")
     if not data.permissions:
-        raise InvalidValue("permissions", "Choose at least one.")
+        raise InvalidValue("permissions", gettext("Choose at least one permission."))
     if data.days not in DAYS:
-        raise InvalidValue("days", "Choose one of the listed numbers of days.")
+        raise InvalidValue("days", gettext("Choose one of the listed numbers of days."))
     names = list(Token.objects.filter(agency=agency, revoked_at=None, expires_at__gt=at).values_list("name", flat=True))
     if fold(name) in map(fold, names):
         raise InvalidValue(
-            "name", f"There is already a token with the name {name}. Choose another name, or revoke that token."
+            "name",
+            gettext("There is already a token named %(name)s. Choose another name, or revoke that token.")
+            % {"name": name},
         )
     if len(names) >= MOST:
-        raise InvalidValue("name", f"There are {MOST} tokens, which is the maximum. Revoke those that nobody uses.")
+        message = gettext("There are %(number)d tokens, which is the maximum. Revoke those that nobody uses.")
+        raise InvalidValue("name", message % {"number": MOST})
     return name
 
 

@@ -73,7 +73,7 @@ def test_a_token_is_shown_once_and_opens_the_api(chief: Client) -> None:
 def test_a_form_that_is_sent_twice_makes_one_token(chief: Client) -> None:
     chief.post(ADD, FORM)
     again = chief.post(ADD, FORM)
-    assert again.status_code == 422 and "There is already a token with the name HR" in again.content.decode()
+    assert again.status_code == 422 and "There is already a token named HR" in again.content.decode()
     assert Token.objects.count() == 1
 
 
