@@ -13,8 +13,6 @@ TEMPLATES: frozenset[str] = frozenset(
 
 MODULES: frozenset[str] = frozenset(
     {
-        "musterbook/accounts/first_run.py",
-        "musterbook/accounts/tokens.py",
         "musterbook/web/imports/actions.py",
         "musterbook/web/imports/forms.py",
         "musterbook/web/records/api_access.py",
