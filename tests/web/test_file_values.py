@@ -241,7 +241,7 @@ def test_a_default_that_another_user_has_changed_meanwhile_is_shown(chief: Clien
     shown = json.dumps({"LOCATION": "HQ"})
     models.Agency.objects.update(defaults={"LOCATION": "North", "RANK": "Sgt"})
     page = read_settings(chief, LOCATION="South", shown=shown, RANK="")
-    assert "Somebody has set this to “North” meanwhile." in page
+    assert "Someone else set this to “North” while" in page
     assert agency().defaults == {"LOCATION": "North", "RANK": "Sgt"}
     assert '<option value="Sgt" selected>Sgt</option>' in read_page(chief, SETTINGS)
 

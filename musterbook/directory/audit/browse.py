@@ -71,8 +71,9 @@ class Passage(NamedTuple):
 _COLUMNS = 'p.at, p."first", p."last", p.kind, p.actor, p.through, p.outcome, p.of_id'
 
 
-def read_page(agency: models.Agency, criteria: EventFilters, cursor: str = "", size: int = PAGE) -> EventPage:
-    """Return the page of matching events at the place ("": the newest), `size` at most. Raise UnknownCursor."""
+def read_page(agency: models.Agency, criteria: EventFilters, cursor: str = "", size: int = 0) -> EventPage:
+    """Return the page of matching events at the place ("": the newest), `size` at most (0: PAGE). Raise UnknownCursor."""
+    size = size or PAGE
     start, back = parse_cursor(cursor)
     ids = _read_next_ids(agency, criteria, start, size + 1, back=back)
     more, visible = len(ids) > size, ids[:size]
