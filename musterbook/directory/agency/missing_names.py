@@ -16,8 +16,6 @@ from musterbook.directory.permissions import NotPermitted
 
 MOST = 300
 """The most names of one kind that are created at once. A file with more has another column in that place."""
-GRANTED = frozenset({"users.view"})
-"""The permissions of a role that is created with its name alone."""
 
 
 class TooMany(Exception):
@@ -46,8 +44,8 @@ class Names:
 def create(agency: models.Agency, context: AuditContext, names: Names) -> Names:
     """Create what does not exist yet, all or nothing and as one event, and return what was created.
 
-    The actor of the context must have the permission for each kind, and every permission of a new role (GRANTED). Raise
-    NotPermitted, NotAllowed, InvalidValue, TooMany and UnknownOperator.
+    The actor of the context must have the permission for each kind. A new role has no permissions. Raise NotPermitted,
+    InvalidValue, TooMany and UnknownOperator.
     """
     by = snapshot_queries.read_operator(agency, context.actor) if context.actor else None
     lacking = [] if by is None else [permission for permission in names.needed if permission not in by.permissions]
@@ -58,7 +56,7 @@ def create(agency: models.Agency, context: AuditContext, names: Names) -> Names:
     with agencies.changing(agency, context):
         new = _select_new(agency, names)
         for role in new.roles:
-            roles.insert(agency, RoleInput(role, GRANTED, second_factor=False), by)
+            roles.insert(agency, RoleInput(role, frozenset(), second_factor=False), by)
         for rank in new.ranks:
             ranks.insert(agency, rank)
         for group in new.groups:

@@ -77,7 +77,7 @@ def _list_creatable(request: HttpRequest) -> list[Column]:
     """Return the columns whose missing names the signed-in user may create."""
     allowed = permissions.get_permissions(get_account(request).user.role)
     needed = {
-        columns.ROLE: {"roles.manage", *missing_names.GRANTED},
+        columns.ROLE: {"roles.manage"},
         columns.RANK: {"ranks.manage"},
         columns.EVIDENCE_GROUP_EXT_ID: {"groups.manage"},
     }

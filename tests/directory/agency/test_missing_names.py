@@ -8,14 +8,14 @@ from musterbook.directory import models
 from musterbook.directory.agency import missing_names
 from musterbook.directory.agency import ranks as rank_acts
 from musterbook.directory.agency.missing_names import Names
-from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
+from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import NotPermitted
 from tests.directory.cast import NOW, agency, apply_rows, person
 
 pytestmark = pytest.mark.django_db
 
-MANAGE = ["roles.manage", "ranks.manage", "groups.manage", "users.view"]
+MANAGE = ["roles.manage", "ranks.manage", "groups.manage"]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_roles_ranks_and_groups_are_created_together_and_are_one_event(made: mod
     assert (event.actor, json.loads(event.changes)) == (
         "E-5",
         {
-            "role detective": ["", "Detective: users.view"],
+            "role detective": ["", "Detective: no permission"],
             "rank chief of police": ["", "3. Chief of Police"],
             "rank corporal": ["", "4. Corporal"],
             "group K9": ["", "K9 (active)"],
@@ -82,7 +82,7 @@ def test_each_kind_needs_its_own_permission(made: models.Agency, permission: str
     with pytest.raises(NotPermitted, match=permission):
         missing_names.create(made, context(), names)
     assert count_entries(made) == before
-    allow(made, permission, "users.view")
+    allow(made, permission)
     assert len(missing_names.create(made, context(), names)) == 1
 
 
@@ -94,12 +94,10 @@ def test_one_kind_without_permission_stops_the_others_too(made: models.Agency) -
     assert count_entries(made) == before
 
 
-def test_nobody_creates_a_role_with_a_permission_that_they_lack(made: models.Agency) -> None:
-    allow(made, "roles.manage", "ranks.manage")
-    before = count_entries(made)
-    with pytest.raises(NotAllowed, match=r"View and search users"):
-        missing_names.create(made, context(), Names(["Clerk"], ["Corporal"]))
-    assert count_entries(made) == before
+def test_a_new_role_gives_its_users_nothing(made: models.Agency) -> None:
+    missing_names.create(made, context(), Names(["Clerk"]))
+    role = models.Role.objects.get(agency=made, name="Clerk")
+    assert (role.permissions, role.administrator) == ([], False)
 
 
 def test_a_name_that_cannot_be_used_leaves_everything_as_it_was(made: models.Agency) -> None:
