@@ -8,6 +8,7 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from musterbook.core.domain import problems
+from musterbook.directory.imports.options import Options
 from musterbook.web import documents, help_pages
 from tests.accounts.conftest import Springfield, signed_in
 from tests.directory import cast
@@ -67,6 +68,15 @@ def test_each_page_of_the_menu_leads_to_its_help(boss: Client) -> None:
 def test_every_kind_of_problem_has_an_explanation(boss: Client) -> None:
     page = boss.get(f"{HELP}reference/problems").content.decode()
     assert [code for code in problems.CATALOG if f'id="code-{code}"' not in page] == []
+
+
+def test_the_kinds_of_problems_of_a_plan_lead_to_their_explanation(boss: Client, springfield: Springfield) -> None:
+    done = cast.run(springfield.agency, cast.file([cast.person(4, RANK="Sargent")]), Options(preview=True))
+    page = boss.get(f"/springfield/imports/{done.record.number}").content.decode()
+    assert f'href="{HELP}reference/problems#code-unknown-rank"' in page
+    refused = cast.run(springfield.agency, b"", Options(preview=True))
+    page = boss.get(f"/springfield/imports/{refused.record.number}").content.decode()
+    assert f'href="{HELP}reference/problems#code-empty-file"' in page
 
 
 def test_a_document_leads_to_the_agency_of_its_reader(boss: Client, springfield: Springfield) -> None:

@@ -1,10 +1,15 @@
-"""Template filters for the problems of an import."""
+"""Template tags and filters for the problems of an import."""
 
 from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from musterbook.core.domain.problems import RELEASE_ADVICE, Problem
+from musterbook.web import help_pages
+from musterbook.web.templatetags.muster import icon
 
 register = template.Library()
 
@@ -17,6 +22,15 @@ _REMEDIES = {
     "plan-ended": gettext_lazy("See what was done. If it is not what you want, upload the file again."),
 }
 """The remedies that name options of a command, as a page says them."""
+
+
+@register.simple_tag
+def explain_problem(code: str) -> SafeString:
+    """Return the link to the explanation of a kind of problem."""
+    label = format_lazy(gettext_lazy("About this problem ({code})"), code=code)
+    return format_html(
+        '<a class="m-about" href="{}">{}</a>', help_pages.get_problem_address(code), icon("help_outline", str(label))
+    )
 
 
 @register.filter
