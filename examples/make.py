@@ -180,7 +180,7 @@ def _hire(department: Department) -> Row:
 
 
 def _mistakes(department: Department, chosen: Iterator[Row]) -> dict[str, Row]:
-    """Rows with a mistake in them, by external id; the two who share a badge number and the last one are new."""
+    """Rows with a mistake in them, by external ID; the two who share a badge number and the last one are new."""
     wrong = [
         {**next(chosen), "RANK": "Sargent"},
         {**next(chosen), "PHONE": "+1 202 555 014"},

@@ -121,7 +121,7 @@ def read_addresses(claims: Mapping[str, Any], email: str, verified: str) -> tupl
 
 
 def read_external_id(claims: Mapping[str, Any], name: str) -> str:
-    """Return the claim as an external id: a text, a whole number, or a list with one of these.
+    """Return the claim as an external ID: a text, a whole number, or a list with one of these.
 
     Return "" for anything that is ambiguous.
     """

@@ -29,7 +29,7 @@ _LINK_FIELDS = ("active", "registered_at", "invited_at", "invitation_expires_at"
 
 
 class UnknownUser(Exception):
-    """The error for an external id that no user of the agency has."""
+    """The error for an external ID that no user of the agency has."""
 
 
 class NotAllowed(Exception):
@@ -47,7 +47,7 @@ def find_user(agency: Agency, external_id: str) -> User:
 
 
 def find_operator(agency: Agency, external_id: str) -> Operator | None:
-    """Return the operator: the active user with that external id, or the system (None) for "".
+    """Return the operator: the active user with that external ID, or the system (None) for "".
 
     Raise snapshot_queries.UnknownOperator if there is no such user.
     """

@@ -1,6 +1,6 @@
 """Single sign-on: the user of the agency who has an identity at a provider, and whether they may sign in.
 
-The first sign-in finds the user by the external id that the provider states, or by the email address that it vouches
+The first sign-in finds the user by the external ID that the provider states, or by the email address that it vouches
 for. It binds the user to this identity. From then on the identity decides (`identities`).
 """
 
@@ -115,7 +115,7 @@ def _make_identifier(provider: Provider, user: User) -> str:
 
 
 def _match_user(agency: Agency, provider: Provider, person: PersonClaims) -> User | None:
-    """Return the user with the external id that the provider states, or with the address that it vouches for."""
+    """Return the user with the external ID that the provider states, or with the address that it vouches for."""
     users = User.objects.filter(agency=agency).select_related("agency", "role", "account")
     if provider["match"] == "external_id":
         return users.filter(external_id=person.external_id).first() if person.external_id else None

@@ -84,7 +84,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.users import export, marks
 
     wrong: dict[type[Exception], Sentence] = {
-        credentials.UnknownUser: lambda e: f"There is no user with the external id “{e}” in this agency.",
+        credentials.UnknownUser: lambda e: f"There is no user with the external ID “{e}” in this agency.",
         credentials.NotAllowed: str,
         registration.CannotInvite: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` lists the agencies.",
@@ -110,7 +110,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
             f"The users who were chosen for {e} are no longer known. Choose them again on the page All Users."
         ),
         import_files.FileGone: lambda e: f"The file of import {e} is no longer kept. Import the file again.",
-        snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” for --as.",
+        snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external ID “{e}” for --as.",
         formats.TooManyRows: lambda e: (
             f"{e} users are more than one sheet of a workbook can hold. Export them as CSV, or export fewer users."
         ),

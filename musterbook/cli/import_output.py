@@ -26,7 +26,7 @@ GROUPS_LISTED = 10
 LISTED = 50
 """The maximum number of entries in a list. A line below the list says how to get the others."""
 
-_MODES = Labels({"update": "update", "sync": "synchronize", "rekey": "change external ids"})
+_MODES = Labels({"update": "update", "sync": "synchronize", "rekey": "change external IDs"})
 _STYLES = {
     "applied": "bold green",
     "previewed": "bold cyan",
@@ -41,7 +41,7 @@ _FAILED = "bold red"
 class ReportFacts:
     """Facts about an import in addition to its report.
 
-    `noted`: the notes of its rows; `names`: external id → name; `errors`: the requested errors file; `apply`: the command
+    `noted`: the notes of its rows; `names`: external ID → name; `errors`: the requested errors file; `apply`: the command
     that applies a preview. `mails`: the first emails (`external_id`, `kind`, `to`). `ended`: how
     its plan ended, "" if it can be applied. `change`: the bulk change, None for a
     file; `reason`: the reason for it, "" for none.
@@ -203,7 +203,7 @@ def _print_rows(out: Console, report: "Report", facts: ReportFacts) -> None:
     if not rows:
         return
     _print_heading(out, _("Rows"))
-    table = _make_grid(_("row"), _("external id"), _("outcome"), _("changes"))
+    table = _make_grid(_("row"), _("external ID"), _("outcome"), _("changes"))
     for row in rows:
         table.add_row(str(row.row), escape_text(row.external_id), _label_outcome(row, facts), _format_changes(row))
     out.print(table)
@@ -241,7 +241,7 @@ def _count_more(number: int, *, rows: bool = False) -> str:
 def _print_users(out: Console, external_ids: Sequence[str], names: Mapping[str, str]) -> None:
     if not external_ids:
         return
-    table = _make_grid(_("external id"), _("name"))
+    table = _make_grid(_("external ID"), _("name"))
     for external_id in external_ids[:LISTED]:
         table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")))
     out.print(table)
@@ -257,7 +257,7 @@ def _print_leavers(out: Console, report: "Report", names: Mapping[str, str]) -> 
         _print_users(out, report.deactivated, names)
     if report.protected:
         _print_heading(out, _("Protected: kept although they are not in the file"))
-        table = _make_grid(_("external id"), _("name"), _("why"))
+        table = _make_grid(_("external ID"), _("name"), _("why"))
         for one in report.protected[:LISTED]:
             external_id = str(one["external_id"])
             table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")), _describe_protection(one))
@@ -275,7 +275,7 @@ def _print_mails(out: Console, report: "Report", mails: Sequence[Mapping[str, st
     _print_heading(out, title.format(emails=count_emails(report.mails)))
     if not pending:
         return
-    table = _make_grid(_("external id"), _("email"), _("to"))
+    table = _make_grid(_("external ID"), _("email"), _("to"))
     for mail in mails[:LISTED]:
         title = EMAIL_TITLES.get(mail["kind"], mail["kind"])
         table.add_row(escape_text(mail["external_id"]), title, escape_text(mail["to"]))
@@ -352,7 +352,7 @@ def _make_grid(*headings: str) -> Table:
 
 
 def _print_problems(out: Console, rows: "Sequence[tuple[str, str, Problem]]") -> None:
-    table = _make_grid(_("row"), _("external id"), _("column"), "")
+    table = _make_grid(_("row"), _("external ID"), _("column"), "")
     for row, external_id, problem in rows:
         table.add_row(row, _make_text(external_id), _make_text(problem.column), _format_problem(problem))
     out.print(table)

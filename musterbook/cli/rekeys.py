@@ -1,4 +1,4 @@
-"""`muster rekey`: change external ids from a file."""
+"""`muster rekey`: change external IDs from a file."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +40,7 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
     errors: options.Errors = None,
     idempotency_key: options.Key = None,
 ) -> None:
-    """Change external ids, from a file with the columns EXTERNAL_ID and NEW_EXTERNAL_ID.
+    """Change external IDs, from a file with the columns EXTERNAL_ID and NEW_EXTERNAL_ID.
 
     Everything else about the users stays as it is. Ids can be exchanged between users, in any order of the rows. The
     options, the output and the exit status are those of `muster import`. `muster undo` gives users their former ids

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from musterbook.directory import models
     from musterbook.directory.audit.trail import AuditContext
 
-User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The external id of the user.")]
+User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The external ID of the user.")]
 
 
 def invite(

@@ -39,7 +39,7 @@ class Packed(_Text):
 
 
 class ImportKind(models.TextChoices):
-    """The kinds of imports: of a file of users or of new external ids, of a bulk change, and of the undo of another."""
+    """The kinds of imports: of a file of users or of new external IDs, of a bulk change, and of the undo of another."""
 
     FILE = "file"
     REKEY = "rekey"
@@ -148,7 +148,7 @@ class Rank(models.Model):
 
 
 class Group(models.Model):
-    """A group of users, named in files by its external id."""
+    """A group of users, named in files by its external ID."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     external_id = models.CharField(max_length=255)
@@ -165,7 +165,7 @@ class User(models.Model):
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
     external_id = models.CharField(max_length=255)
     external_id_key = models.CharField(max_length=1020, default="", db_default="", blank=True)
-    """The key of the external id, if it is not the external id itself (`apply.stored_keys`)."""
+    """The key of the external ID, if it is not the external ID itself (`apply.stored_keys`)."""
     email = models.CharField(max_length=254)
     email_key = models.CharField(max_length=1020)
     badge_number = models.CharField(max_length=255)
@@ -294,7 +294,7 @@ class ReleasedName(models.Model):
 
 
 class FormerId(models.Model):
-    """An external id that a user had, and until when: the trail, and what is kept of imports, name users by old ids."""
+    """An external ID that a user had, and until when: the trail, and what is kept of imports, name users by old ids."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     external_id = models.CharField(max_length=255)
@@ -342,7 +342,7 @@ class Import(models.Model):
     message = models.TextField(default="")
     """The message shown for a failed import."""
     actor = models.CharField(max_length=255)
-    """The operator's external id, also after it has changed (`apply.external_ids`); "" for the system."""
+    """The operator's external ID, also after it has changed (`apply.external_ids`); "" for the system."""
     requester = models.CharField(max_length=255, default="", db_default="")
     """The operator of the preview or held import that this one applies; otherwise the same as `actor` (rule S8)."""
     through = models.CharField(max_length=10)
@@ -361,7 +361,7 @@ class Import(models.Model):
     holds = models.JSONField(default=list)
     """Why it waits for confirmation, or would (`core.planning.holds`). `held` is the first reason, in an older format."""
     leavers = models.JSONField(default=dict)
-    """The external ids of the deactivated users, and of the protected users with their codes."""
+    """The external IDs of the deactivated users, and of the protected users with their codes."""
     digest = models.CharField(max_length=64, default="")
     undoes = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
     idempotency_key = models.CharField(max_length=255, null=True)
@@ -369,7 +369,7 @@ class Import(models.Model):
     stop = models.BooleanField(default=False)
     """Whether a user has asked to cancel it (D7), and if it failed: whether this was the reason."""
     stopped_by = models.CharField(max_length=255, default="", db_default="")
-    """The external id of the user who asked."""
+    """The external ID of the user who asked."""
     address = models.CharField(max_length=64, default="", db_default="")
     agent = models.CharField(max_length=255, default="", db_default="")
     """The address and the program of the request."""
@@ -480,7 +480,7 @@ class ImportDraft(models.Model):
     column = models.CharField(max_length=40)
     text = models.TextField()
     actor = models.CharField(max_length=255)
-    """The external id of the user who typed it."""
+    """The external ID of the user who typed it."""
     at = models.DateTimeField()
     current = models.BooleanField(default=True)
     """Whether it is the latest fix of its cell."""

@@ -268,7 +268,7 @@ def test_a_file_comes_through_standard_input(springfield: Muster) -> None:
     ("arguments", "sentence"),
     [
         (("--agency", "nowhere"), "There is no agency “nowhere”."),
-        (("--agency", "springfield-pd", "--as", "E-nobody"), "There is no active user with the external id “E-nobody”"),
+        (("--agency", "springfield-pd", "--as", "E-nobody"), "There is no active user with the external ID “E-nobody”"),
         (("--agency", "springfield-pd", "--map", "Badge No"), "Write it like --map \"Badge No=BADGE_NUMBER\"."),
         (("--agency", "springfield-pd", "--results", "/no/such/folder/r.csv"), "/no/such/folder of r.csv does not exist."),
         (("--agency", "springfield-pd", "--mode", "replace"), "'replace' is not one of 'update', 'sync'"),

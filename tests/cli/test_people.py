@@ -101,7 +101,7 @@ def test_the_marks_of_a_user_above_ones_role_are_not_set(staffed: Muster) -> Non
 
 
 @pytest.mark.parametrize(
-    ("user", "said"), [("E-nobody", "no user with the external id “E-nobody”"), ("E-ina", "E-ina is Inactive")]
+    ("user", "said"), [("E-nobody", "no user with the external ID “E-nobody”"), ("E-ina", "E-ina is Inactive")]
 )
 def test_who_cannot_be_invited_is_named(staffed: Muster, user: str, said: str) -> None:
     done = staffed("invite", *OF, user, "--print-link")

@@ -1,4 +1,4 @@
-"""`muster rekey`: change external ids from a file, with the options and the output of an import."""
+"""`muster rekey`: change external IDs from a file, with the options and the output of an import."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_ids_are_changed_and_changed_back(people: Muster) -> None:
 def test_a_preview_says_what_would_change_and_is_applied_by_its_number(people: Muster) -> None:
     shown = people("rekey", ids(people, "E-3,N-3"), "--agency", SLUG, "--preview", "--rows", "changed")
     assert shown.status == 0
-    assert "change external ids" in shown.text
+    assert "change external IDs" in shown.text
     assert "EXTERNAL_ID: E-3 → N-3" in shown.text
     number = shown.text.split("muster apply ")[1].split()[0]
     assert "N-3" not in exported(people)
@@ -66,7 +66,7 @@ def test_rows_with_problems_are_listed_and_can_be_saved(people: Muster) -> None:
     errors = people.folder / "errors.csv"
     done = people("rekey", ids(people, "E-9,N-9", "E-3,N-3", "E-2,E-1"), "--agency", SLUG, "--errors", errors)
     assert done.status == 1
-    assert "There is no user with the external id “E-9”." in done.text
+    assert "There is no user with the external ID “E-9”." in done.text
     assert "belongs to" in done.text
     assert [line.split(",")[-2:] for line in errors.read_text("utf-8-sig").splitlines()] == [
         ["EXTERNAL_ID", "NEW_EXTERNAL_ID"], ["E-9", "N-9"], ["E-2", "E-1"],

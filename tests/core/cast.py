@@ -29,7 +29,7 @@ _NOTHING = {"location": "", "rank_id": None, "group_id": None, "phone": "", "reg
 
 
 def user(number: int, name: str, role: Role, boss: int | None, **other: object) -> dict[str, object]:
-    """A user as the directory holds them: the external id is the name's first letter."""
+    """A user as the directory holds them: the external ID is the name's first letter."""
     return {
         "id": number, "external_id": name[0], "email": f"{name.lower()}@a.example", "badge_number": f"{number}00",
         "first_name": name, "last_name": "Ruiz", "active": True, "username": name.lower(), "role_id": role.id,
@@ -137,5 +137,5 @@ def get_written(made: Plan, who: str) -> dict[str, Any]:
 
 
 def ids(frame: pl.DataFrame) -> Sequence[str]:
-    """The external ids of some users."""
+    """The external IDs of some users."""
     return frame["external_id"].to_list()

@@ -72,7 +72,7 @@ class Site:
         return [state for (state,) in self.select("SELECT state FROM directory_import ORDER BY id")]
 
     def names(self, slug: str = "springfield") -> dict[str, tuple[Any, ...]]:
-        """The users of an agency: external id → email, last name, active."""
+        """The users of an agency: external ID → email, last name, active."""
         rows = self.select(
             "SELECT u.external_id, u.email, u.last_name, u.active FROM directory_user u"
             f" JOIN directory_agency a ON a.id = u.agency_id WHERE a.slug = '{slug}' ORDER BY u.id"

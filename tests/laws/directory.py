@@ -27,7 +27,7 @@ from tests.laws.model_cells import key
 from tests.laws.world import WORDS, Case, File, Person, Row, export
 
 Marks = dict[str, tuple[str, date | None, int]]
-"""External id → source, since when and in how many imports missing."""
+"""External ID → source, since when and in how many imports missing."""
 NOW = world.NOW
 _numbers = itertools.count(1)
 
@@ -113,7 +113,7 @@ def run(
 
 
 def users(made: models.Agency) -> dict[str, Row]:
-    """All that the agency's users hold: external id → column → text, the supervisor by external id as `boss`."""
+    """All that the agency's users hold: external ID → column → text, the supervisor by external ID as `boss`."""
     stored, words = snapshot_queries.read_all_users(made), snapshot_queries.read_vocabulary(made)
     bosses = stored.select(supervisor_id="id", supervisor_external_id="external_id")
     texts = stored.join(bosses, on="supervisor_id", how="left", maintain_order="left").with_columns(

@@ -102,7 +102,7 @@ def _misspell(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int,
 
 
 def _lose_id(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int, k: int) -> None:
-    """The external id of a row is lost, or another one: the row has a problem, and may name its user by another value."""
+    """The external ID of a row is lost, or another one: the row has a problem, and may name its user by another value."""
     row = _at(rows, i)
     row["EXTERNAL_ID"] = ("", "#N/A", "0" + row["EXTERNAL_ID"], row["EXTERNAL_ID"].replace("E", "\uff25"))[j % 4]
     if k % 2:
@@ -135,7 +135,7 @@ _DAMAGED = ("BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "USERNAME", "LOCATION", "
 
 
 def _damage(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int, k: int) -> None:
-    """A damaged value. An external id is only replaced by a word: otherwise it is another id."""
+    """A damaged value. An external ID is only replaced by a word: otherwise it is another id."""
     row, heading = _at(rows, i), _DAMAGED[k % len(_DAMAGED)]
     damage = _DAMAGES[j % len(_DAMAGES)] if heading not in ("EXTERNAL_ID", "SUPERVISOR_EMAIL") else _DAMAGES[-1]
     row[heading] = damage(row[heading])

@@ -36,7 +36,7 @@ def _decode_label(label: str) -> str:
 
 @functools.cache
 def id_key(external_id: str) -> str:
-    """M4: an external id as it looks. Case counts."""
+    """M4: an external ID as it looks. Case counts."""
     seen = "".join(letter for letter in external_id if unicodedata.category(letter) != "Cf")
     plain = unicodedata.normalize("NFKC", seen)
     return "".join("-" if unicodedata.category(c) == "Pd" or c == _MINUS else c for c in plain)

@@ -149,7 +149,7 @@ def list_administrators(run: Run, sound: Iterable[Line]) -> list[str]:
 
 
 def name_badges(run: Run, verdict: Verdict, sound: list[Line]) -> dict[str, str]:
-    """M13: external id → the badge that a former holder gets."""
+    """M13: external ID → the badge that a former holder gets."""
     rows = {line.external_id: line for line in sound}
     holders = {holder.external_id for _, holder in verdict.taken}
     used = {key(p.values[_BADGE]) for external_id, p in run.known.items() if external_id not in rows}

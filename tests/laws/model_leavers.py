@@ -32,7 +32,7 @@ def find_leavers(run: Run, sound: list[Line]) -> None:
 
 
 def _list_missing(run: Run) -> list[Person]:
-    """The active users whose external id no row has."""
+    """The active users whose external ID no row has."""
     mentioned = [line.person for line in run.lines if line.person]
     return [person for person in run.known.values() if person.active and person not in mentioned]
 
@@ -72,7 +72,7 @@ def _keep_administrators(run: Run, sound: list[Line]) -> None:
 
 
 def _is_unreadable(run: Run, line: Line) -> bool:
-    """S3: whether a row with a problem may mean any user: its external id cannot be read, or may be in another cell."""
+    """S3: whether a row with a problem may mean any user: its external ID cannot be read, or may be in another cell."""
     doubtful = (
         "EXTERNAL_ID" not in line.values
         or ("looks-damaged", "EXTERNAL_ID") in line.problems

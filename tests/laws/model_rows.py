@@ -16,10 +16,10 @@ _COMPARED = ("BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "USERNAME", "LOCATION", 
 class Expected:
     """The effect of a case by the rules.
 
-    `final`: external id → (heading → text, the supervisor by external id as `boss`). `harms`: kind of limit → the external
+    `final`: external ID → (heading → text, the supervisor by external ID as `boss`). `harms`: kind of limit → the external
     ids of the users concerned. `holds`: what is to be confirmed, the number, and the role or group of the limit.
-    `released`: external id → the badge that the user gets. `named_by`: external id → the row of the protection. `marks`:
-    external id → (source, for how many days and in how many imports missing), of the users who are Active.
+    `released`: external ID → the badge that the user gets. `named_by`: external ID → the row of the protection. `marks`:
+    external ID → (source, for how many days and in how many imports missing), of the users who are Active.
     """
 
     outcomes: dict[int, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Line:
 
     @property
     def external_id(self) -> str:
-        """The external id, "" if it cannot be read."""
+        """The external ID, "" if it cannot be read."""
         return self.values.get("EXTERNAL_ID", "")
 
     @property

@@ -6,7 +6,7 @@ from tests.laws.world import Person
 
 
 def link_supervisors(run: Run, sound: list[Line]) -> list[Line]:
-    """Set `run.bosses`, external id → external id, and the notes; return the rows that still have no problem (M10)."""
+    """Set `run.bosses`, external ID → external ID, and the notes; return the rows that still have no problem (M10)."""
     if "SUPERVISOR_EMAIL" not in run.case.file.headings:
         return sound
     present, former = _find_addresses(run, sound)

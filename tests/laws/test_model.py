@@ -31,7 +31,7 @@ def _made(case: Case) -> Plan:
 
 
 def _final(case: Case, made: Plan) -> dict[str, Row]:
-    """The directory as the plan's frames would leave it: external id → heading → text, the supervisor by external id."""
+    """The directory as the plan's frames would leave it: external ID → heading → text, the supervisor by external ID."""
     final = {person.external_id: {**person.values, "boss": person.boss} for person in case.people}
     ids: dict[int | None, str] = {person.id: person.external_id for person in case.people} | {None: ""}
     rows: dict[int | None, str] = dict(made.rows.select("row", "external_id").iter_rows())
@@ -52,7 +52,7 @@ def _final(case: Case, made: Plan) -> dict[str, Row]:
 
 
 def _list_marks(case: Case, made: Plan) -> Marks:
-    """The marks that the plan leaves: external id → (source, for how many days and in how many imports missing)."""
+    """The marks that the plan leaves: external ID → (source, for how many days and in how many imports missing)."""
     marks: Marks = {person.external_id: (person.source, person.missing) for person in case.people}
     ids = {person.id: person.external_id for person in case.people}
     for changed in made.marks.to_dicts():

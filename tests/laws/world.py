@@ -42,7 +42,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Person:
-    """A user of the directory: heading → stored text, the supervisor by external id ("" for none).
+    """A user of the directory: heading → stored text, the supervisor by external ID ("" for none).
 
     `missing`: for how many days and in how many imports of their source they have been missing; None: they are not.
     """
@@ -58,7 +58,7 @@ class Person:
 
     @property
     def external_id(self) -> str:
-        """Their external id."""
+        """Their external ID."""
         return self.values["EXTERNAL_ID"]
 
     @property

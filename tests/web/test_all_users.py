@@ -60,7 +60,7 @@ def read_page(client: Client, query: str = "") -> str:
 
 
 def list_ids(client: Client, query: str = "") -> list[str]:
-    """The external ids on the page, in their order."""
+    """The external IDs on the page, in their order."""
     return re.findall(r'<span class="m-id">(E-\d+)</span>', read_page(client, query))
 
 

@@ -160,7 +160,7 @@ def test_a_new_agency_imports_its_first_file_without_a_dead_end(newcomer: Page) 
 
     # The columns: every likely answer is chosen already.
     expect(page.get_by_role("heading", name="Match columns and values")).to_be_visible()
-    expect(page.get_by_role("heading", name="5 required columns are missing")).to_be_visible()
+    expect(page.get_by_role("heading", name="Check 5 required columns")).to_be_visible()
     expect(page.get_by_label("Our column for Badge #")).to_have_value("BADGE_NUMBER")
     expect(page.get_by_label("Our column for Shoe size")).to_have_value("")
     check_barriers(page)

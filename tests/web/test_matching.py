@@ -87,7 +87,7 @@ def test_the_likely_columns_are_chosen_and_the_reason_is_said(admin: Client) -> 
     chosen = {label.removeprefix("Our column for "): column for label, (_, column) in fields.items()}
     expected = {"Mailbox": "EMAIL", "Shield #": "BADGE_NUMBER", "LST_NAME": "LAST_NAME", "Mobile": "PHONE", "Shoe": ""}
     assert {name: chosen[name] for name in expected} == expected
-    assert "3 required columns are missing" in page
+    assert "Check 3 required columns" in page
     assert page.index("Other systems use this name.") and "The spelling is similar." in page
     assert "Its values look like it." in page and "No likely column." in page
     assert page.index("<strong>Mailbox</strong></td>") < page.index("<strong>Mobile</strong></td>")
@@ -183,6 +183,36 @@ def test_a_first_file_offers_to_create_all_that_it_names(admin: Client) -> None:
     # The same form sent once more creates nothing, and leads to the same plan or to one like it.
     again = admin.post(address, dict(fields.values()))
     assert again.status_code == 302 and models.Role.objects.filter(name="Detective").count() == 1
+
+
+def test_a_rare_value_with_a_letter_wrong_is_not_offered_as_a_new_name(admin: Client) -> None:
+    """*Polizeikomissar* in one row next to *Polizeikommissar* in three is a mistake; *Sergeant II* is a rank."""
+    names = ["Polizeikommissar"] * 3 + [
+        "Polizeikomissar",
+        "Poliziekommissar",
+        "Guard I",
+        "Guard II",
+        "Guard II",
+        "Guard II",
+    ]
+    page = read(admin, send(admin, cast.file([person(7 + n, RANK=name) for n, name in enumerate(names)])))
+    chosen = {label: choice for label, (_, choice) in find_fields(page).items() if "RANK “" in label}
+    assert chosen == {
+        "What RANK “Polizeikommissar” means": "+",
+        "What RANK “Polizeikomissar” means": "",
+        "What RANK “Poliziekommissar” means": "",
+        "What RANK “Guard I” means": "+",
+        "What RANK “Guard II” means": "+",
+    }
+
+
+def test_only_the_required_columns_without_a_likely_heading_are_missing(admin: Client) -> None:
+    file = cast.file([person(7)])
+    address = send(admin, file.replace(b"EMAIL", b"E-Mail-Adresse", 1).replace(b"ROLE", b"Sonstiges", 1))
+    page = read(admin, address)
+    assert "1 required column is missing" in page and "2 required" not in page
+    page = read(admin, send(admin, file.replace(b"EMAIL", b"E-Mail-Adresse", 1)))
+    assert "Check 1 required column" in page and "missing</h2>" not in page
 
 
 def test_a_later_file_is_not_interrupted_and_nothing_is_created_unless_chosen(

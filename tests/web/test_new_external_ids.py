@@ -1,4 +1,4 @@
-"""New external ids on pages (M14): a file on the page of imports, and one user's on the page that edits them."""
+"""New external IDs on pages (M14): a file on the page of imports, and one user's on the page that edits them."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def chief(db: None, client: Client) -> Client:
 
 
 def send(client: Client, *lines: str) -> str:
-    """Sends the lines as a file of new external ids, and gives the address of its preview."""
+    """Sends the lines as a file of new external IDs, and gives the address of its preview."""
     file = SimpleUploadedFile("ids.csv", "\n".join([*lines, ""]).encode())
     return client.post(PAGE, {"mode": "rekey", "do": "preview", "file": file}).headers["Location"]
 
@@ -52,7 +52,7 @@ def read(client: Client, address: str) -> str:
 
 
 def test_a_file_of_new_ids_is_previewed_applied_and_undone(chief: Client) -> None:
-    assert "Change external ids" in read(chief, PAGE)
+    assert "Change external IDs" in read(chief, PAGE)
     plan = send(chief, "EXTERNAL_ID,NEW_EXTERNAL_ID", "E-1,N-1", "E-2,E-3", "E-3,E-2")
     page = read(chief, plan)
     assert "Change external IDs" in page
@@ -61,7 +61,7 @@ def test_a_file_of_new_ids_is_previewed_applied_and_undone(chief: Client) -> Non
     assert "First 1 Last 1</a> (N-1)" in read(chief, done)
     assert set(models.User.objects.values_list("external_id", flat=True)) == {"N-1", "E-2", "E-3"}
     assert "Download results" in read(chief, done)
-    assert "Change external ids" in read(chief, "/springfield/imports/")
+    assert "Change external IDs" in read(chief, "/springfield/imports/")
     back = chief.post(f"{done}/undo", {"once": "1"}).headers["Location"]
     assert chief.post(back).status_code == 302
     assert models.User.objects.get(email="user1@agency.example").external_id == "E-1"
@@ -78,7 +78,7 @@ def test_users_of_a_held_file_of_new_ids_come_first(chief: Client) -> None:
 def test_a_wrong_cell_is_corrected_on_the_page(chief: Client) -> None:
     plan = send(chief, "EXTERNAL_ID,NEW_EXTERNAL_ID", "E-9,N-2")
     page = read(chief, plan)
-    assert "There is no user with the external id “E-9”." in page
+    assert "There is no user with the external ID “E-9”." in page
     cells = {
         "cell-2-EXTERNAL_ID": "E-2",
         "was-2-EXTERNAL_ID": "E-9",
@@ -110,7 +110,7 @@ def test_a_user_gets_another_external_id_on_their_page(chief: Client) -> None:
     assert answer.status_code == 302, answer.content.decode()
     user.refresh_from_db()
     assert (user.external_id, user.last_name) == ("N-2", "Last 2")
-    assert "Saved: External id." in read(chief, answer.headers["Location"])
+    assert "Saved: External ID." in read(chief, answer.headers["Location"])
     sent |= {"shown": sent["shown"].replace("E-2", "N-2"), "external_id": "E-3"}
     refused = chief.post(address, sent)
     assert refused.status_code == 422

@@ -22,7 +22,7 @@ from musterbook.core.values import names, text
 from musterbook.core.values.keys import fold
 
 _MOST_LISTED = 10
-_NOUNS = {"STATUS": "status", "ROLE": "role", "RANK": "rank", "EVIDENCE_GROUP_EXT_ID": "group with the external id"}
+_NOUNS = {"STATUS": "status", "ROLE": "role", "RANK": "rank", "EVIDENCE_GROUP_EXT_ID": "group with the external ID"}
 _INACTIVE = (
     "terminated",
     "t",
@@ -36,8 +36,26 @@ _INACTIVE = (
     "no",
     "false",
     "0",
+    "inactivo",
+    "inactiva",
+    "baja",
+    "inaktiv",
+    "ausgeschieden",
 )
-_ACTIVE = ("a", "current", "employed", "enabled", "active duty", "yes", "true", "1")
+_ACTIVE = (
+    "a",
+    "current",
+    "employed",
+    "enabled",
+    "active duty",
+    "yes",
+    "true",
+    "1",
+    "activo",
+    "activa",
+    "alta",
+    "aktiv",
+)
 _STATUS_WORDS = dict.fromkeys(_INACTIVE, "Inactive") | dict.fromkeys(_ACTIVE, "Active")
 """What other programs write as a status, as a suggestion. Nothing is read so unless someone says so."""
 

@@ -33,7 +33,7 @@ class Column:
 EXTERNAL_ID = Column(
     "EXTERNAL_ID",
     True,
-    "The id that your organization assigns to the user. It identifies the user of a row. A file of users never changes it.",
+    "The ID that your organization assigns to the user. It identifies the user of a row. A file of users never changes it.",
     unique=True,
 )
 EMAIL = Column(
@@ -54,7 +54,7 @@ SUPERVISOR_EMAIL = Column(
 )
 LOCATION = Column("LOCATION", False, "The place where the user works. Musterbook keeps the text as it is.")
 RANK = Column("RANK", False, "The name or abbreviation of one of the agency's ranks.")
-EVIDENCE_GROUP_EXT_ID = Column("EVIDENCE_GROUP_EXT_ID", False, "The external id of one of the agency's active groups.")
+EVIDENCE_GROUP_EXT_ID = Column("EVIDENCE_GROUP_EXT_ID", False, "The external ID of one of the agency's active groups.")
 PHONE = Column("PHONE", False, "The user's phone number, starting with the country code, such as +1 202 555 0143.")
 
 COLUMNS: tuple[Column, ...] = (
@@ -79,7 +79,7 @@ KEYED = (EMAIL, BADGE_NUMBER, USERNAME)
 """The unique columns that are compared by a key (rule M4). EXTERNAL_ID is compared exactly."""
 
 NEW_EXTERNAL_ID = Column(
-    "NEW_EXTERNAL_ID", True, "The external id that the user of EXTERNAL_ID has from now on.", unique=True
+    "NEW_EXTERNAL_ID", True, "The external ID that the user of EXTERNAL_ID has from now on.", unique=True
 )
 ALL = (*COLUMNS, NEW_EXTERNAL_ID)
 """Every column that any kind of file can have."""
@@ -120,7 +120,7 @@ class Layout:
 USERS = Layout("users", COLUMNS)
 """A file of users: an import."""
 REKEYS = Layout("rekeys", (EXTERNAL_ID, NEW_EXTERNAL_ID))
-"""A file of new external ids (rule M14)."""
+"""A file of new external IDs (rule M14)."""
 
 EXAMPLES: tuple[tuple[str, ...], ...] = (
     ("EXAMPLE-1", "alma.reyes@example.invalid", "9001", "Alma", "Reyes", "Active", "alma.reyes", "Admin",

@@ -18,7 +18,7 @@ class Mode(StrEnum):
     SYNC = "sync"
     """Synchronize all user accounts. Other users become Inactive."""
     REKEY = "rekey"
-    """Change external ids (rule M14). Nothing else of any user changes."""
+    """Change external IDs (rule M14). Nothing else of any user changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LimitKind(StrEnum):
     CLEARED = "cleared"
     """Everyone who loses a value to a column that is blank in every row."""
     REKEYS = "rekeys"
-    """Everyone who gets another external id."""
+    """Everyone who gets another external ID."""
     UPDATES = "updates"
     """Every existing user who changes."""
     ADDITIONS = "additions"
@@ -56,7 +56,7 @@ class Limit:
     It is the larger of `users` and `percent` of the active users, but at most `most` (None: no maximum).
 
     - `off`: the limit is switched off.
-    - `role`, `group`: the name of a role or the external id of a group. The limit holds for its users only, in addition
+    - `role`, `group`: the name of a role or the external ID of a group. The limit holds for its users only, in addition
       to the agency's own. "" for both: the limit of the whole agency.
     - `cautious`: it is also at most a third of the active users, but at least one. So a default never allows most of
       a small agency.

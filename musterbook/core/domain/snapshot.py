@@ -36,7 +36,7 @@ RESTING = {"key": pl.String, "user_id": pl.Int64}
 HEADCOUNT = {"role_id": pl.Int64, "group_id": pl.Int64, "active": pl.Int64}
 """The columns of a snapshot's headcount: the number of active users of each role and group."""
 FORMER = {"user_id": pl.Int64, "external_id": pl.String}
-"""The columns of a snapshot's former external ids: a user, and the external id that they had before the current one."""
+"""The columns of a snapshot's former external IDs: a user, and the external ID that they had before the current one."""
 
 REPLACED = {"key": pl.String, "user_id": pl.Int64}
 """The columns of a snapshot's replaced addresses: the key of the address, and the user who had it."""
@@ -59,7 +59,7 @@ class Snapshot:
 
     `users` (SCHEMA) holds at least:
 
-    - the users whose external id, email address, badge number or username occurs in the rows, and the supervisors that
+    - the users whose external ID, email address, badge number or username occurs in the rows, and the supervisors that
       the rows name;
     - everyone above those users in the chain of supervisors;
     - registered active administrators, more of them than the file has rows (or all of them);
@@ -74,7 +74,7 @@ class Snapshot:
     None: any user may take a name at once.
     """
     former: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FORMER))
-    """The last former external id of each user whose external id has changed (FORMER): for rekeys only."""
+    """The last former external ID of each user whose external ID has changed (FORMER): for rekeys only."""
     marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MARKS))
     """The marks (MARKS) that matter to an import of a file. A form, a bulk action and an undo have none.
 

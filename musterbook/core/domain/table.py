@@ -169,7 +169,7 @@ class CheckedTable:
     - `status`: true for Active.
     - `role_id`, `rank_id`, `group_id`: null also where RANK or the group is blank, so `rank_blank` and `group_blank`
       distinguish a cleared value from a wrong one.
-    - `new_external_id` (only in a file of new external ids): normalized.
+    - `new_external_id` (only in a file of new external IDs): normalized.
     - `supervisor_email`: normalized, "" for blank. `supervisor_email_key`: a key like that of EMAIL.
 
     `problems` (problems.SCHEMA) holds every problem of every row, including those that reading found. It does not

@@ -25,7 +25,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group: its id in the directory, the external id that files use, and whether it is active."""
+    """A group: its id in the directory, the external ID that files use, and whether it is active."""
 
     id: int
     external_id: str
@@ -38,7 +38,7 @@ class Vocabulary:
 
     - `country`: the ISO code of the country of phone numbers that have no country code.
     - `matched_by_email`: whether users sign in with an identity provider that identifies them by email address.
-    - `matched_by_id`: whether one identifies them by external id.
+    - `matched_by_id`: whether one identifies them by external ID.
     """
 
     roles: tuple[Role, ...] = ()

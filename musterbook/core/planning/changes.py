@@ -12,7 +12,7 @@ from musterbook.core.planning.unchanged import name_ids
 LINK = "X_SUPERVISOR_EXTERNAL_ID"
 """An entry next to SUPERVISOR_EMAIL in a user's changes.
 
-It holds the supervisors' external ids, which do not change when an address changes later.
+It holds the supervisors' external IDs, which do not change when an address changes later.
 """
 
 NAMES = {column.heading: column.field for column in columns.COLUMNS if column is not columns.EXTERNAL_ID} | {
@@ -41,7 +41,7 @@ def render_texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
 
 
 def render_shown(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
-    """Return the same as changes show them: a supervisor by address and external id.
+    """Return the same as changes show them: a supervisor by address and external ID.
 
     The address alone can be the same before and after, if it moves to another person (M9).
     """
@@ -67,7 +67,7 @@ def describe_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
 
 
 def describe_rekeyed(rows: pl.DataFrame) -> pl.Series:
-    """Return the changes of users who get a new external id, as JSON text."""
+    """Return the changes of users who get a new external ID, as JSON text."""
     both = _escape_texts(rows.select("external_id", "new_external_id"))
     return _render_json(both, {columns.EXTERNAL_ID.heading: (pl.col("external_id"), pl.col("new_external_id"))})
 

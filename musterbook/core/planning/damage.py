@@ -57,7 +57,7 @@ def find_damaged(
 
 
 def find_damaged_ids(rows: pl.DataFrame, decisions: Decisions) -> pl.DataFrame:
-    """Return the same problems of new external ids that users get in place of the present ones (M14)."""
+    """Return the same problems of new external IDs that users get in place of the present ones (M14)."""
     if DAMAGE in decisions.accepted:
         return problems.build_frame()
     ids = rows.select("row", value="new_external_id", was="external_id").drop_nulls()
@@ -128,7 +128,7 @@ def _flag_cells(cells: pl.DataFrame, column: Column) -> pl.DataFrame:
 
 
 def _find_in_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the problems of new external ids. A known id is exactly as it is stored."""
+    """Return the problems of new external IDs. A known id is exactly as it is stored."""
     return _flag_cells(_select_alone(rows, columns.EXTERNAL_ID), columns.EXTERNAL_ID)
 
 

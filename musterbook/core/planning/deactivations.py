@@ -26,7 +26,7 @@ class Leavers:
       the user (`named-by-faulty-row`), and `leaving_on`, the first day on which the user can become Inactive (`leaving`).
     - `leaving` (LEAVING): those who are kept for the grace period, with their new mark.
 
-    The first two are sorted by external id. `unreadable`: the number of rows that may mean any user (S3).
+    The first two are sorted by external ID. `unreadable`: the number of rows that may mean any user (S3).
     """
 
     deactivated: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DEACTIVATED))

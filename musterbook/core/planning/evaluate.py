@@ -101,7 +101,7 @@ class _Evaluation:
     def _judge_single_rows(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Evaluate each row alone.
 
-        Return the rows with `ok` and `shifted` (cells may be in the wrong columns, or the external id is damaged), their
+        Return the rows with `ok` and `shifted` (cells may be in the wrong columns, or the external ID is damaged), their
         problems, and notes.
         """
         rows = self.matched.rows

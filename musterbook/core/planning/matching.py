@@ -45,7 +45,7 @@ SCHEMA = {
 
 _RELEASED_ON = " (until "
 RELEASED = r" \(until [0-9]{4}-[0-9]{2}-[0-9]{2}\)(?:, .*)?$"
-"""The end of a badge that was released: the day until which the user had it, and their external id if that is not enough."""
+"""The end of a badge that was released: the day until which the user had it, and their external ID if that is not enough."""
 
 _BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
 
@@ -80,7 +80,7 @@ class MatchedTable:
 def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None = None) -> MatchedTable:
     """Match the table to the directory.
 
-    A row of the unchanged fast path is evaluated with the others if one of them has its external id, changes the
+    A row of the unchanged fast path is evaluated with the others if one of them has its external ID, changes the
     address of its supervisor, or takes the badge of its user, who is Inactive. In the second case the address that the
     row repeats may now mean another user. In the third, the badge may be released.
     `defaults`: one row with the values of new users in columns that the table does not have (F14).
@@ -135,7 +135,7 @@ def _leave_unchanged(
     """Return the rows without those of users that files leave unchanged (S11), and the unchanged rows with them.
 
     Nothing else in such a row counts, so its problems do not either. Two kinds of rows stay, because they may mean
-    another user: rows in which reading found a fault, and rows whose external id is in another row too.
+    another user: rows in which reading found a fault, and rows whose external ID is in another row too.
     """
     if not marks["no_files"].any():
         return rows, same, checked
@@ -159,7 +159,7 @@ def _leave_unchanged(
 def drop_repeated(cells: pl.DataFrame, faults: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     """Return the cells without rows that are the same as an earlier one, and these rows (M6).
 
-    No such row is on the fast path: its external id occurs twice. A row with a fault is none: its cells are not certain.
+    No such row is on the fast path: its external ID occurs twice. A row with a fault is none: its cells are not certain.
     """
     candidates = cells.filter(cells["external_id"].is_duplicated(), ~pl.col("row").is_in(faults["row"].implode()))
     again = candidates.filter(~pl.struct(pl.all().exclude("row")).is_first_distinct())["row"]

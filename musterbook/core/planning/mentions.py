@@ -1,4 +1,4 @@
-"""The users that a file mentions: by a row with their external id, or by a row with problems that names them
+"""The users that a file mentions: by a row with their external ID, or by a row with problems that names them
 (S2).
 """
 
@@ -12,7 +12,7 @@ BY_KEY = {"id": pl.Int64, "named_by": pl.UInt32}
 
 
 def find_by_id(same_users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the users (`id`) whose external id is in a row, with or without problems.
+    """Return the users (`id`) whose external ID is in a row, with or without problems.
 
     `same_users`: `id` of the users on the unchanged fast path. `rows`: the other rows, with `id` (null for a new user).
     """
@@ -22,7 +22,7 @@ def find_by_id(same_users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 def find_by_key(users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the users (BY_KEY) that a row with problems names, each with the first such row.
 
-    It has their email, badge or username, or an external id that looks like theirs (M4).
+    It has their email, badge or username, or an external ID that looks like theirs (M4).
     `rows`: the checked rows with `id` and `ok`. `users`: the users of the agency, with keys.
     """
     errored = rows.filter(~pl.col("ok"))

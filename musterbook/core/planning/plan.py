@@ -85,11 +85,11 @@ class Plan:
 
     - `rows` (ROWS): every row except the skipped ones, by row.
     - `added` (ADDED), `updated` (UPDATED): the users to write, by row. Both have all values with keys, `supervisor_id`
-      or, where this plan adds the supervisor, `supervisor_row`, and the supervisor's external id and address. `updated`
+      or, where this plan adds the supervisor, `supervisor_row`, and the supervisor's external ID and address. `updated`
       also has `id`, the stored values and keys (`was_…`), `reactivated`, `vacates` (another user takes a unique value that
       this user gives up), and `replaced` (the user becomes another person: all access of the former person ends). Both
       have no columns in a plan that writes no users: a refused file, or mails only.
-    - `rekeyed` (REKEYED): the users who get a new external id (M14), by row. `vacates`: another user takes the old one.
+    - `rekeyed` (REKEYED): the users who get a new external ID (M14), by row. `vacates`: another user takes the old one.
     - `released` (releases.RELEASED): the badges that rows take from Inactive users (M13). The rows of their former holders
       are in `added` and `updated`.
     - `mailings` (mails.SCHEMA): the emails that applying it sends.
@@ -181,7 +181,7 @@ class Plan:
             (self.leavers.protected, ("external_id", "code")),
         ]
         if not self.rekeyed.is_empty():
-            # The same external ids may belong to other users by now.
+            # The same external IDs may belong to other users by now.
             parts.append((self.rekeyed, ("row", "id", "external_id", "new_external_id")))
         if not self.released.is_empty():
             # The day is that of the plan that is applied.

@@ -1,4 +1,4 @@
-"""The plan of new external ids: each row names a user by EXTERNAL_ID, and the id that they have from now on (M14)."""
+"""The plan of new external IDs: each row names a user by EXTERNAL_ID, and the id that they have from now on (M14)."""
 
 from dataclasses import dataclass, replace
 
@@ -31,9 +31,9 @@ class _Judgement:
 
 
 def make_plan(table: Table, snapshot: Snapshot, policy: Policy, found: pl.DataFrame | None = None) -> Plan:
-    """Return the plan of a table of new external ids.
+    """Return the plan of a table of new external IDs.
 
-    `found`: problems of its rows that are known already. The snapshot has all users whose external id occurs in the
+    `found`: problems of its rows that are known already. The snapshot has all users whose external ID occurs in the
     table, in either column. Uniqueness is checked on the final state, so swaps and chains succeed in any order.
     """
     if table.problems:
@@ -168,7 +168,7 @@ def _loosen(name: str) -> pl.Expr:
 def _flag_forbidden(changing: pl.DataFrame, operator: Operator | None, words: Vocabulary) -> pl.DataFrame:
     """Return the problems of rows that the operator may not apply (M10).
 
-    An own external id may be changed. Where an identity provider knows users by their external ids, a new id decides
+    An own external ID may be changed. Where an identity provider knows users by their external IDs, a new id decides
     who signs in as the user, as a new address does otherwise.
     """
     if operator is None:
@@ -193,7 +193,7 @@ def _flag_forbidden(changing: pl.DataFrame, operator: Operator | None, words: Vo
 
 
 def _collect_claims(changing: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-    """Return the external ids that rows would newly take, as `uniqueness.collect_claims` returns other values.
+    """Return the external IDs that rows would newly take, as `uniqueness.collect_claims` returns other values.
 
     Ids are the same if they are equal after NFKC (M4).
     """

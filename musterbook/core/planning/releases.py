@@ -27,7 +27,7 @@ RELEASED = {
 mention them), and the former holder (`id` is null for a user that the file adds) with the badge before and after."""
 
 _LONGEST, _LONGEST_ID = 200, 30
-"""The most characters of the badge, and of the external id, in the badge of a former holder."""
+"""The most characters of the badge, and of the external ID, in the badge of a former holder."""
 
 
 def describe_day(today: date) -> str:

@@ -19,8 +19,8 @@ _NEVER_GUARDED = (columns.STATUS, columns.PHONE)
 def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows on the fast path (SCHEMA), and the cells of the others.
 
-    A row is on the fast path if the user with its external id has exactly its text in all its columns: stored values
-    have passed every check of a single row. A row is not on it if its external id occurs twice in the file, or if it
+    A row is on the fast path if the user with its external ID has exactly its text in all its columns: stored values
+    have passed every check of a single row. A row is not on it if its external ID occurs twice in the file, or if it
     has a fault.
     """
     cells, users = table.cells, snapshot.users
@@ -46,7 +46,7 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
 
 
 def _find_positions(targets: pl.Series, ids: pl.Series) -> pl.Series:
-    """Return the position of each wanted external id among the ids, null where it is not one of them."""
+    """Return the position of each wanted external ID among the ids, null where it is not one of them."""
     index = pl.DataFrame({"id": ids}).with_row_index("place")
     return pl.DataFrame({"id": targets}).join(index, on="id", how="left", maintain_order="left")["place"]
 

@@ -20,7 +20,7 @@ _ALIKE = {"row": pl.UInt32, "value": pl.String, "key": pl.String, "holder": pl.I
 
 
 def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the problem of every row whose external id is in another row too (M6).
+    """Return the problem of every row whose external ID is in another row too (M6).
 
     Ids of new users also must not look the same. `rows`: `row`, `id`, `external_id` (null where it cannot be read).
     """
@@ -39,7 +39,7 @@ def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-    """Return the problem of every row that would add a user whose external id looks like that of another user (M4)."""
+    """Return the problem of every row that would add a user whose external ID looks like that of another user (M4)."""
     alike = match_like_ids(rows, users)
     if alike.is_empty():
         return problems.build_frame()
@@ -48,7 +48,7 @@ def find_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
 
 
 def match_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of new users (`row`, `value`) with the user whose external id looks the same (`holder`)."""
+    """Return the rows of new users (`row`, `value`) with the user whose external ID looks the same (`holder`)."""
     new = rows.filter(pl.col("id").is_null(), pl.col("external_id").is_not_null())
     plain_users, plain_rows = is_ascii(users["external_id"]), is_ascii(new["external_id"])
     if new.is_empty() or (plain_users.all() and plain_rows.all()):
@@ -298,7 +298,7 @@ _HELD = {column.heading: f"has_{column.heading}" for column in (EXTERNAL_ID, *KE
 
 
 def _explain_looks(pairs: pl.DataFrame) -> pl.Series:
-    """Return what makes a value differ from the holder's, or the two external ids, if they look alike (C13)."""
+    """Return what makes a value differ from the holder's, or the two external IDs, if they look alike (C13)."""
     held = pairs.select(pl.coalesce(pl.when(held_as=heading).then(name) for heading, name in _HELD.items())).to_series()
     about_ids = explain_pairs(pairs["asked_id"], pairs["has_id"])
     about_values = explain_pairs(pairs["value"], held)
@@ -324,9 +324,9 @@ def _advise_on_release() -> pl.Expr:
 def _advise_on_person() -> pl.Expr:
     """Return the advice for a holder who may be the person that the row adds (M7).
 
-    The row adds that person under another external id.
+    The row adds that person under another external ID.
     """
-    fixed = "An import cannot change an external id"
+    fixed = "An import cannot change an external ID"
     near_id = _strip_zeros(pl.col("asked_id_key")) == _strip_zeros(pl.col("has_id_key"))
     same_name = (_lowercase("asked_first") == _lowercase("has_first")) & (
         _lowercase("asked_last") == _lowercase("has_last")

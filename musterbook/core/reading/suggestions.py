@@ -23,6 +23,7 @@ SYNONYMS: Mapping[Column, str] = {
         # Workday, ADP, UKG, PeopleSoft, Oracle, SAP, Munis
         ", worker, associate id, associate oid, position id, file number, file no, emplid, empl id, pernr, perner,"
         " personnel no, a_employee_number, a_employee, em_no, assignment number, personalnummer, matricule, user id"
+        ", personal-nr, mitarbeiternummer, numero de empleado, no de empleado, legajo"
     ),
     columns.EMAIL: (
         "email, e-mail, email address, e-mail address, work email, work e-mail, work email address, business email,"
@@ -32,12 +33,13 @@ SYNONYMS: Mapping[Column, str] = {
         # Entra, Active Directory, Okta, Google, PeopleSoft, ADP, Munis
         ", mail, emailAddress, primarySmtpAddress, primaryEmail, email_addr, emailid, email id, emails,"
         " work contact work email, e_email_address, a_email, userPrincipalName, upn, login, personal email"
+        ", e-mail-adresse, mailadresse, correo electronico, correo, direccion de correo"
     ),
     columns.BADGE_NUMBER: (
         "badge, badge number, badge no, badge #, badge id, shield, shield number, shield no, shield #, star,"
         " star number, star no, serial number, officer number, officer id, officer no, warrant number, collar number,"
         " shoulder number, pid, id badge, radio number, unit number, call sign, callsign, dsn, post id, post number,"
-        " badge shield, shield badge, badge star, dienstnummer"
+        " badge shield, shield badge, badge star, dienstnummer, placa, numero de placa"
     ),
     columns.FIRST_NAME: (
         "first name, first, firstname, fname, f name, given name, given, given names, forename, forenames,"
@@ -45,12 +47,14 @@ SYNONYMS: Mapping[Column, str] = {
         " employee first name"
         # Entra, Active Directory, Okta, SCIM, PeopleSoft, Munis
         ", givenName, firstName, name.givenName, first_name_srch, pref_first_name, a_name_first, vorname, prenom, nombre"
+        ", nombres, primer nombre"
     ),
     columns.LAST_NAME: (
         "last name, last, lastname, lname, l name, surname, family name, family, family names, legal last name,"
         " preferred last name, legal name last name, name last, employee last name"
         # Entra, Active Directory, Okta, SCIM, PeopleSoft, Munis
         ", sn, surname, lastName, familyName, name.familyName, last_name_srch, a_name_last, nachname, nom, apellido"
+        ", familienname, apellidos, primer apellido"
     ),
     columns.STATUS: (
         "status, active, enabled, is active, active status, user status, account status, employee status,"
@@ -59,6 +63,7 @@ SYNONYMS: Mapping[Column, str] = {
         # Entra, Active Directory, Okta, Google, PeopleSoft, ADP, UKG, Munis
         ", accountEnabled, account enabled, enabled, userAccountControl, suspended, empl_status, hr_status, empl status,"
         " hr status, active inactive, block sign in, a_active_status, inactive"
+        ", beschaftigungsstatus, mitarbeiterstatus, estado, estatus"
         # Also the state of an address.
         ", state"
     ),
@@ -69,6 +74,7 @@ SYNONYMS: Mapping[Column, str] = {
         # Entra, Active Directory, Okta, PeopleSoft, SAP
         ", userPrincipalName, upn, samAccountName, sam account name, login, oprid, operator id, uid, cn, mailNickname,"
         " alias, samid, sysid, usrid, user id, userid, identifiant"
+        ", benutzername, anmeldename, usuario, nombre de usuario"
     ),
     columns.ROLE: (
         "role, roles, user role, security role, application role, access role, profile, user profile, permission,"
@@ -77,6 +83,7 @@ SYNONYMS: Mapping[Column, str] = {
         # Entra, Okta, Workday, ADP, PeopleSoft, NeoGov
         ", job title, jobTitle, title, position title, position, job profile, business title, job code, jobcode,"
         " job class, class title, classification, job title description, operclass"
+        ", rolle, rol, perfil, funktion, funcion, cargo, puesto"
     ),
 }
 """Column → headings of other systems, the most certain first."""
@@ -86,19 +93,23 @@ OPTIONAL_SYNONYMS: Mapping[Column, str] = {
         "supervisor email, supervisor email address, supervisor e-mail, supervisor, manager email, manager email address,"
         " manager e-mail, manager, reports to email, reports to, manager work email, mgr email"
         ", managerEmail, manager id, manager.value, managerUpn, vorgesetzter"
+        ", e-mail des vorgesetzten, correo del supervisor, correo del jefe"
     ),
     columns.LOCATION: (
         "location, work location, office location, office, station, duty station, site, work site, facility, building,"
         " precinct, location name, officeLocation, physicalDeliveryOfficeName, standort, ubicacion"
+        ", dienststelle, sede, lugar de trabajo"
     ),
     columns.RANK: "rank, rank name, rank title, rank code, rank abbreviation, current rank, dienstgrad, rango, grade",
     columns.EVIDENCE_GROUP_EXT_ID: (
         "evidence group, evidence group id, evidence group external id, group external id, group ext id, group id, group"
+        ", gruppe, grupo"
     ),
     columns.PHONE: (
         "phone, phone number, mobile phone, mobile, mobile number, cell phone, cell, cell number, cellphone, work phone,"
         " telephone, telephone number, office phone, business phone, contact number"
         ", mobilePhone, telephoneNumber, businessPhones, phoneNumbers, primaryPhone, telefon, telefono, handy"
+        ", telefonnummer, mobiltelefon, celular"
     ),
 }
 """The same for optional columns. They are offered on the page, and do not help to find the header row."""
@@ -120,7 +131,7 @@ _MIN_SHORT_LIKENESS = 0.75
 """The likeness that a heading needs to be a typing mistake in a short name: MOBILE shares most letters with ROLE."""
 _SHORT = 4
 _LONGEST = 40
-_MANAGERS = ("manager", "supervis", "boss", "reportsto", "chief", "approver")
+_MANAGERS = ("manager", "supervis", "boss", "reportsto", "chief", "approver", "vorgesetz", "jefe")
 """The parts of headings whose addresses are another person's."""
 _STATES = frozenset(
     {"active", "inactive", "terminated", "enabled", "disabled", "suspended", "leave", "on leave", "retired"}

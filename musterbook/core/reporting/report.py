@@ -139,7 +139,7 @@ def list_rows(plan: Plan, which: RowFilter) -> list[ReportRow]:
 
 
 def list_notes(plan: Plan) -> list[tuple[str, Problem]]:
-    """Return the notes of a plan's rows, each with the external id of its row."""
+    """Return the notes of a plan's rows, each with the external ID of its row."""
     notes = plan.notes.join(plan.rows.select("row", "external_id"), on="row", how="left", maintain_order="left")
     return list(zip(notes["external_id"].fill_null(""), problems.list_problems(plan.notes), strict=True))
 

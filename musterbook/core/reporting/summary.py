@@ -69,7 +69,7 @@ _OVER_LIMIT = {
     LimitKind.PRIVILEGES: "would gain a permission",
     LimitKind.HANDOVERS: "would take an email address or username that another user has now",
     LimitKind.CLEARED: "would lose a value to a column that is blank in every row",
-    LimitKind.REKEYS: "would get another external id",
+    LimitKind.REKEYS: "would get another external ID",
     LimitKind.UPDATES: "would change",
     LimitKind.ADDITIONS: "would be added",
 }

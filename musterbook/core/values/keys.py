@@ -30,7 +30,7 @@ def make_keys(values: pl.Series) -> pl.Series:
 
 
 def make_id_keys(ids: pl.Series) -> pl.Series:
-    """Return the key of each external id: the id as it looks. Case counts, unlike in other keys."""
+    """Return the key of each external ID: the id as it looks. Case counts, unlike in other keys."""
     return _map_odd(ids, ids, is_ascii(ids), make_id_key)
 
 
@@ -52,7 +52,7 @@ def make_key(value: str) -> str:
 
 
 def make_id_key(external_id: str) -> str:
-    """Return the key of one external id: NFKC, each dash as `-`, and no invisible characters."""
+    """Return the key of one external ID: NFKC, each dash as `-`, and no invisible characters."""
     return external_id if external_id.isascii() else _shorten(_repeat(_normalize_look, external_id))
 
 

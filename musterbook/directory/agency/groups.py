@@ -19,7 +19,7 @@ def list_groups(agency: models.Agency) -> list[models.Group]:
 
 
 def search_groups(agency: models.Agency, text: str, most: int) -> list[tuple[models.Group, int]]:
-    """Return the first groups whose name or external id contains the text, by name, each with its number of members.
+    """Return the first groups whose name or external ID contains the text, by name, each with its number of members.
 
     `text`: "" for all groups. `most`: the most groups to return.
     """

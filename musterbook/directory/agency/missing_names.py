@@ -24,7 +24,7 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of roles and ranks, and the external ids of groups. Ranks are in their order, the highest first."""
+    """The names of roles and ranks, and the external IDs of groups. Ranks are in their order, the highest first."""
 
     roles: Sequence[str] = ()
     ranks: Sequence[str] = ()

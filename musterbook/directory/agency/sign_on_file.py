@@ -96,7 +96,7 @@ def _find_errors(texts: Provider) -> list[tuple[str, str]]:
     if texts["match"] not in MATCHES:
         errors.append(("match", f"is “{texts['match']}”: write “email” or “external_id”."))
     if texts["match"] == "external_id" and not texts["claim"]:
-        errors.append(("claim", "is missing: name the claim or attribute that contains the external id."))
+        errors.append(("claim", "is missing: name the claim or attribute that contains the external ID."))
     needed = {"oidc": ("name", "server", "client_id"), "saml": ("name", "entity_id", "sso_url", "certificate")}
     errors += [(name, "is missing.") for name in needed[texts["kind"]] if not texts[name]]
     errors += [

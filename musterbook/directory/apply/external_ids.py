@@ -1,4 +1,4 @@
-"""The writing of new external ids (M14): a part of `apply.writer`."""
+"""The writing of new external IDs (M14): a part of `apply.writer`."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def write_rekeys(
     of: int | None,
     written: Callable[[int], None],
 ) -> None:
-    """Write the new external ids of users (plan.REKEYED with `changes`), with an event for each user.
+    """Write the new external IDs of users (plan.REKEYED with `changes`), with an event for each user.
 
     Ids that other users take are released first, so that no order of writing can conflict. Links between users hold
     their numbers, so they stay. What is kept of imports follows its operator; the trail keeps the ids of its time.
@@ -51,7 +51,7 @@ def write_rekeys(
 
 
 def _move_operators(agency: models.Agency, rekeyed: pl.DataFrame) -> None:
-    """Give the imports and fixes of these users the new external ids of those who requested, ran and typed them.
+    """Give the imports and fixes of these users the new external IDs of those who requested, ran and typed them.
 
     So a waiting import still acts as its operator, nobody confirms their own import under a new id (S8), and a swap of
     ids makes no import another user's.

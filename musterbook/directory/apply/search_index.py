@@ -1,6 +1,6 @@
 """The search: finds the users who have every word of a text in one of their searched fields.
 
-The fields are the name, email address, username, badge and external id. An index of parts of words would make an
+The fields are the name, email address, username, badge and external ID. An index of parts of words would make an
 import much slower. So the folded texts of users are packed into chunks, and a search scans the agency's chunks in the
 database. Users with neighboring ids share one chunk, with one line for each user.
 """

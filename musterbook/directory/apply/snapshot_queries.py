@@ -205,7 +205,7 @@ def read_all_users(agency: models.Agency) -> pl.DataFrame:
 
 
 def read_rekey_snapshot(agency: models.Agency, table: Table, *, whole: bool = True) -> Snapshot:
-    """Return what the plan of new external ids must know of the agency (M14).
+    """Return what the plan of new external IDs must know of the agency (M14).
 
     With `whole`, these are all users, and the ids that they had before. Otherwise, they are the users who have one of
     the ids of the table, and those whose id looks like one of them.

@@ -37,7 +37,7 @@ class KeyCorrections:
 
 
 def build_id_keys(ids: pl.Series) -> pl.Series:
-    """Return the stored keys of external ids: "" for an id that is its own key."""
+    """Return the stored keys of external IDs: "" for an id that is its own key."""
     id_keys = keys.make_id_keys(ids)
     return id_keys.set(id_keys == ids, "").alias("external_id_key")
 
@@ -90,7 +90,7 @@ def _read_parts(agency_id: int) -> Iterator[pl.DataFrame]:
 
 
 def _find_holders(agency_id: int, key: str, wrong: pl.DataFrame) -> pl.DataFrame:
-    """Return who has the keys: `holder` (an external id) and the key."""
+    """Return who has the keys: `holder` (an external ID) and the key."""
     condition, parameter = frames.match_any(key, wrong[key].unique().to_list())
     return frames.read_frame(
         f"SELECT external_id, {key} FROM {frames.table(models.User)} WHERE agency_id = %s AND {condition}",

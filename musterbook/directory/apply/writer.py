@@ -24,7 +24,7 @@ _CACHE_MB = 256
 """Enough for the unique keys of a million users; SQLite takes only what it needs."""
 
 _KEYED = ("email", "badge_number", "first_name", "last_name", "username")
-"""The fields, besides the external id, that are unique, sorted by or searched."""
+"""The fields, besides the external ID, that are unique, sorted by or searched."""
 _UNKEYED = ("active", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id")
 _FIELDS = (*_KEYED, "name_key", *_UNKEYED)
 _WRITTEN = (*_FIELDS, *_KEYS)

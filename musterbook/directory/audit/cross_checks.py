@@ -57,7 +57,7 @@ def _check_sign_ins(agency: models.Agency) -> str:
 
 
 def _find_without(agency: models.Agency, condition: str, event_condition: str) -> list[str]:
-    """Return the external ids of the matching users who have no matching event."""
+    """Return the external IDs of the matching users who have no matching event."""
     sql = (
         f"SELECT u.external_id FROM {_USERS} u WHERE u.agency_id = %s AND {condition} AND NOT EXISTS"
         f" (SELECT 1 FROM {_EVENTS} e WHERE e.subject_id = u.id AND e.agency_id = u.agency_id"

@@ -21,7 +21,7 @@ Values: TypeAlias = list[str | int | list[str] | list[int]]
 class EventFilters:
     """The criteria for events: an event matches if it passes every filter given.
 
-    `actors`: external ids of the users who acted, "" for the system; `subjects`: ids of the users acted on;
+    `actors`: external IDs of the users who acted, "" for the system; `subjects`: ids of the users acted on;
     `import_id`; `kinds`; `through`; `outcome`: DONE, refused or failed; `since` that time, and before `until`.
     """
 

@@ -13,7 +13,7 @@ from musterbook.directory.storage import frames
 
 
 class ImportCancelled(Exception):
-    """A user asked the import to stop. `by`: the external id of that user, or "" for the system."""
+    """A user asked the import to stop. `by`: the external ID of that user, or "" for the system."""
 
     def __init__(self, by: str) -> None:
         super().__init__(by)

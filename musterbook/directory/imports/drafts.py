@@ -58,7 +58,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """The current fix of a cell. `actor`: the external id of the user who typed it."""
+    """The current fix of a cell. `actor`: the external ID of the user who typed it."""
 
     row: int
     heading: str
@@ -74,7 +74,7 @@ class Conflict:
     text: str
     """The text that the cell has now."""
     actor: str
-    """The external id of the user who typed it, or "" if it is the text of the plan."""
+    """The external ID of the user who typed it, or "" if it is the text of the plan."""
 
 
 def save_fixes(record: models.Import, edits: Iterable[Edit], context: AuditContext) -> list[Conflict]:

@@ -228,7 +228,7 @@ def _read_changed(record: models.Import) -> Iterable[ReportRow]:
 
 
 def list_notes(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]:
-    """Return the notes of the import's rows, each with the external id of its row."""
+    """Return the notes of the import's rows, each with the external ID of its row."""
     if plan:
         return report.list_notes(plan)
     records = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
@@ -236,7 +236,7 @@ def list_notes(record: models.Import, plan: Plan | None) -> list[tuple[str, Prob
 
 
 def map_names(record: models.Import, most: int) -> dict[str, str]:
-    """Return a map from external id to name for the first `most` users that the import deactivates or protects.
+    """Return a map from external ID to name for the first `most` users that the import deactivates or protects.
 
     It also has the first `most` users of each hold.
     """

@@ -35,7 +35,7 @@ STATES: dict[str, Q] = {
 class LogFilters:
     """The criteria for imports: an import matches if it passes every filter given.
 
-    `text`: part of the file name, in any case; `by`: the external id of the operator, "" for the system; `mode`: one of
+    `text`: part of the file name, in any case; `by`: the external ID of the operator, "" for the system; `mode`: one of
     models.MODES; `state`: one of STATES; `kind`: one of ImportKind; `source`: the source of the file; `since`, `before`:
     when it began.
     """
@@ -55,7 +55,7 @@ class LoggedImport:
     """One import as the log shows it.
 
     `name`: its file name, or for a bulk change its name; `act`: the label of a bulk change; `state`: as
-    `cancellation.get_shown_state`; `by`: the external id of the operator ("" for the system), and `by_name` the name;
+    `cancellation.get_shown_state`; `by`: the external ID of the operator ("" for the system), and `by_name` the name;
     `duration`: None while it is not finished; `others`: the sentence that sums up effects that are not in `counts`,
     `outcome` the one about all of them;
     `ended`: how its plan ended (`plan_ends.PlanEnd`), and `ended_as` the import in its place; `undoes`: the import that
@@ -236,7 +236,7 @@ def read_counts(counts: dict[str, int]) -> dict[str, int]:
 class FilterChoices:
     """The operators and the sources of recent imports, to filter by.
 
-    `operators`: external id and name of each; "" is the system.
+    `operators`: external ID and name of each; "" is the system.
     """
 
     operators: list[tuple[str, str]]

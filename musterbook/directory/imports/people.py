@@ -1,4 +1,4 @@
-"""The users that an import names by the external ids of its time, as the directory has them now."""
+"""The users that an import names by the external IDs of its time, as the directory has them now."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Person:
 
 
 def find_people(record: models.Import, external_ids: Iterable[str]) -> dict[str, Person]:
-    """Return a map from external id to the user of the agency who had it when the import was made."""
+    """Return a map from external ID to the user of the agency who had it when the import was made."""
     ids = set(external_ids)
     users = models.User.objects.filter(agency=record.agency_id, external_id__in=ids)
     found = {

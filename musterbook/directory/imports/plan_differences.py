@@ -111,7 +111,7 @@ def _find_moved(was: dict[str, pl.LazyFrame], now: dict[str, pl.LazyFrame]) -> p
 
 
 def _list_outcomes(parts: dict[str, pl.LazyFrame]) -> pl.LazyFrame:
-    """Return `external_id`, `outcome` of each user and each row with an external id."""
+    """Return `external_id`, `outcome` of each user and each row with an external ID."""
     rows = parts["rows"].filter(pl.col("external_id") != "").select("external_id", pl.col("outcome").cast(pl.String))
     outside = [parts[name].select("external_id", outcome=pl.lit(name)) for name in _OUTSIDE]
     return pl.concat([rows, *outside]).unique("external_id", keep="first")

@@ -186,7 +186,7 @@ _KINDS = {
     "updated": EventKind.USER_UPDATED,
     "deactivated": EventKind.USER_DEACTIVATED,
 }
-"""The kind of event by outcome. Of an import that changes external ids, `updated` rows have another kind."""
+"""The kind of event by outcome. Of an import that changes external IDs, `updated` rows have another kind."""
 
 
 def _read_trail_rows(

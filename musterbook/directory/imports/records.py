@@ -173,7 +173,7 @@ def _add_row_problems(record: models.Import, plan: Plan, problems: pl.DataFrame,
 def record_failure(record: models.Import, message: str, canceled_by: str | None = None) -> bool:
     """Record that the import failed, after its transaction has been rolled back.
 
-    `canceled_by`: the external id of the user who canceled it, "" for the system, None if it was not canceled.
+    `canceled_by`: the external ID of the user who canceled it, "" for the system, None if it was not canceled.
 
     Return False if it was committed after all. If the database itself fails, the record stays as it is until the
     next check (`reap_orphans`).

@@ -207,7 +207,7 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
         attempt.apply_override(plan)
     else:
         writer.apply_plan(plan, agency, attempt.context, of=record.pk, written=written)
-    # A file of new external ids is rare, and has other headings: it leaves the mapping of the usual files alone.
+    # A file of new external IDs is rare, and has other headings: it leaves the mapping of the usual files alone.
     remembers = plan.mode is not Mode.REKEY
     remembered: dict[str, object] = {}
     if options["mapping"] and remembers:

@@ -62,7 +62,7 @@ def run_undo(
 
 
 def make_options(record: models.Import, *, preview: bool, mails: bool | None = None) -> Options:
-    """Return the options of an undo of the import. New external ids are undone in their own mode."""
+    """Return the options of an undo of the import. New external IDs are undone in their own mode."""
     mode = Mode.REKEY if _get_mode(record) is Mode.REKEY else Mode.UPDATE
     return Options(mode=mode, preview=preview, mails=mails)
 
@@ -176,7 +176,7 @@ def _find_marks(record: models.Import) -> pl.DataFrame:
 
 
 def _make_rekey_plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
-    """Return the plan that gives users their former external ids back. An id that was changed since is a problem."""
+    """Return the plan that gives users their former external IDs back. An id that was changed since is a problem."""
     events, users = frames.table(models.Event), frames.table(models.User)
     rows = frames.read_frame(
         f"SELECT u.external_id, e.changes FROM {events} e JOIN {users} u ON u.id = e.subject_id WHERE e.of_id = %s"
@@ -226,7 +226,7 @@ def _read_changed(record: models.Import, vocabulary: Vocabulary) -> pl.DataFrame
 
 
 def _follow_ids(pairs: pl.DataFrame, record: models.Import) -> pl.DataFrame:
-    """Return the pairs with the supervisors' external ids of today, in place of those at the time of the import."""
+    """Return the pairs with the supervisors' external IDs of today, in place of those at the time of the import."""
     ids = former_ids.map_to_current(record.agency, record.started_at)
     links = pl.col(changes.LINK).list.eval(pl.element().replace(ids))
     return pairs.with_columns(links) if ids else pairs
@@ -268,7 +268,7 @@ def _add_supervisors(changed: pl.DataFrame, agency: models.Agency, failed_ids: s
     """Return the changed users with `supervisor_back`, the address that their supervisor has after the undo.
 
     It is set for supervisors that stay as well, because their current address may belong to another user after the
-    undo. `failed_ids`: the external ids of users whose row fails, so they keep their current address.
+    undo. `failed_ids`: the external IDs of users whose row fails, so they keep their current address.
     """
     back = pl.col(f"way_{columns.SUPERVISOR_EMAIL.field}") == "back"
     before = pl.col(changes.LINK).list.get(0, null_on_oob=True)

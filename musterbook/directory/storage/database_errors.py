@@ -74,7 +74,7 @@ def explain_error(error: BaseException) -> str:
 
 
 def describe_cancel(by: str) -> str:
-    """Return the message of an import's record after a user cancelled it; `by`: an external id, "" for the system."""
+    """Return the message of an import's record after a user cancelled it; `by`: an external ID, "" for the system."""
     return f"It was canceled by {by}. {NOTHING}" if by else CANCELLED
 
 

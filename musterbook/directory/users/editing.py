@@ -60,7 +60,7 @@ class Conflict:
 class EditResult:
     """The result of an edit. Nothing was changed if there are problems or conflicts.
 
-    `user`: the current user; for `add` with `already_exists`, the user who already has the external id. `changes`: heading →
+    `user`: the current user; for `add` with `already_exists`, the user who already has the external ID. `changes`: heading →
     before, after. `notes`: information that prevents nothing.
     """
 
@@ -87,7 +87,7 @@ def find_user(agency: models.Agency, number: int) -> models.User:
 
 
 def find_named(agency: models.Agency, text: str, number: int | None = None) -> models.User:
-    """Return the agency's user with this email address or external id, or else with this number.
+    """Return the agency's user with this email address or external ID, or else with this number.
 
     Raise UnknownUser.
     """
@@ -158,7 +158,7 @@ def _change_status(user: models.User, status: str, context: AuditContext) -> Edi
 
 
 def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool | None = None) -> EditResult:
-    """Add the user of this row, unless a user has its external id; the same row sent twice adds one user.
+    """Add the user of this row, unless a user has its external ID; the same row sent twice adds one user.
 
     `mails` None: use the agency's setting. Raise what `edit` raises.
     """
@@ -264,7 +264,7 @@ def _plan_row(
 
 
 def _plan_rekey(agency: models.Agency, row: Row, now: Row, operator: Operator | None) -> tuple[EditResult, Plan | None]:
-    """Return the plan of the user's new external id, and its result; no plan if the id stays (M14)."""
+    """Return the plan of the user's new external ID, and its result; no plan if the id stays (M14)."""
     heading = columns.EXTERNAL_ID.heading
     if row[heading] == now[heading]:
         return EditResult(), None

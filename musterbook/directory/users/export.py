@@ -44,7 +44,7 @@ class ExportFilter:
     """The criteria for users; "" for all.
 
     `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active includes invited and
-    locked users; `query`: words that must all occur in the name, email address, username, badge or external id, in any
+    locked users; `query`: words that must all occur in the name, email address, username, badge or external ID, in any
     case, with or without accents.
     """
 
@@ -71,7 +71,7 @@ def export_users(agency: models.Agency, criteria: ExportFilter, form: str) -> Us
 
 
 def read_users(agency: models.Agency, criteria: ExportFilter | None = None) -> pl.DataFrame:
-    """Return the matching users as text, in the columns of HEADINGS, by external id. Raise UnknownFilter."""
+    """Return the matching users as text, in the columns of HEADINGS, by external ID. Raise UnknownFilter."""
     criteria = criteria or ExportFilter()
     words = snapshot_queries.read_vocabulary(agency)
     rows = _join_supervisors(_read(agency))
@@ -105,7 +105,7 @@ def _format_named(agency: models.Agency, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _format_users(agency: models.Agency, rows: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
-    """Return the users as text, in the columns of HEADINGS, by external id."""
+    """Return the users as text, in the columns of HEADINGS, by external ID."""
     ours = _select_ours(agency.grace_days)
     texts = rows.select(*changes.render_texts(words)[: len(changes.NAMES) - 1], *ours, "external_id")
     frame = texts.rename({column.field: column.heading for column in columns.COLUMNS})

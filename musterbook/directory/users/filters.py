@@ -26,7 +26,7 @@ class UnknownStatus(Exception):
 class UserFilters:
     """The criteria for users: a user matches if they pass every filter given.
 
-    `text`: every word of it occurs in the user's name, email address, username, badge or external id; `status`: one of
+    `text`: every word of it occurs in the user's name, email address, username, badge or external ID; `status`: one of
     states.STATES; `role`, `rank`, `group`, `supervisor`: ids; `signed_in_from`, `signed_in_before`: the last sign-in;
     `never_signed_in`; `touched_by`: the id of an import that has added or changed them.
     """

@@ -166,9 +166,9 @@ class TooManyUsers(Exception):
 
 
 def find_by_text(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -> list[tuple[int, str]]:
-    """Return the id and external id of each user that the text may mean.
+    """Return the id and external ID of each user that the text may mean.
 
-    Match it by external id, address or username, or else by a former external id; if no user has that, return all who
+    Match it by external ID, address or username, or else by a former external ID; if no user has that, return all who
     have its words. Raise TooManyUsers.
     """
     key = keys.make_key(text)
@@ -186,6 +186,6 @@ def find_by_text(agency: models.Agency, text: str, *, at: datetime, most: int = 
 
 
 def find_ids(agency: models.Agency, external_id: str) -> list[int]:
-    """Return the id of the user with this external id, or else of those who had it before."""
+    """Return the id of the user with this external ID, or else of those who had it before."""
     users = models.User.objects.filter(agency=agency, external_id=external_id)
     return list(users.values_list("pk", flat=True)) or former_ids.find_users(agency, external_id)

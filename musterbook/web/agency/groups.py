@@ -26,7 +26,7 @@ _MOST_MEMBERS = 50
 
 
 class NewGroupForm(forms.Form):
-    """The external id and the name of a group."""
+    """The external ID and the name of a group."""
 
     external_id = forms.CharField(
         label=gettext_lazy("External ID"),
@@ -131,7 +131,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @needs("groups.manage")
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Add a monitor by email address or external id, or remove one."""
+    """Add a monitor by email address or external ID, or remove one."""
     group = _find_group(request, pk)
     removed = parsers.parse_number(request.POST.get("remove", ""))
     if removed is None:

@@ -29,7 +29,7 @@ _MODES = {
         gettext_lazy("Active users not in the file become Inactive and lose access."),
     ),
     Mode.REKEY.value: (
-        gettext_lazy("Change external ids"),
+        gettext_lazy("Change external IDs"),
         gettext_lazy("The file has two columns: EXTERNAL_ID and NEW_EXTERNAL_ID."),
     ),
 }
@@ -166,7 +166,7 @@ _CONFIRMED = {
     "privileges": "Number of users who gain a permission",
     "handovers": "Number of users who take another user's address or username",
     "cleared": "Number of users who lose a value to a blank column",
-    "rekeys": "Number of users who get another external id",
+    "rekeys": "Number of users who get another external ID",
     "updates": "Number of users who change",
     "additions": "Number of users who are added",
     "unreadable-rows": "Number of rows that cannot be read",

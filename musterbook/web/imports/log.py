@@ -36,11 +36,11 @@ TABS = ("", "open", "applied", "failed")
 MODES = {
     "update": gettext_lazy("Add or update"),
     "sync": gettext_lazy("Synchronize"),
-    "rekey": gettext_lazy("Change external ids"),
+    "rekey": gettext_lazy("Change external IDs"),
 }
 KINDS = {
     "file": gettext_lazy("File of users"),
-    "rekey": gettext_lazy("File of new external ids"),
+    "rekey": gettext_lazy("File of new external IDs"),
     "bulk": gettext_lazy("Bulk action"),
     "undo": gettext_lazy("Undo"),
 }

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _IDENTIFYING = ("EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "USERNAME")
 _MOST_OPTIONS = 20_000
 """The most options of all lists together: a page of more would be slow to send and to read."""
 _FEWEST_LISTED = 20
+_FAR_MORE_ROWS = 3
+"""How many times as many rows the right spelling of a value has as a wrong one."""
 _NEAREST = 15
 """The number of names that are offered for a value if the agency has too many for a list."""
 
@@ -320,7 +323,7 @@ class ValuesForm(forms.Form):
             self.fields[key] = forms.ChoiceField(
                 label=f"{one.column.heading}: {one.value}", required=False, widget=_Select,
                 choices=_list_choices(one, offered, can_create=can_create),
-                initial=_preselect(one, words, can_create=can_create and prefers_create),
+                initial=_preselect(one, words, can_create=can_create and prefers_create and not _is_typo(one, unknown)),
             )  # fmt: skip
         self.more = len(unknown) - len(self._shown)
 
@@ -361,6 +364,29 @@ def _list_choices(one: UnknownValue, names: Iterable[str], *, can_create: bool) 
     if not one.column.required:
         choices.append((_BLANK, pgettext_lazy("a value of a file that is read as blank", "Leave it blank")))
     return [*choices, *((f"{_NAME}{name}", name) for name in names)]
+
+
+def _is_typo(one: UnknownValue, unknown: Iterable[UnknownValue]) -> bool:
+    """Return whether the value is probably another one of its column, far more frequent, with a letter wrong."""
+    return any(
+        other.column is one.column
+        and other.rows >= _FAR_MORE_ROWS * one.rows
+        and _is_one_letter_apart(one.value.casefold(), other.value.casefold())
+        for other in unknown
+    )
+
+
+def _is_one_letter_apart(one: str, other: str) -> bool:
+    """Return whether a letter is missing, too many, wrong, or swapped with the next one.
+
+    The last letters of a word do not count: *Sergeant I* is not *Sergeant II*.
+    """
+    start = len(os.path.commonprefix((one, other)))
+    one, other = one[start:], other[start:]
+    end = len(os.path.commonprefix((one[::-1], other[::-1])))
+    theirs, ours, rest = one[: len(one) - end], other[: len(other) - end], one[len(one) - end :]
+    is_near = max(len(theirs), len(ours)) == 1 or (len(theirs) == 2 and theirs == ours[::-1])
+    return is_near and (theirs + ours).isalpha() and rest[:2].isalpha() and len(rest) >= 2
 
 
 def _preselect(one: UnknownValue, words: Vocabulary, *, can_create: bool) -> str:

@@ -48,7 +48,7 @@ def can_confirm(request: HttpRequest, record: models.Import) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NamedUser:
-    """A user that a page names: the external id, the name, and the id of their page (0: none)."""
+    """A user that a page names: the external ID, the name, and the id of their page (0: none)."""
 
     external_id: str
     name: str = ""

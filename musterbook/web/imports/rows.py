@@ -157,5 +157,7 @@ class _CellMaker:
         if key not in self._near:
             names = self._choices.get(cell.heading, ())
             known = 0 < len(names) <= _MOST_COMPARED
-            self._near[key] = meanings.list_near(*key, self._words)[:_SUGGESTED] if known else ()
+            near = meanings.list_near(*key, self._words) if known else []
+            # The value exists if the problem is another one, such as a role that the operator may not give.
+            self._near[key] = [name for name in near if name != cell.text][:_SUGGESTED]
         return self._near[key]

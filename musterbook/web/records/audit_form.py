@@ -70,9 +70,9 @@ class AuditFilterForm(forms.Form):
         self._agency, self._now = agency, now
 
     def clean_by(self) -> tuple[str, ...] | None:
-        """Return the external ids of the users who match, now and before, or None if the field is empty.
+        """Return the external IDs of the users who match, now and before, or None if the field is empty.
 
-        The system has the external id "".
+        The system has the external ID "".
         """
         text: str = self.cleaned_data["by"]
         if text.lower() == SYSTEM:

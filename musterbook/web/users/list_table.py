@@ -15,7 +15,7 @@ from musterbook.web.users.search import STATE_LABELS
 
 SORT_LABELS: dict[str, Promise] = {
     "name": gettext_lazy("Name"),
-    "external_id": gettext_lazy("External id"),
+    "external_id": gettext_lazy("External ID"),
     "email": gettext_lazy("Email"),
     "username": gettext_lazy("Username"),
     "badge_number": gettext_lazy("Badge"),
@@ -29,7 +29,7 @@ SORT_LABELS: dict[str, Promise] = {
 _PAIRS = {"name": ("name", "external_id"), "email": ("email", "username")}
 """The columns that show two values. Each can be sorted by."""
 COLUMN_LABELS: dict[str, Promise] = {
-    "name": gettext_lazy("Name and external id"),
+    "name": gettext_lazy("Name and external ID"),
     "email": gettext_lazy("Email and username"),
     **{name: SORT_LABELS[name] for name in ("badge_number", "status", "role", "rank", "group", "last_sign_in")},
     "supervisor": gettext_lazy("Supervisor"),

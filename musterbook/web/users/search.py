@@ -40,7 +40,7 @@ class SearchForm(forms.Form):
     """
 
     q = forms.CharField(
-        label=gettext_lazy("Name, email, username, badge or external id"), required=False, max_length=_LONGEST
+        label=gettext_lazy("Name, email, username, badge or external ID"), required=False, max_length=_LONGEST
     )
     status = forms.ChoiceField(label=gettext_lazy("Status"), required=False)
     role = forms.ChoiceField(label=gettext_lazy("Role"), required=False)
@@ -50,7 +50,7 @@ class SearchForm(forms.Form):
         label=gettext_lazy("Supervisor"),
         required=False,
         max_length=_LONGEST,
-        help_text=gettext_lazy("Email address or external id"),
+        help_text=gettext_lazy("Email address or external ID"),
     )
     signed_in_from = parsers.DayField(
         label=gettext_lazy("Last signed in on or after"), required=False, widget=forms.DateInput({"type": "date"})
@@ -85,7 +85,7 @@ class SearchForm(forms.Form):
         try:
             return int(editing.find_named(self._agency, name, parsers.parse_number(name)).pk)
         except editing.UnknownUser:
-            raise forms.ValidationError(_("No user has this email address or external id.")) from None
+            raise forms.ValidationError(_("No user has this email address or external ID.")) from None
 
     def clean_import(self) -> int | None:
         """Return the id of the import that is named, or None if the field is empty."""

@@ -109,7 +109,7 @@ def test_the_note_lists_the_most_frequent_values_first_and_not_all_of_many() -> 
         ({"STATUS": {"T": "Gone"}}, "“STATUS:T=Gone” cannot be used: there is no status “Gone”."),
         ({"STATUS": {"T": ""}}, "“STATUS:T=” cannot be used: STATUS cannot be blank."),
         ({"ROLE": {"PO": " "}}, "“ROLE:PO= ” cannot be used: there is no role “ ”."),
-        ({"EVIDENCE_GROUP_EXT_ID": {"P": "patrol-1"}}, "there is no group with the external id “patrol-1”. Map it"),
+        ({"EVIDENCE_GROUP_EXT_ID": {"P": "patrol-1"}}, "there is no group with the external ID “patrol-1”. Map it"),
     ],
 )  # fmt: skip
 def test_a_given_entry_for_something_that_the_agency_lacks_is_a_problem_of_the_file(

@@ -118,7 +118,7 @@ _EXCEPTIONS = {
         " and x more",
         ": did you mean x?",
         ": if this is the same person, write x.",
-        "An import cannot change an external id",
+        "An import cannot change an external ID",
     ),
     *("x new userx", "a control character"),  # parts of phrases
     *("password reset", "special-use or reserved name", "known ids", "new ids"),  # compared, or names of columns

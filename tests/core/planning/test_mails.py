@@ -9,7 +9,7 @@ INACTIVE = {"active": False}
 
 
 def list_mails(made: Plan) -> list[tuple[str, str, str]]:
-    """The emails of a plan: external id, kind, address."""
+    """The emails of a plan: external ID, kind, address."""
     return sorted(made.mailings.select("external_id", "kind", "to").iter_rows())
 
 

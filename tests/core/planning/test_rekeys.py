@@ -1,4 +1,4 @@
-"""New external ids (M14): each row names a user by their id, and gives them another, judged on the final state."""
+"""New external IDs (M14): each row names a user by their id, and gives them another, judged on the final state."""
 
 import random
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ def after(made: Plan) -> dict[str, str]:
 
 
 def with_former(of: Snapshot, had: Iterable[tuple[int, str]]) -> Snapshot:
-    """The agency, whose users of these numbers had those external ids before."""
+    """The agency, whose users of these numbers had those external IDs before."""
     return Snapshot(of.users, of.vocabulary, former=pl.DataFrame(list(had), schema=FORMER, orient="row"))
 
 
@@ -145,14 +145,14 @@ def test_an_unknown_id_is_a_problem_that_names_the_id_which_is_probably_meant() 
     made = rekey(("123", "N"), ("nobody", "M"), of=of)
     assert locate_problems(made.problems) == [(2, "unknown-user", "EXTERNAL_ID"), (3, "unknown-user", "EXTERNAL_ID")]
     assert [text.split(" Write")[0].strip() for text in messages(made.problems)] == [
-        "There is no user with the external id “123”. Did you mean 00123?", "There is no user with the external id “nobody”.",
+        "There is no user with the external ID “123”. Did you mean 00123?", "There is no user with the external ID “nobody”.",
     ]  # fmt: skip
 
 
 def test_an_id_that_a_user_had_before_is_named_with_that_user() -> None:
     made = rekey(("old", "N"), of=with_former(agency(), [(3, "old")]))
     assert messages(made.problems)[0].startswith(
-        "There is no user with the external id “old”. Cy Ruiz (C) had it before."
+        "There is no user with the external ID “old”. Cy Ruiz (C) had it before."
     )
 
 

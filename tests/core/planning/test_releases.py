@@ -33,7 +33,7 @@ def plan_release(
 
 
 def badges(made: Plan) -> dict[str, str]:
-    """The badges that the plan writes: external id → badge."""
+    """The badges that the plan writes: external ID → badge."""
     released = dict(made.released.select("external_id", "badge_number").iter_rows())
     written = [frame.select("external_id", "badge_number") for frame in (made.added, made.updated) if frame.width]
     return released | dict(pl.concat(written).iter_rows())

@@ -126,7 +126,7 @@ def test_an_id_that_differs_by_leading_zeros_or_case_is_asked_after(stored: str,
         (
             f"EMAIL “eve@a.example” belongs to Eve Ruiz ({stored}, Active). "
             "Use another value, or change that user's value as well. "
-            f"An import cannot change an external id: did you mean {stored}?"
+            f"An import cannot change an external ID: did you mean {stored}?"
         )
     ]
 
@@ -134,13 +134,13 @@ def test_an_id_that_differs_by_leading_zeros_or_case_is_asked_after(stored: str,
 def test_a_holder_of_the_same_name_may_be_the_same_person() -> None:
     made = plan_rows(row("E", FIRST_NAME="CY", LAST_NAME="Ruiz", USERNAME="cy"))
     assert messages(made.problems)[0].endswith(
-        "An import cannot change an external id: if this is the same person, write C."
+        "An import cannot change an external ID: if this is the same person, write C."
     )
 
 
 def test_a_row_of_another_known_user_is_not_taken_for_the_holder() -> None:
     made = plan_rows(row(CY, FIRST_NAME="Dee", EMAIL="dee@a.example"))
-    assert "external id" not in messages(made.problems)[0]
+    assert "external ID" not in messages(made.problems)[0]
 
 
 def test_a_row_that_wanted_what_a_faulty_row_did_not_give_up_is_an_error_too() -> None:

@@ -1,4 +1,4 @@
-"""A file of new external ids (M14) is read like any other: delimiters, sheets, headings and mapping, with two columns."""
+"""A file of new external IDs (M14) is read like any other: delimiters, sheets, headings and mapping, with two columns."""
 
 import io
 
@@ -24,7 +24,7 @@ def cells(table: Table) -> list[tuple[int, str, str]]:
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
 def test_both_columns_are_read_in_any_order_and_with_any_delimiter(mark: str) -> None:
-    table = read(f"New external-ID{mark}external id{mark}NAME\nN-1{mark}1{mark}Ada\n")
+    table = read(f"New external-ID{mark}external ID{mark}NAME\nN-1{mark}1{mark}Ada\n")
     assert cells(table) == [(2, "1", "N-1")]
     assert table.file.delimiter == mark
     assert [note.code for note in table.notes] == ["ignored-columns"]

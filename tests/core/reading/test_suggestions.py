@@ -39,6 +39,26 @@ def test_the_headings_of_other_systems_are_known(heading_row: str) -> None:
     assert {column.heading: heading for column, heading in found.items()} == dict(zip(order, cells, strict=True))
 
 
+@pytest.mark.parametrize(
+    "heading_row",
+    [
+        "Personal-Nr.,E-Mail-Adresse,Dienstnummer,Vorname,Nachname,Beschäftigungsstatus,Anmeldename,Funktion,"
+        "E-Mail des Vorgesetzten,Dienststelle,Dienstgrad,Gruppe,Telefonnummer",
+        "Número de empleado,Correo electrónico,Placa,Nombres,Apellidos,Estado,Usuario,Rol,Correo del supervisor,Sede,"
+        "Rango,Grupo,Teléfono",
+    ],
+    ids=["German", "Spanish"],
+)
+def test_german_and_spanish_headings_are_known(heading_row: str) -> None:
+    order = (
+        "EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "STATUS", "USERNAME", "ROLE",
+        "SUPERVISOR_EMAIL", "LOCATION", "RANK", "EVIDENCE_GROUP_EXT_ID", "PHONE",
+    )  # fmt: skip
+    cells = heading_row.split(",")
+    found = suggest_columns(list(BY_HEADING.values()), cells, ())
+    assert {column.heading: heading for column, heading in found.items()} == dict(zip(order, cells, strict=True))
+
+
 def test_a_heading_is_suggested_for_one_column_only() -> None:
     found = suggest_columns(REQUIRED, ["Login"], ())
     assert found == {columns.USERNAME: "Login"}

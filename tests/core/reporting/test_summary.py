@@ -41,7 +41,7 @@ def test_the_rows_of_a_bulk_action_are_users() -> None:
     ("hold", "sentence"),
     [
         (Hold("limit", "deactivations", 9, 40, 5, total=9), "9 users would lose access. The limit is 5, with 40 active users."),
-        (Hold("limit", "rekeys", 1, 1, 0, total=1), "1 user would get another external id. The limit is 0, with 1 active user."),
+        (Hold("limit", "rekeys", 1, 1, 0, total=1), "1 user would get another external ID. The limit is 0, with 1 active user."),
         (Hold("limit", "privileges", 1, 2, 0, role="Officer", total=4),
          "1 user with the role Officer would gain a permission. The limit is 0, with 2 active users. All users of this kind: 4."),
         (Hold("limit", "updates", 3, 9, 2, group="P-1", total=3),

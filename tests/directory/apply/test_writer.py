@@ -43,7 +43,7 @@ AS_TEXT = ["email", "badge_number", "first_name", "last_name", "username", "loca
 
 
 def render_users(made: models.Agency) -> dict[str, Row]:
-    """Everybody as the trail words them, by external id."""
+    """Everybody as the trail words them, by external ID."""
     stored = snapshot_queries.read_all_users(made)
     bosses = stored.select(supervisor_id="id", supervisor_external_id="external_id")
     users = export._join_supervisors(stored).join(bosses, on="supervisor_id", how="left", maintain_order="left")

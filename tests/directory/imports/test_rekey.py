@@ -1,4 +1,4 @@
-"""New external ids (M14): planned, applied in one transaction, recorded, undone, and what else knows users by their ids."""
+"""New external IDs (M14): planned, applied in one transaction, recorded, undone, and what else knows users by their ids."""
 
 import shutil
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def take_back(done: ImportResult, *, at: datetime = LATEST) -> ImportResult:
 
 
 def emails(made: models.Agency) -> dict[str, str]:
-    """External id → address, which tells who has the id."""
+    """External ID → address, which tells who has the id."""
     return dict(models.User.objects.filter(agency=made).order_by("pk").values_list("external_id", "email"))
 
 

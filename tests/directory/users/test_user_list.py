@@ -92,7 +92,7 @@ def state(user: models.User, at: datetime) -> str:
 
 
 def search_plainly(made: models.Agency, criteria: UserFilters, sort: str, at: datetime) -> list[str]:
-    """The external ids of the wanted users, sorted, by looking at all of them."""
+    """The external IDs of the wanted users, sorted, by looking at all of them."""
     touched = set(models.Event.objects.filter(of=criteria.touched_by).values_list("subject", flat=True))
     kept = [
         (user, now)
