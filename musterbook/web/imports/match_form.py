@@ -2,10 +2,10 @@
 
 import difflib
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from django import forms
@@ -381,12 +381,17 @@ def _is_one_letter_apart(one: str, other: str) -> bool:
 
     The last letters of a word do not count: *Sergeant I* is not *Sergeant II*.
     """
-    start = len(os.path.commonprefix((one, other)))
+    start = _count_shared(one, other)
     one, other = one[start:], other[start:]
-    end = len(os.path.commonprefix((one[::-1], other[::-1])))
+    end = _count_shared(one[::-1], other[::-1])
     theirs, ours, rest = one[: len(one) - end], other[: len(other) - end], one[len(one) - end :]
     is_near = max(len(theirs), len(ours)) == 1 or (len(theirs) == 2 and theirs == ours[::-1])
     return is_near and (theirs + ours).isalpha() and rest[:2].isalpha() and len(rest) >= 2
+
+
+def _count_shared(one: str, other: str) -> int:
+    """Return how many letters two texts share at their beginnings."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _preselect(one: UnknownValue, words: Vocabulary, *, can_create: bool) -> str:

@@ -42,10 +42,14 @@ def test_the_headings_of_other_systems_are_known(heading_row: str) -> None:
 @pytest.mark.parametrize(
     "heading_row",
     [
-        "Personal-Nr.,E-Mail-Adresse,Dienstnummer,Vorname,Nachname,Beschäftigungsstatus,Anmeldename,Funktion,"
-        "E-Mail des Vorgesetzten,Dienststelle,Dienstgrad,Gruppe,Telefonnummer",
-        "Número de empleado,Correo electrónico,Placa,Nombres,Apellidos,Estado,Usuario,Rol,Correo del supervisor,Sede,"
-        "Rango,Grupo,Teléfono",
+        (
+            "Personal-Nr.,E-Mail-Adresse,Dienstnummer,Vorname,Nachname,Beschäftigungsstatus,Anmeldename,Funktion,"
+            "E-Mail des Vorgesetzten,Dienststelle,Dienstgrad,Gruppe,Telefonnummer"
+        ),
+        (
+            "Número de empleado,Correo electrónico,Placa,Nombres,Apellidos,Estado,Usuario,Rol,Correo del supervisor,"
+            "Sede,Rango,Grupo,Teléfono"
+        ),
     ],
     ids=["German", "Spanish"],
 )
