@@ -54,7 +54,9 @@ NAMES = (
     "sort", "desc", "place", "chosen", "shown", "user", "all", "act", "value", "page", "show", "which", "before",
     "since", "until", "by", "about", "of", "kind", "through", "outcome", "form", "next", "progress", "number", "once",
     "map", "do", "mode", "end", "who", "remove", "so_far", "keep", "code", "state", "credential", "supervisor_email",
-    "cell-2-EMAIL", "was-2-EMAIL", "map-0", "roles", "permissions", "process", "error",
+    "cell-2-EMAIL", "was-2-EMAIL", "map-0", "roles", "permissions", "process", "error", "from", "to", "source", "column",
+    "differs", "decide", "any", "text", "again-mode", "again-strict", "here", "size", "compact", "query", "kinds", "zone",
+    "language", "time_zone", "kept_form", "back", "quiet", "max", "header_row", "sheet", "default-ROLE", "fixes",
 )  # fmt: skip
 FILES = (
     "a.csv",

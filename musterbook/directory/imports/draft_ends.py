@@ -12,12 +12,22 @@ from musterbook.directory.imports.options import Options
 _AT_ONCE = 500
 
 
+def has_same_rows(record: models.Import, origin: models.Import) -> bool:
+    """Return whether the import was made from this other one, and its rows have the same numbers: those of the same sheet."""
+    sheets = {one.file_facts.get("sheet") for one in (record, origin)}
+    return record.origin_id == origin.pk and record.file_sha256 == origin.file_sha256 and len(sheets) == 1
+
+
 def carry_over(record: models.Import) -> None:
     """Give a concluded import the fixes of the plan that it was made from, without those that it has planned.
 
-    Call it in the transaction that writes the result. A fix that was typed while the import was planned is not lost.
+    Call it in the transaction that writes the result. A fix that was typed while the import was planned is not lost. Fixes
+    of another sheet of the file stay where they are: here, their rows are those of other users.
     """
-    if record.origin_id is None or not (record.state == "applied" or plan_ends.shows_plan(record)):
+    origin = record.origin
+    if origin is None or not (record.state == "applied" or plan_ends.shows_plan(record)):
+        return
+    if not has_same_rows(record, origin):
         return
     fixes = models.ImportDraft.objects.filter(of=record.origin_id)
     if not fixes.exists():

@@ -4,6 +4,8 @@ Everyone who may run the import sees the same fixes. A fix never silently replac
 the new text is then reported as a conflict, and the cell stays as it is.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +19,7 @@ from musterbook.core.domain.columns import ALL
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import file_import, plan_ends, plan_files
+from musterbook.directory.imports import draft_ends, file_import, plan_ends, plan_files
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import PlanEnd, PlanEnded
 from musterbook.directory.models import FROM_FILE
@@ -131,6 +133,15 @@ def count_fixes(record: models.Import) -> int:
     return _select_open(record).count()
 
 
+def digest_others(record: models.Import, actor: str) -> str:
+    """Return a digest of the fixes of other users that the plan does not have yet, or "" if there are none.
+
+    It says whether another user has typed something since a page was shown.
+    """
+    fixes = [[fix.row, fix.heading, fix.text] for fix in list_fixes(record) if fix.actor != actor]
+    return hashlib.sha256(json.dumps(sorted(fixes)).encode()).hexdigest()[:32] if fixes else ""
+
+
 def can_undo(record: models.Import, actor: str) -> bool:
     """Return whether the user has a fix to take back."""
     return _select(record).filter(current=True, actor=actor).exists()
@@ -150,14 +161,10 @@ def make_corrections(record: models.Import) -> dict[str, dict[str, str]]:
 
 
 def find_current(record: models.Import) -> models.Import:
-    """Return the plan in the place of this one, if it was made again from the same file, or else the same import."""
-    while record.ended == PlanEnd.REPLACED and record.successor and _is_same_file(record, record.successor):
+    """Return the plan in the place of this one, if it was made again from the same rows, or else the same import."""
+    while record.ended == PlanEnd.REPLACED and record.successor and draft_ends.has_same_rows(record.successor, record):
         record = record.successor
     return record
-
-
-def _is_same_file(record: models.Import, successor: models.Import) -> bool:
-    return successor.origin_id == record.pk and successor.file_sha256 == record.file_sha256
 
 
 def _select(record: models.Import) -> "QuerySet[models.ImportDraft]":

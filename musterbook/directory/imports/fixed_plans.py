@@ -17,8 +17,8 @@ _OF_USERS = ("deactivated", "concerned")
 def is_only_fixed(shown: models.Import, again: models.Import, rows: Collection[int]) -> bool:
     """Return whether the plan `again` does what the plan `shown` did, and no more than also import the fixed rows.
 
-    That is so if nothing else holds it, none of these rows has a problem, all other rows have the same effect, and nobody
-    else loses access or is harmed.
+    That is so if nothing else holds it, each of these rows had a problem and has none now, all other rows have the same
+    effect, and nobody else loses access or is harmed. A fixed row that had no problem any more was shown with another effect.
     """
     if again.state != "previewed" or again.holds not in ([], shown.holds):
         return False
@@ -26,9 +26,10 @@ def is_only_fixed(shown: models.Import, again: models.Import, rows: Collection[i
         was, now = ([_read(record, name) for name in (*_OF_ROWS, *_OF_USERS)] for record in (shown, again))
     except PlanGone:
         return False
-    same = all(_is_same(_leave_out(a, rows), _leave_out(b, rows)) for a, b in zip(was, now, strict=True))
-    wrong = now[_OF_ROWS.index("errored")]
-    return same and wrong.filter(pl.col("row").is_in(rows)).is_empty()
+    wrong_before, wrong = (set(parts[_OF_ROWS.index("errored")]["row"]) for parts in (was, now))
+    fixed = wrong_before.intersection(rows)
+    same = all(_is_same(_leave_out(a, fixed), _leave_out(b, fixed)) for a, b in zip(was, now, strict=True))
+    return same and wrong.isdisjoint(rows)
 
 
 def _read(record: models.Import, name: str) -> pl.DataFrame:

@@ -104,6 +104,15 @@ def find_import(request: HttpRequest, number: str) -> models.Import:
         raise Http404 from None
 
 
+def find_plan(request: HttpRequest, number: str) -> models.Import:
+    """Return the import of that number, or the plan in its place: an act on an older page keeps what was done since.
+
+    Raise Http404.
+    """
+    record = find_import(request, number)
+    return drafts.find_current(record) if record.kind in FROM_FILE else record
+
+
 @needs("users.import")
 def one(request: HttpRequest, number: str) -> HttpResponseBase:
     """Show one import: its progress, its plan to apply, or its result. A POST applies the plan."""
@@ -119,10 +128,11 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     if form and not form.is_valid():
         return page.render_import(request, record, form)
     confirmed = form.confirmed if form else None
+    seen = drafts.digest_others(record, get_account(request).user.external_id) == request.POST.get("fixes", "")
 
     def work() -> models.Import:
         planned = _plan_fixes(request, record) if drafts.count_fixes(record) else record
-        if planned is not record and not _is_as_shown(request, record, planned):
+        if planned is not record and not (_has_seen_fixes(request, seen) and _is_as_shown(request, record, planned)):
             return planned
         return queue.submit_apply(
             record.agency, planned.number,
@@ -155,10 +165,23 @@ def _plan_fixes(request: HttpRequest, record: models.Import) -> models.Import:
     return queue.wait(again, PATIENCE)
 
 
+def _has_seen_fixes(request: HttpRequest, seen: bool) -> bool:
+    """Return whether the page has shown the fixes of other users. Say so if it has not."""
+    if not seen:
+        text = _(
+            "Another user has fixed cells since this page was shown. Nothing has been applied yet. Review, then apply."
+        )
+        messages.warning(request, text)
+    return seen
+
+
 def _is_as_shown(request: HttpRequest, record: models.Import, planned: models.Import) -> bool:
     """Return whether the plan with the fixes can be applied, because it only adds the fixed rows. Say so."""
     before, now = (Options.of_json(one.options).corrections for one in (record, planned))
     rows = {int(row) for row, cells in now.items() if cells != before.get(row)}
+    if planned.finished_at is None:
+        messages.warning(request, _("Your fixes are being checked. Nothing has been applied yet."))
+        return False
     if not fixed_plans.is_only_fixed(record, planned, rows):
         text = _(
             "Your fixes were checked, and the preview has changed. Nothing has been applied yet. Review it, then apply it."
@@ -240,11 +263,15 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 @needs("users.import")
 def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with another reading: another encoding, delimiter, sheet or header row."""
-    record = find_import(request, number)
+    record = find_plan(request, number)
     reading = ReadingForm(request.POST)
     if not reading.is_valid():
         return page.render_import(request, record, reading=reading)
-    return preview_again(request, record, "", **reading.read_choices())
+    choices = reading.read_choices()
+    if choices["sheet"] not in (Options.of_json(record.options).sheet, record.file_facts.get("sheet")):
+        # What was said of rows of one sheet says nothing of those of another.
+        choices |= {"corrections": {}, "decided": {}}
+    return preview_again(request, record, "", **choices)
 
 
 def preview_again(
@@ -264,6 +291,10 @@ def preview_again(
     options = replace(Options.of_json(record.options), preview=True, confirmed={}, **changes)
     if record.kind not in FROM_FILE:
         raise Http404
+    is_asked = request.resolver_match is not None and request.resolver_match.kwargs.get("number") == record.number
+    if not is_asked and not facts and options == Options.of_json(record.options):
+        # The same form was sent before, from the same page: this plan came of it.
+        return redirect("import", record.number)
     key = _make_again_key(request, record, options, *facts)
 
     def work() -> models.Import:

@@ -71,7 +71,11 @@ def _list_creatable(request: HttpRequest, record: models.Import, kinds: Sequence
     """Return the roles, ranks and groups that the file names, that do not exist, and that the user may create."""
     if not any(kind.group.can_map for kind in kinds):
         return Names()
-    names = unknown_values.list_missing(record).names
+    return keep_creatable(request, unknown_values.list_missing(record).names)
+
+
+def keep_creatable(request: HttpRequest, names: Names) -> Names:
+    """Return those of the roles, ranks and groups that the user may create."""
     allowed = {name: may(request, f"{name}.manage") for name in ("roles", "ranks", "groups")}
     return Names(**{name: getattr(names, name) if allowed[name] else () for name in allowed})
 

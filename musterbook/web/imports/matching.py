@@ -39,6 +39,7 @@ def match(request: HttpRequest, number: str) -> HttpResponseBase:
         return redirect("import", number)
     sent = request.POST if request.method == "POST" else None
     try:
+        record = _find_plan(request, record)
         headings_form = make_columns_form(record, sent)
     except plan_files.PlanGone:
         messages.error(request, _("The file of this import is no longer kept. Upload it again."))
@@ -47,6 +48,14 @@ def match(request: HttpRequest, number: str) -> HttpResponseBase:
     if sent is None or not (headings_form.is_valid() and values_form.is_valid()):
         return _render(request, record, headings_form, values_form)
     return _plan_again(request, record, headings_form, values_form)
+
+
+def _find_plan(request: HttpRequest, record: models.Import) -> models.Import:
+    """Return the plan in the place of the import, if it has the same headings. Raise PlanGone."""
+    current = actions.find_plan(request, record.number)
+    same = current.pk != record.pk and current.state in _STATES
+    same = same and plan_files.read_header(current.number).headings == plan_files.read_header(record.number).headings
+    return current if same else record
 
 
 def make_columns_form(record: models.Import, data: Any = None) -> ColumnsForm:

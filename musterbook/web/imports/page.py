@@ -14,7 +14,17 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from musterbook.core.domain.labels import CHANNELS
 from musterbook.directory import models
-from musterbook.directory.imports import approval, cancellation, history, matching, plan_ends, plan_pages, queue, undo
+from musterbook.directory.imports import (
+    approval,
+    cancellation,
+    drafts,
+    history,
+    matching,
+    plan_ends,
+    plan_pages,
+    queue,
+    undo,
+)
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.people import Person, find_people
 from musterbook.directory.models import FROM_FILE, ImportKind
@@ -238,6 +248,7 @@ def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmF
         "canceled_by": _find_canceler(record),
         "actor": history.find_operator(record),
         "undone_by": undone,
+        "fixes_seen": drafts.digest_others(record, get_account(request).user.external_id),
         "once": secrets.token_urlsafe(12),
         "can_apply": plan_ends.shows_plan(record) and not ended,
         "ended": ended,

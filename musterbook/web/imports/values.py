@@ -25,22 +25,24 @@ _LONGEST = 10_000
 @needs("users.import")
 def fix_group(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with another value in all rows of a group, or with the value mapped and remembered (F13)."""
-    record = actions.find_import(request, number)
+    record = actions.find_plan(request, number)
     code, heading, value, text = (request.POST.get(name, "")[:_LONGEST] for name in ("code", "column", "value", "text"))
     column = BY_HEADING.get(heading)
     if column is None or column.unique:
         raise Http404
     if column.required and not text.strip():
         messages.error(request, _("Choose a value for %(column)s. Nothing has changed.") % {"column": heading})
-        return redirect(_make_address(number))
+        return redirect(_make_address(record.number))
     options = Options.of_json(record.options)
     if request.POST.get("do") == "remember" and column in MAPPED and value:
         values = meanings.merge_meanings(options.values, {heading: {value: text.strip()}})
         return actions.preview_again(request, record, "", values=values)
     rows = problem_groups.list_group_rows(record, code, heading, None if request.POST.get("any") else value)
+    if not rows and record.number != number:
+        return redirect(_make_address(record.number))
     if not rows:
         messages.error(request, _("There are no such rows, or too many to fix here. Nothing has changed."))
-        return redirect(_make_address(number))
+        return redirect(_make_address(record.number))
     now = {str(row): {heading: text} for row in rows}
     return actions.preview_again(
         request, record, "", corrections=corrections.merge_corrections(options.corrections, now)
@@ -55,9 +57,9 @@ def _make_address(number: str) -> str:
 @needs("users.import")
 def set_defaults(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with defaults for columns that it does not have."""
-    record = actions.find_import(request, number)
+    record = actions.find_plan(request, number)
     form = make_defaults_form(record, request.POST)
     if form is None or not form.is_valid():
         messages.error(request, _("These defaults cannot be used. Nothing has changed."))
-        return redirect("import", number)
+        return redirect("import", record.number)
     return actions.preview_again(request, record, "", defaults=form.read_choices())
