@@ -22,8 +22,15 @@ _VARIABLE = "\x01"
 
 _SHOWN = {"label", "help_text", "error_messages", "empty_label", "title", "intro", "caption"}
 """Arguments of calls whose text a page shows."""
-_FUNCTIONS = {"add_error", "ValidationError", "InvalidValue"}
-"""Functions and exceptions whose text a page shows."""
+_FUNCTIONS = {
+    *("add_error", "ValidationError", "InvalidValue", "NotAllowed", "InvalidSource"),
+    *("say", "WrongCall", "UnknownFilter", "InvalidAgencyFile", "Finding"),
+    *("CannotBackUp", "CannotRestore", "CannotUse", "KeyInUse", "KeyInEnvironment", "CannotInvite", "CannotReset"),
+}
+"""Functions and exceptions whose text a page or a command shows."""
+_FIRST_IS_CODE = {"Finding", "InvalidValue", "add_error"}
+"""Those whose first argument is a code, which nobody reads."""
+_TRANSLATE = {"gettext", "gettext_lazy", "gettext_noop", "translate"}
 
 
 def find_in_template(path: Path) -> list[str]:
@@ -64,13 +71,27 @@ def find_in_module(path: Path) -> list[str]:
     return [f"line {node.lineno}: {ast.unparse(node)[:60]}" for node in _list_shown(tree) if _is_bare(node)]
 
 
+def find_aliases(path: Path) -> list[str]:
+    """Return the aliases under which a module imports gettext and which the extraction of texts does not know."""
+    imports = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
+    ]
+    names = [name for node in imports for name in node.names if "gettext" in name.name or name.name == "translate"]
+    return [
+        f"{name.name} as {name.asname}"
+        for name in names
+        if name.asname and not (name.asname == "_" and name.name in _TRANSLATE)
+    ]
+
+
 def _list_shown(tree: ast.AST) -> Iterator[ast.expr]:
     """Yield the expressions whose values a page shows."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield from (keyword.value for keyword in node.keywords if keyword.arg in _SHOWN)
-            if _get_name(node.func) in _FUNCTIONS or _is_message(node.func):
-                yield from node.args
+            name = _get_name(node.func)
+            if name in _FUNCTIONS or _is_message(node.func):
+                yield from node.args[name in _FIRST_IS_CODE :]
         elif isinstance(node, ast.Assign) and any(getattr(target, "id", "") in _SHOWN for target in node.targets):
             yield node.value
 
@@ -89,6 +110,8 @@ def _is_bare(node: ast.expr) -> bool:
         return any(_reads_as_text(str(part.value)) for part in node.values if isinstance(part, ast.Constant))
     if isinstance(node, ast.BinOp):
         return _is_bare(node.left) or _is_bare(node.right)
+    if isinstance(node, ast.List | ast.Tuple):
+        return any(map(_is_bare, node.elts))
     if isinstance(node, ast.IfExp):
         return _is_bare(node.body) or _is_bare(node.orelse)
     if isinstance(node, ast.Dict):

@@ -11,15 +11,18 @@ from babel.messages.mofile import read_mo
 
 from scripts import catalogs, messages
 from tests import untranslated
-from tests.messages import find_in_module, find_in_template
+from tests.messages import find_aliases, find_in_module, find_in_template
 
 ROOT = Path(__file__).parents[1]
 _PRODUCT = ROOT / "musterbook"
 _LIBRARY = "musterbook/web/templates/allauth/"
 _TEMPLATES = sorted(path for path in _PRODUCT.rglob("templates/**/*.*") if _LIBRARY not in path.as_posix())
 _MODULES = sorted(
-    path for part in ("web", "http", "accounts") for path in (_PRODUCT / part).rglob("*.py") if "migrations" not in path.parts
-)  # fmt: skip
+    path
+    for part in ("web", "http", "accounts", "cli", "directory")
+    for path in (_PRODUCT / part).rglob("*.py")
+    if "migrations" not in path.parts
+)
 _HOLES = re.compile(r"%\(\w+\)[sd]|{\w+(?::,)?}|</?\w+[^>]*>")
 
 
@@ -34,7 +37,7 @@ def test_every_text_of_a_template_can_be_translated(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _MODULES, ids=_name)
-def test_every_text_that_a_module_gives_a_page_goes_through_gettext(path: Path) -> None:
+def test_every_text_that_a_module_gives_a_page_or_a_command_goes_through_gettext(path: Path) -> None:
     found = find_in_module(path)
     assert not found or _name(path) in untranslated.MODULES, found
 
@@ -53,6 +56,23 @@ def test_a_text_that_cannot_be_translated_is_found(tmp_path: Path) -> None:
         'class Form:\n    title = "The name"\n    code = "name"\n'
     )
     assert [line.split(":")[0] for line in find_in_module(module)] == ["line 1", "line 2", "line 3", "line 6"]
+
+
+@pytest.mark.parametrize("path", sorted(_PRODUCT.rglob("*.py")), ids=_name)
+def test_a_module_imports_gettext_by_a_name_that_the_extraction_knows(path: Path) -> None:
+    """The texts of a call by another name would be in no catalog."""
+    assert find_aliases(path) == []
+
+
+def test_a_text_of_a_command_and_an_alias_of_gettext_are_found(tmp_path: Path) -> None:
+    module = tmp_path / "command.py"
+    module.write_text(
+        "from django.utils.translation import gettext as _\nfrom django.utils.translation import gettext_lazy as lazy\n"
+        "from django.utils.translation import ngettext as _\n"
+        'say(f"{path} was written.")\nraise InvalidAgencyFile(["The file is wrong."])\nFinding("audit trail", _("whole"))\n'
+    )
+    assert find_aliases(module) == ["gettext_lazy as lazy", "ngettext as _"]
+    assert [line.split(":")[0] for line in find_in_module(module)] == ["line 4", "line 5"]
 
 
 def test_files_that_are_not_translatable_yet_exist() -> None:

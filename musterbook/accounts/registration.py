@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from musterbook.accounts import links, lockout, unauthenticated_events
 from musterbook.accounts.models import Account, PastPassword
@@ -72,18 +73,21 @@ def issue_invitation(user: User, context: AuditContext) -> str:
 def _check_invitable(user: User) -> None:
     if user.registered_at:
         raise CannotInvite(
-            f"{user.external_id} has already registered. Reset their credentials so that they can choose a new password."
+            _("%(external_id)s has already registered. Reset their credentials so that they can choose a new password.")
+            % {"external_id": user.external_id}
         )
     if not user.active:
-        raise CannotInvite(f"{user.external_id} is Inactive. Reactivate them first.")
+        raise CannotInvite(_("%(external_id)s is Inactive. Reactivate them first.") % {"external_id": user.external_id})
 
 
 def check_resettable(user: User) -> None:
     """Raise CannotReset unless the user may choose a new password."""
     if not user.active:
-        raise CannotReset(f"{user.external_id} is Inactive. Reactivate them first.")
+        raise CannotReset(_("%(external_id)s is Inactive. Reactivate them first.") % {"external_id": user.external_id})
     if not user.registered_at:
-        raise CannotReset(f"{user.external_id} has not registered yet. Invite them instead.")
+        raise CannotReset(
+            _("%(external_id)s has not registered yet. Invite them instead.") % {"external_id": user.external_id}
+        )
 
 
 def mark_invited(user: User, at: datetime) -> None:

@@ -82,7 +82,10 @@ def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Ope
     """
     lacking = sorted({PERMISSION, *data.permissions} - by.permissions)
     if lacking:
-        raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so your token cannot have that either.")
+        raise NotAllowed(
+            gettext("Your own role lacks %(permissions)s, so your token cannot have that either.")
+            % {"permissions": ", ".join(lacking)}
+        )
     secret = f"{_PREFIX}{secrets.token_hex(32)}"
     with transaction.atomic():
         locks.lock_row(agency)

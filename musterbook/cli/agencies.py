@@ -8,6 +8,7 @@ import typer
 
 from musterbook.cli import options
 from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.language import gettext as _
 from musterbook.cli.output import escape_text, make_console, say, write_json
 from musterbook.cli.session import open_installation
 
@@ -37,7 +38,7 @@ def apply(
             settings = agency_file.read_agency_file(_read_file(file))
             result = agencies.apply_file(settings, AuditContext(datetime.now(UTC), "", "cli"))
         except agency_file.InvalidAgencyFile as error:
-            say(f"{file} cannot be applied. Nothing was changed. Problems:")
+            say(_("%(file)s cannot be applied. Nothing was changed. Problems:") % {"file": file})
             for problem in error.problems:
                 say(f"- {problem}")
             raise typer.Exit(Exit.REFUSED) from None
@@ -59,24 +60,26 @@ def _read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
+        raise WrongCall(
+            _("%(file)s cannot be read: %(strerror)s.") % {"file": file, "strerror": error.strerror}
+        ) from None
 
 
 def _print_result(slug: str, result: "ApplyResult") -> None:
     out = make_console()
     if result.created:
-        out.print(f"Agency {slug} was created.")
+        out.print(_("Agency %(slug)s was created.") % {"slug": slug})
     elif result.changes:
-        out.print(f"Agency {slug} was changed:")
+        out.print(_("Agency %(slug)s was changed:") % {"slug": slug})
         for name, (was, now) in result.changes.items():
             out.print(
-                f"  {escape_text(name)}: {escape_text(was) or '(none)'} → {escape_text(now) or '(deleted)'}",
+                f"  {escape_text(name)}: {escape_text(was) or _('(none)')} → {escape_text(now) or _('(deleted)')}",
                 markup=False,
             )
     else:
-        out.print(f"Agency {slug} already matches the file. Nothing was changed.")
+        out.print(_("Agency %(slug)s already matches the file. Nothing was changed.") % {"slug": slug})
     for item in result.kept_entries:
-        out.print(f"Not in the file, but kept: {escape_text(item)}.", markup=False)
+        out.print(_("Not in the file, but kept: %(item)s.") % {"item": escape_text(item)}, markup=False)
 
 
 @app.command("list")
@@ -95,9 +98,8 @@ def list_(output: options.Output = "text") -> None:
             write_json([asdict(agency) for agency in entries])
             return
         if not entries:
-            say("There is no agency yet. Create one with `muster agency apply FILE.toml`.")
+            say(_("There is no agency yet. Create one with `muster agency apply FILE.toml`."))
         for agency in entries:
-            make_console().print(
-                f"{agency.slug}  {escape_text(agency.name)}  users: {agency.users:,} (active: {agency.active:,})",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
+            values = {"name": escape_text(agency.name), "users": f"{agency.users:,}", "active": f"{agency.active:,}"}
+            text = _("%(slug)s  %(name)s  users: %(users)s (active: %(active)s)") % {"slug": agency.slug, **values}
+            make_console().print(text, markup=False, soft_wrap=True)

@@ -2,13 +2,17 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from musterbook.cli.exits import Exit, WrongCall
-from musterbook.cli.output import escape_text, say, write
+from musterbook.cli.language import gettext as _
+from musterbook.cli.output import say, write
 from musterbook.cli.session import open_installation
+
+if TYPE_CHECKING:
+    from musterbook.directory.audit.verify import TrailFinding
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -45,7 +49,10 @@ def audit(
 
         if not agency:
             raise WrongCall(
-                "Name the agency: `muster audit --agency SLUG`. To verify all audit trails, run `muster audit verify`."
+                _(
+                    "Name the agency: `muster audit --agency SLUG`. To verify all audit trails, run `muster "
+                    "audit verify`."
+                )
             )
         agency_record = agencies.find_agency(agency)
         subjects = tuple(user_list.find_ids(agency_record, external_id=user)) if user else None
@@ -62,7 +69,8 @@ def _parse_time(text: str, option: str, *, whole_day: bool = False) -> datetime 
         at = datetime.fromisoformat(text)
     except ValueError:
         raise WrongCall(
-            f"{option} is “{text}”, which is not a time. Write it like 2026-05-01 or 2026-05-01T08:30."
+            _("%(option)s is “%(text)s”, which is not a time. Write it like 2026-05-01 or 2026-05-01T08:30.")
+            % {"option": option, "text": text}
         ) from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     only_day = len(text.strip()) <= len("2026-05-01")
@@ -98,11 +106,19 @@ def verify(
         slug = _resolve_slug(agency, needed=bool(expect))
         findings = migration.check_trails(slug, [_parse_head(text) for text in expect or ()])
         for finding in findings:
-            result = f"not whole: {finding.error}" if finding.error else "whole"
-            write([f"{finding.agency}: {result} (events: {finding.events:,}, links: {finding.links:,})\n".encode()])
+            write([f"{_describe_finding(finding)}\n".encode()])
         if any(finding.error for finding in findings):
-            say(escape_text("Compare the audit trail with an earlier backup. `muster restore` restores a backup."))
+            say(_("Compare the audit trail with an earlier backup. `muster restore` restores a backup."))
             raise typer.Exit(Exit.SOME_ERRORED)
+
+
+def _describe_finding(finding: "TrailFinding") -> str:
+    values = {
+        "agency": finding.agency, "error": finding.error, "events": f"{finding.events:,}", "links": f"{finding.links:,}",
+    }  # fmt: skip
+    if finding.error:
+        return _("%(agency)s: not whole: %(error)s (events: %(events)s, links: %(links)s)") % values
+    return _("%(agency)s: whole (events: %(events)s, links: %(links)s)") % values
 
 
 @app.command()
@@ -127,7 +143,7 @@ def _resolve_slug(slug: str, *, needed: bool) -> str:
         return agencies.find_agency(slug).slug
     slugs = agencies.list_slugs() if needed else []
     if len(slugs) > 1:
-        raise WrongCall("Name the agency whose head you expect: `muster audit verify --agency SLUG --expect HEAD`.")
+        raise WrongCall(_("Name the agency whose head you expect: `muster audit verify --agency SLUG --expect HEAD`."))
     return slugs[0] if slugs else ""
 
 
@@ -138,6 +154,10 @@ def _parse_head(text: str) -> tuple[int, str]:
     match = match or re.search(r"\blinks=([1-9][0-9]{0,17}) head=([0-9a-f]{64})\b", value)
     if match is None:
         raise WrongCall(
-            f"--expect is “{text}”, which is not a chain head. Write it as `muster audit head` shows it: SLUG LINKS:DIGEST."
+            _(
+                "--expect is “%(text)s”, which is not a chain head. Write it as `muster audit head` shows "
+                "it: SLUG LINKS:DIGEST."
+            )
+            % {"text": text}
         )
     return int(match[1] or 0), match[2]

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from musterbook.cli.language import gettext as _
+
 if TYPE_CHECKING:
     from musterbook.core.domain.policy import Confirmed
     from musterbook.core.planning.holds import Hold
@@ -40,7 +42,9 @@ def format_confirmed(holds: "Iterable[Hold]", before: "Confirmed | None" = None)
 
 def format_confirmation(holds: "Iterable[Hold]") -> str:
     """Return the sentence that asks for these holds to be confirmed."""
-    return f"The import is held. To confirm it, add{format_confirmed(holds)}. Nothing was changed."
+    return _("The import is held. To confirm it, add %(options)s. Nothing was changed.") % {
+        "options": format_confirmed(holds).strip()
+    }
 
 
 Sentence: TypeAlias = Callable[[Any], str]
@@ -84,43 +88,69 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.users import export, marks
 
     wrong: dict[type[Exception], Sentence] = {
-        credentials.UnknownUser: lambda e: f"There is no user with the external ID “{e}” in this agency.",
+        credentials.UnknownUser: lambda e: (
+            _("There is no user with the external ID “%(what)s” in this agency.") % {"what": e}
+        ),
         credentials.NotAllowed: str,
         registration.CannotInvite: str,
-        agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` lists the agencies.",
+        agencies.UnknownAgency: lambda e: (
+            _("There is no agency “%(what)s”. `muster agency list` lists the agencies.") % {"what": e}
+        ),
         export.UnknownFilter: str,
         marks.InvalidSource: str,
         file_import.UnknownImport: lambda e: (
-            f"There is no import “{e}”. `muster imports --agency SLUG` lists the imports."
+            _("There is no import “%(what)s”. `muster imports --agency SLUG` lists the imports.") % {"what": e}
         ),
         file_import.KeyTaken: lambda e: (
-            f"The idempotency key belongs to import {e}, which has another file or other options. Use another key."
+            _(
+                "The idempotency key belongs to import %(what)s, which has another file or other options. "
+                "Use another key."
+            )
+            % {"what": e}
         ),
         file_import.NothingToApply: lambda e: (
-            f"Import {e} is not a preview and is not held, so there is nothing to apply."
+            _("Import %(what)s is not a preview and is not held, so there is nothing to apply.") % {"what": e}
         ),
-        plan_ends.NoPlan: lambda e: f"Import {e} is not a preview and is not held, so there is nothing to discard.",
-        plan_ends.PlanEnded: lambda e: f"{e} Its plan cannot be applied or discarded any more.",
-        permissions.NotPermitted: lambda e: f"The operator's role does not have a required permission: {e}.",
-        migration.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
+        plan_ends.NoPlan: lambda e: (
+            _("Import %(what)s is not a preview and is not held, so there is nothing to discard.") % {"what": e}
+        ),
+        plan_ends.PlanEnded: lambda e: _("%(what)s Its plan cannot be applied or discarded any more.") % {"what": e},
+        permissions.NotPermitted: lambda e: (
+            _("The operator's role does not have a required permission: %(what)s.") % {"what": e}
+        ),
+        migration.NotMigrated: lambda e: (
+            _("The database is not up to date (%(what)s). Run `muster migrate`.") % {"what": e}
+        ),
         backup_encryption.CannotUse: str,
         key_rotation.KeyInEnvironment: str,
-        key_rotation.UnknownKey: lambda e: f"There is no old key “{e}” to remove. `muster keys list` lists the keys.",
+        key_rotation.UnknownKey: lambda e: (
+            _("There is no old key “%(what)s” to remove. `muster keys list` lists the keys.") % {"what": e}
+        ),
         selection.UsersGone: lambda e: (
-            f"The users who were chosen for {e} are no longer known. Choose them again on the page All Users."
+            _("The users who were chosen for %(what)s are no longer known. Choose them again on the page All Users.")
+            % {"what": e}
         ),
-        import_files.FileGone: lambda e: f"The file of import {e} is no longer kept. Import the file again.",
-        snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external ID “{e}” for --as.",
+        import_files.FileGone: lambda e: (
+            _("The file of import %(what)s is no longer kept. Import the file again.") % {"what": e}
+        ),
+        snapshot_queries.UnknownOperator: lambda e: (
+            _("There is no active user with the external ID “%(what)s” for --as.") % {"what": e}
+        ),
         formats.TooManyRows: lambda e: (
-            f"{e} users are more than one sheet of a workbook can hold. Export them as CSV, or export fewer users."
+            _(
+                "%(what)s users are more than one sheet of a workbook can hold. Export them as CSV, or "
+                "export fewer users."
+            )
+            % {"what": e}
         ),
-        undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
+        undo.NotApplied: lambda e: _("Import %(what)s changed nothing, so there is nothing to undo.") % {"what": e},
     }
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
         ImportFailed: str,
         OperationalError: lambda e: (
-            f"The database could not be used: {str(e).strip()}. To find the cause, run `muster doctor`."
+            _("The database could not be used: %(what)s. To find the cause, run `muster doctor`.")
+            % {"what": str(e).strip()}
         ),
     }
     return {
@@ -128,8 +158,11 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         approval.NeedsApprover: (
             Exit.HELD,
             lambda e: (
-                f"The import was requested by {e if str(e) else 'the system'}, and another user must confirm it. Name that user"
-                " with --as. Nothing was changed."
+                _(
+                    "The import was requested by %(user)s, and another user must confirm it. Name that user with --as."
+                    " Nothing was changed."
+                )
+                % {"user": e if str(e) else _("the system")}
             ),
         ),
         quotas.OverQuota: (Exit.REFUSED, str),

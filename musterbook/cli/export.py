@@ -8,6 +8,8 @@ import typer
 
 from musterbook.cli import options
 from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.language import gettext as _
+from musterbook.cli.language import ngettext
 from musterbook.cli.output import check_writable, save, say, write
 from musterbook.cli.session import open_installation
 
@@ -54,7 +56,7 @@ def export(
             write(result.parts)
         else:
             save(result.parts, to)
-            say(f"{result.users:,} users written to {to}.")
+            say(_describe_saved(result.users, to))
 
 
 def _infer_format(to: Path | None) -> str:
@@ -88,8 +90,13 @@ def example(
         save([content], to)
 
 
+def _describe_saved(users: int, path: Path) -> str:
+    text = ngettext("%(users)s user was written to %(path)s.", "%(users)s users were written to %(path)s.", users)
+    return text % {"users": f"{users:,}", "path": path}
+
+
 def _check_target(to: Path | None, file_format: str) -> None:
     """Raise WrongCall if the file cannot be written, or if a workbook would be printed on a terminal."""
     check_writable(to)
     if to is None and file_format == "xlsx" and sys.stdout.isatty():
-        raise WrongCall("A terminal cannot show a workbook. Name a file with --to.")
+        raise WrongCall(_("A terminal cannot show a workbook. Name a file with --to."))

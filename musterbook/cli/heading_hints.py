@@ -2,6 +2,7 @@
 
 import shlex
 
+from musterbook.cli.language import gettext as _
 from musterbook.core.planning.plan import Plan
 from musterbook.core.values.text import TRIMMED
 
@@ -16,4 +17,6 @@ def describe_mapping(plan: Plan) -> str:
     if "missing-column" in codes:
         pairs = [f"{heading.strip(TRIMMED)}={column}" for heading, column in file.suggested.items()]
         options += [f"--map {shlex.quote(pair)}" for pair in pairs or ["Heading=COLUMN"]]
-    return f"Headings can be mapped to columns. Repeat the command with: {' '.join(options)}" if options else ""
+    if not options:
+        return ""
+    return _("Headings can be mapped to columns. Repeat the command with: %(options)s") % {"options": " ".join(options)}

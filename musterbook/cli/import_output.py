@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from musterbook.cli.language import gettext_noop
 from musterbook.cli.output import escape_text, make_console
 from musterbook.core.domain.labels import EMAIL_TITLES, PLAN_ENDS, count_emails, describe_protection, format_state_title
 from musterbook.core.domain.texts import Labels
@@ -26,7 +27,13 @@ GROUPS_LISTED = 10
 LISTED = 50
 """The maximum number of entries in a list. A line below the list says how to get the others."""
 
-_MODES = Labels({"update": "update", "sync": "synchronize", "rekey": "change external IDs"})
+_MODES = Labels(
+    {
+        "update": gettext_noop("update"),
+        "sync": gettext_noop("synchronize"),
+        "rekey": gettext_noop("change external IDs"),
+    }
+)
 _STYLES = {
     "applied": "bold green",
     "previewed": "bold cyan",
@@ -65,19 +72,19 @@ class ReportFacts:
 
 _LABELS = Labels(
     {
-        "rows": "rows",
-        "added": "added",
-        "updated": "updated",
-        "deactivated": "deactivated",
-        "unchanged": "unchanged",
-        "errored": "errored",
-        "skipped": "skipped",
-        "protected": "protected",
-        "reactivated": "of these, reactivated",
-        "losing_access": "losing access",
-        "privileges": "gaining a permission",
-        "marked": "marked with their source, or as leaving",
-        "identity_changes": "of these, identity changes",
+        "rows": gettext_noop("rows"),
+        "added": gettext_noop("added"),
+        "updated": gettext_noop("updated"),
+        "deactivated": gettext_noop("deactivated"),
+        "unchanged": gettext_noop("unchanged"),
+        "errored": gettext_noop("errored"),
+        "skipped": gettext_noop("skipped"),
+        "protected": gettext_noop("protected"),
+        "reactivated": gettext_noop("of these, reactivated"),
+        "losing_access": gettext_noop("losing access"),
+        "privileges": gettext_noop("gaining a permission"),
+        "marked": gettext_noop("marked with their source, or as leaving"),
+        "identity_changes": gettext_noop("of these, identity changes"),
     }
 )
 
@@ -105,7 +112,7 @@ def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
     from musterbook.core.reporting.summary import describe_hold, summarize
 
     line = Text(format_state_title(report.state, ", "), style=_STYLES.get(report.state, _FAILED))
-    action = facts.change.label if facts.change else _MODES[report.mode]
+    action = facts.change.title if facts.change else _MODES[report.mode]
     action += f" ({facts.reason})" if facts.reason else ""
     action += _(", source {source}").format(source=report.source) if report.source else ""
     place = _(": {agency}, {action}, import {number}")
@@ -114,7 +121,9 @@ def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
     )
     out.print(line, soft_wrap=True)
     if report.message:
-        out.print(_make_text(report.message))
+        from musterbook.directory.storage import database_errors
+
+        out.print(_make_text(database_errors.translate_message(report.message)))
     if facts.ended:
         out.print(_make_text(facts.ended))
     if report.state not in _WITHOUT_COUNTS and not facts.change:
@@ -394,5 +403,5 @@ def print_imports(entries: "Sequence[Entry]") -> None:
         file = _("undo of {number}").format(number=entry.undoes) if entry.undoes else escape_text(entry.file_name)
         when = f"{entry.at:%Y-%m-%d %H:%M}"
         state = f"{entry.state}, {PLAN_ENDS[entry.ended]}" if entry.ended else entry.state
-        table.add_row(entry.number, when, entry.mode, state, escape_text(entry.actor) or "system", file, *numbers)
+        table.add_row(entry.number, when, entry.mode, state, escape_text(entry.actor) or _("system"), file, *numbers)
     out.print(table)

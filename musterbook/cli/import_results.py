@@ -13,6 +13,7 @@ import typer
 
 from musterbook.cli import exits
 from musterbook.cli.exits import WrongCall
+from musterbook.cli.language import gettext as _
 from musterbook.cli.output import check_writable, is_same_file, save, say, write_json
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ class OutputOptions:
         check_writable(self.errors)
         for option, path in (("--results", self.results), ("--errors", self.errors)):
             if path and source != "-" and is_same_file(path, Path(source)):
-                raise WrongCall(f"{option} is {path}, which is the file to read. Name another file.")
+                raise WrongCall(
+                    _("%(option)s is %(path)s, which is the file to read. Name another file.")
+                    % {"option": option, "path": path}
+                )
         if self.results and self.errors and is_same_file(self.results, self.errors):
-            raise WrongCall(f"--results and --errors are both {self.errors}. Name two files.")
+            raise WrongCall(_("--results and --errors are both %(errors)s. Name two files.") % {"errors": self.errors})
 
 
 def run_import(work: "Callable[[datetime, Progress], ImportResult]", output_options: OutputOptions) -> None:
@@ -64,7 +68,10 @@ def run_import(work: "Callable[[datetime, Progress], ImportResult]", output_opti
             write_json(history.report_failure(error).as_json())
         raise
     if result.plan is None:
-        say(f"Import {result.record.number} has this idempotency key already. It was not run again.")
+        say(
+            _("Import %(number)s has this idempotency key already. It was not run again.")
+            % {"number": result.record.number}
+        )
     print_result(result.record, result.plan, output_options)
 
 
@@ -134,21 +141,34 @@ def _save_files(record: "models.Import", plan: "Plan | None", output_options: Ou
         if path is None:
             continue
         if record.state in {"failed", "refused"}:
-            say(f"{path} was not written because no rows were read.")
+            say(_("%(path)s was not written because no rows were read.") % {"path": path})
             continue
         form: ResultsForm = "xlsx" if path.suffix.lower() == ".xlsx" else "csv"
         try:
             save(_read_rows(record, plan, which, form), path)
         except OSError as error:
-            say(f"{path} could not be written: {error.strerror}. This does not change the result of the import.")
+            say(
+                _("%(path)s could not be written: %(strerror)s. This does not change the result of the import.")
+                % {"path": path, "strerror": error.strerror}
+            )
         except TooManyRows as error:
             say(
-                f"{path} was not written: {error} rows are more than a workbook can hold. Name a file that ends in .csv."
+                _(
+                    "%(path)s was not written: %(error)s rows are more than a workbook can hold. Name a file "
+                    "that ends in .csv."
+                )
+                % {"path": path, "error": error}
             )
         except (FileGone, PlanGone):
-            say(f"{path} was not written because the rows of import {record.number} are no longer kept.")
+            say(
+                _("%(path)s was not written because the rows of import %(number)s are no longer kept.")
+                % {"path": path, "number": record.number}
+            )
         except ResultsInProgress:
-            say(f"{path} was not written because another results file is being made. Try again in a minute.")
+            say(
+                _("%(path)s was not written because another results file is being made. Try again in a minute.")
+                % {"path": path}
+            )
 
 
 def _read_rows(

@@ -10,6 +10,7 @@ import typer
 from musterbook.cli import exits, file_values, options
 from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.import_results import OutputOptions, print_result, run_import, write_held
+from musterbook.cli.language import gettext as _
 from musterbook.cli.output import say, write_json
 from musterbook.cli.session import open_installation
 
@@ -131,7 +132,10 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
     parts = [pair.rpartition("=") for pair in pairs]
     for heading, separator, column in parts:
         if not separator or not heading:
-            raise WrongCall(f'--map is “{heading}{separator}{column}”. Write it like --map "Badge No=BADGE_NUMBER".')
+            raise WrongCall(
+                _('--map is “%(heading)s%(separator)s%(column)s”. Write it like --map "Badge No=BADGE_NUMBER".')
+                % {"heading": heading, "separator": separator, "column": column}
+            )
     return {heading: column.strip().upper() for heading, _, column in parts}
 
 
@@ -159,7 +163,9 @@ def read_upload(file: str) -> "Upload":
         with Path(file).open("rb") as stream:
             return Upload(stream.read(limit), Path(file).name)
     except OSError as error:
-        raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
+        raise WrongCall(
+            _("%(file)s cannot be read: %(strerror)s.") % {"file": file, "strerror": error.strerror}
+        ) from None
 
 
 def apply(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
@@ -193,7 +199,7 @@ def apply(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
         record = history.find_import(number)
         if record.kind not in FROM_FILE and (results or errors):
             raise WrongCall(
-                "--results and --errors are only for imports of files. To list the chosen users, use --rows all."
+                _("--results and --errors are only for imports of files. To list the chosen users, use --rows all.")
             )
         plan_ends.raise_if_ended(record, datetime.now(UTC))
         unconfirmed = history.list_unconfirmed(record, confirmed)
@@ -234,7 +240,7 @@ def discard(
 
         record = history.find_import(number)
         queue.discard(record, AuditContext(datetime.now(UTC), act_as, "cli"))
-        say(f"Import {record.number} is discarded. Nothing was changed.")
+        say(_("Import %(number)s is discarded. Nothing was changed.") % {"number": record.number})
 
 
 def undo(
@@ -291,7 +297,7 @@ def list_(
 
         if not agency:
             raise WrongCall(
-                "Name the agency: `muster imports --agency SLUG`. To show one import, run `muster imports show ID`."
+                _("Name the agency: `muster imports --agency SLUG`. To show one import, run `muster imports show ID`.")
             )
         entries = history.list_entries(agencies.find_agency(agency), limit)
         if output == "json":

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.language import gettext as _
+from musterbook.cli.language import ngettext
 from musterbook.cli.output import escape_text, make_console, say
 from musterbook.cli.session import open_installation
 
@@ -35,20 +37,31 @@ def migrate(
         from musterbook.directory.storage import frames
 
         if app_role and not frames.on_postgres():
-            raise WrongCall("--app-role is only for PostgreSQL. The embedded database has no roles.")
+            raise WrongCall(_("--app-role is only for PostgreSQL. The embedded database has no roles."))
         changes = migration.migrate()
         if app_role:
             _grant(triggers, app_role)
-        make_console().print(
-            f"{len(changes)} changes made. The database is up to date." if changes else "The database is up to date."
-        )
+        make_console().print(_describe_changes(len(changes)))
+
+
+def _describe_changes(number: int) -> str:
+    if not number:
+        return _("The database is up to date.")
+    text = ngettext(
+        "%(number)s change made. The database is up to date.",
+        "%(number)s changes made. The database is up to date.",
+        number,
+    )
+    return text % {"number": number}
 
 
 def _grant(triggers: Any, role: str) -> None:
     try:
         triggers.grant(role)
     except triggers.UnknownRole:
-        raise WrongCall(f"PostgreSQL has no role {role}. Create it first: createuser --pwprompt {role}") from None
+        raise WrongCall(
+            _("PostgreSQL has no role %(role)s. Create it first: createuser --pwprompt %(role)s") % {"role": role}
+        ) from None
 
 
 def doctor() -> None:
@@ -70,7 +83,10 @@ def doctor() -> None:
             faults += bool(finding.remedy)
             symbol, style = ("✗ ", "red") if finding.remedy else ("! ", "yellow") if finding.notice else ("✓ ", "green")
             line = Text(symbol, style=style)
-            line.append(f"{finding.about}: {escape_text(finding.found)}", style="not bold default")
+            line.append(
+                f"{doctor.ABOUTS.get(finding.about, finding.about)}: {escape_text(finding.found)}",
+                style="not bold default",
+            )
             out.print(line, soft_wrap=True)
             if finding.remedy:
                 out.print(Text(f"  {finding.remedy}", style="bold"), soft_wrap=True)
@@ -112,13 +128,17 @@ def backup(
 
         lock = _make_lock(recipient or [], passphrase_file, unencrypted=unencrypted)
         backups.write_backup(path, overwrite=overwrite, lock=lock)
-        say(f"The backup was written to {path}.")
+        say(_("The backup was written to %(path)s.") % {"path": path})
         if lock is None and not unencrypted:
             say(
-                "It is not encrypted. Anyone who has it can read the directory. Encrypt it with --recipient or --passphrase-file."
+                _(
+                    "It is not encrypted. Anyone who has it can read the directory. Encrypt it with "
+                    "--recipient or --passphrase-file."
+                )
             )
         say(
-            f"The secret key {secret_keys.ring()[0].name} is not in it. A restore needs the key. Keep a copy of it elsewhere."
+            _("The secret key %(name)s is not in it. A restore needs the key. Keep a copy of it elsewhere.")
+            % {"name": secret_keys.ring()[0].name}
         )
 
 
@@ -128,9 +148,12 @@ def _make_lock(recipients: list[str], passphrase_file: Path | None, *, unencrypt
     # A passphrase of the environment gives way to what the command says.
     secret = _read_passphrase(passphrase_file) if passphrase_file or not (recipients or unencrypted) else ""
     if bool(recipients) + bool(secret) + unencrypted > 1:
-        raise WrongCall("Choose one of --recipient, --passphrase-file and --unencrypted.")
+        raise WrongCall(_("Choose one of --recipient, --passphrase-file and --unencrypted."))
     if secret and len(secret) < backup_encryption.SHORTEST:
-        raise WrongCall(f"The passphrase has {len(secret)} characters. It needs at least {backup_encryption.SHORTEST}.")
+        raise WrongCall(
+            _("The passphrase has %(what)s characters. It needs at least %(SHORTEST)s.")
+            % {"what": len(secret), "SHORTEST": backup_encryption.SHORTEST}
+        )
     if not (recipients or secret):
         return None
     return backup_encryption.Lock(tuple(backup_encryption.parse_recipient(text) for text in recipients), secret)
@@ -143,7 +166,7 @@ def _read_passphrase(file: Path | None) -> str:
         return environment.text("MUSTER_BACKUP_PASSPHRASE")
     passphrase = _read_line(file)
     if not passphrase:
-        raise WrongCall(f"There is no passphrase in {file}.")
+        raise WrongCall(_("There is no passphrase in %(file)s.") % {"file": file})
     return passphrase
 
 
@@ -153,8 +176,8 @@ def _read_line(file: Path) -> str:
         with open(0, encoding="utf-8", closefd=False) if str(file) == "-" else file.open(encoding="utf-8") as lines:
             return lines.readline(_LONGEST).strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise WrongCall(f"{file} cannot be read: {reason}.") from None
+        reason = error.strerror if isinstance(error, OSError) else _("it is not text")
+        raise WrongCall(_("%(file)s cannot be read: %(reason)s.") % {"file": file, "reason": reason}) from None
 
 
 def restore(
@@ -188,11 +211,17 @@ def restore(
 
         opener = _make_opener(identity, passphrase_file)
         restored = backups.restore_backup(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
-        say(f"Restored the backup that Musterbook {restored.version} wrote on {restored.at}.")
-        say("All users must sign in again. Users, links in emails and API tokens are as they were then. Check them.")
+        say(
+            _("Restored the backup that Musterbook %(version)s wrote on %(at)s.")
+            % {"version": restored.version, "at": restored.at}
+        )
+        say(_("All users must sign in again. Users, links in emails and API tokens are as they were then. Check them."))
         if restored.format == 1:
             say(
-                "An older version wrote it. Nothing proves that it was not changed, and it contains a secret key. Delete it."
+                _(
+                    "An older version wrote it. Nothing proves that it was not changed, and it contains a "
+                    "secret key. Delete it."
+                )
             )
         _warn_lost_values()
 
@@ -205,8 +234,10 @@ def _make_opener(identity: Path | None, passphrase_file: Path | None) -> "Opener
     try:
         text = identity.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise WrongCall(f"{identity} cannot be read: {reason}.") from None
+        reason = error.strerror if isinstance(error, OSError) else _("it is not text")
+        raise WrongCall(
+            _("%(identity)s cannot be read: %(reason)s.") % {"identity": identity, "reason": reason}
+        ) from None
     return backup_encryption.Opener(backup_encryption.parse_identities(text))
 
 
@@ -218,5 +249,6 @@ def _warn_lost_values() -> None:
     for use in sealed_values.count_uses():
         if use.key not in known:
             say(
-                f"{use.about}: {use.values:,} need the secret key {use.key or 'of an older version'}, which is missing."
+                _("%(about)s: %(values)s need the secret key %(what)s, which is missing.")
+                % {"about": use.about, "values": f"{use.values:,}", "what": use.key or _("of an older version")}
             )

@@ -7,15 +7,21 @@ from typing import Annotated
 import typer
 
 from musterbook.cli import options
+from musterbook.cli.language import gettext as _
+from musterbook.cli.language import gettext_noop
 from musterbook.cli.output import make_console, say, write_json
 from musterbook.cli.session import open_installation
+from musterbook.core.domain.texts import Labels
 
 app = typer.Typer(help="List, replace and retire the secret keys.", no_args_is_help=True)
 
-_EXPOSED = (
+_EXPOSED = gettext_noop(
     "With the old key and a copy of the database, anyone can read the secrets of one-time codes and identity providers.\n"
     "Ask users to set up their codes again, and replace the providers' secrets. See docs/how-to/secret-keys.md."
 )
+
+
+_STATES = Labels({"current": gettext_noop("current"), "old": gettext_noop("old"), "missing": gettext_noop("missing")})
 
 
 @app.command("list")
@@ -54,10 +60,17 @@ def _format_date(at: datetime | None) -> str:
 
 def _print_key(key: Mapping[str, object]) -> None:
     needed = key["needed_by"]
-    uses = [f"{number:,} {about}" for about, number in needed.items()] if isinstance(needed, dict) else []
-    uses += [f"links in emails until {key['links_accepted_until']}"] if key["links_accepted_until"] else []
+    uses = [f"{number:,} {_(about)}" for about, number in needed.items()] if isinstance(needed, dict) else []
+    uses += (
+        [_("links in emails until %(day)s") % {"day": key["links_accepted_until"]}]
+        if key["links_accepted_until"]
+        else []
+    )
     source = f", {key['from']}" if key["from"] else ""
-    line = f"{key['name']}  {key['state']}{source}; needed by: {', '.join(uses) or 'nothing'}"
+    values = {"name": key["name"], "state": f"{_STATES[str(key['state'])]}{source}", "uses": ", ".join(uses)}
+    line = (
+        _("%(name)s  %(state)s; needed by: %(uses)s") if uses else _("%(name)s  %(state)s; needed by: nothing")
+    ) % values
     make_console().print(line, markup=False, soft_wrap=True)
 
 
@@ -82,10 +95,13 @@ def rotate(
         from musterbook.directory.installation import key_changes
 
         key, values = key_changes.rotate(AuditContext(datetime.now(UTC), "", "cli"), compromised=compromised)
-        say(f"The secret key is now {key.name}, in {key.source}. Values sealed again: {values:,}. All sessions ended.")
-        say("Copy the files secret-key and old-secret-keys to the place where you keep keys, separate from backups.")
+        say(
+            _("The secret key is now %(name)s, in %(source)s. Values sealed again: %(values)s. All sessions ended.")
+            % {"name": key.name, "source": key.source, "values": f"{values:,}"}
+        )
+        say(_("Copy the files secret-key and old-secret-keys to the place where you keep keys, separate from backups."))
         if compromised:
-            say(_EXPOSED)
+            say(_(_EXPOSED))
 
 
 @app.command()
@@ -100,7 +116,10 @@ def reseal() -> None:
         from musterbook.directory.installation import sealed_values
 
         values = sealed_values.reseal(AuditContext(datetime.now(UTC), "", "cli"))
-        say(f"Values sealed again: {values:,}. All readable values are sealed with {secret_keys.ring()[0].name}.")
+        say(
+            _("Values sealed again: %(values)s. All readable values are sealed with %(name)s.")
+            % {"values": f"{values:,}", "name": secret_keys.ring()[0].name}
+        )
 
 
 @app.command()
@@ -118,4 +137,4 @@ def retire(
         from musterbook.directory.installation import key_changes
 
         key_changes.retire(name, datetime.now(UTC), force=force)
-        say(f"The old key {name} was removed.")
+        say(_("The old key %(name)s was removed.") % {"name": name})

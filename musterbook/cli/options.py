@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from musterbook.cli.exits import WrongCall
+from musterbook.cli.language import gettext as _
 
 Agency: TypeAlias = Annotated[str, typer.Option("--agency", metavar="SLUG", help="The slug of the agency.")]
 As: TypeAlias = Annotated[
@@ -26,9 +27,12 @@ def parse_confirmed(pairs: list[str] | None, deactivations: int | None) -> dict[
         fits = number.isascii() and number.isdecimal() if kind in NUMBERED else kind in UNNUMBERED and not equals
         if not fits:
             kinds = ", ".join((*(f"{name}=N" for name in NUMBERED), *UNNUMBERED))
-            raise WrongCall(f"--confirm is “{pair}”. Write one of these, with its number for N: {kinds}.")
+            raise WrongCall(
+                _("--confirm is “%(pair)s”. Write one of these, with its number for N: %(kinds)s.")
+                % {"pair": pair, "kinds": kinds}
+            )
         if kind in confirmed:
-            raise WrongCall(f"{kind} is confirmed twice. Confirm it once.")
+            raise WrongCall(_("%(kind)s is confirmed twice. Confirm it once.") % {"kind": kind})
         confirmed[kind] = int(number) if equals else None
     return confirmed
 

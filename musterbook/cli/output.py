@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musterbook.cli.exits import WrongCall
+from musterbook.cli.language import gettext as _
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,11 +78,14 @@ def check_writable(path: Path | None) -> None:
         return
     folder = path.parent
     if path.is_dir():
-        raise WrongCall(f"{path} is a folder. Name a file.")
+        raise WrongCall(_("%(path)s is a folder. Name a file.") % {"path": path})
     if not folder.is_dir():
-        raise WrongCall(f"The folder {folder} of {path.name} does not exist. Create it first.")
+        raise WrongCall(
+            _("The folder %(folder)s of %(name)s does not exist. Create it first.")
+            % {"folder": folder, "name": path.name}
+        )
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise WrongCall(f"{path} cannot be written. Name another file, or make this one writable.")
+        raise WrongCall(_("%(path)s cannot be written. Name another file, or make this one writable.") % {"path": path})
 
 
 def is_same_file(one: Path, other: Path) -> bool:

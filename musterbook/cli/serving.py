@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from musterbook.cli.exits import Exit
+from musterbook.cli.language import gettext as _
 from musterbook.cli.output import say
 from musterbook.cli.session import open_installation
 from musterbook.config import process
@@ -70,7 +71,7 @@ def serve(
     os.environ[process.PARENT] = str(os.getpid())
     url = _choose_url(host, port)
     worker_process = None if no_worker else _WorkerProcess()
-    server.on_startup(lambda: say(f"The pages are at {url}/ (press Ctrl-C to stop)."))
+    server.on_startup(lambda: say(_("The pages are at %(url)s/ (press Ctrl-C to stop).") % {"url": url}))
     try:
         server.serve()
     finally:
@@ -89,7 +90,13 @@ def _choose_url(host: str, port: int) -> str:
     default_url = environment.address("MUSTER_URL")
     if not os.environ.get("MUSTER_URL", "").strip() and host in _THIS_MACHINE and url != default_url:
         os.environ["MUSTER_URL"] = url
-        say(f"MUSTER_URL is not set, so links from other commands begin with {default_url}. Set MUSTER_URL to {url}.")
+        say(
+            _(
+                "MUSTER_URL is not set, so links from other commands begin with %(default_url)s. Set "
+                "MUSTER_URL to %(url)s."
+            )
+            % {"default_url": default_url, "url": url}
+        )
     return url
 
 
@@ -99,7 +106,11 @@ def _check_port(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError as error:
         say(
-            f"The server cannot listen on {host}:{port}: {error.strerror}. Choose another address with --host and --port."
+            _(
+                "The server cannot listen on %(host)s:%(port)s: %(strerror)s. Choose another address with "
+                "--host and --port."
+            )
+            % {"host": host, "port": port, "strerror": error.strerror}
         )
         raise typer.Exit(Exit.FAILED) from None
 
@@ -120,7 +131,11 @@ def _print_setup_code() -> None:
     if code:
         hours = int(first_run.CODE_LIFETIME.total_seconds() // 3600)
         say(
-            f"There are no users yet. Enter this setup code on the first page. It is valid once, for {hours} hours: {code}"
+            _(
+                "There are no users yet. Enter this setup code on the first page. It is valid once, for "
+                "%(hours)s hours: %(code)s"
+            )
+            % {"hours": hours, "code": code}
         )
 
 
@@ -172,7 +187,10 @@ def worker(
             from musterbook import jobs
 
             imports, mails = jobs.run_once()
-            say(f"Imports run: {imports:,}. Emails processed: {mails:,}.")
+            say(
+                _("Imports run: %(imports)s. Emails processed: %(mails)s.")
+                % {"imports": f"{imports:,}", "mails": f"{mails:,}"}
+            )
         return
     _work()
 

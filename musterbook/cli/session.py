@@ -10,6 +10,8 @@ import typer
 
 from musterbook.cli import exits
 from musterbook.cli.exits import Exit
+from musterbook.cli.language import gettext as _
+from musterbook.cli.language import speak
 from musterbook.cli.output import say
 
 _LOG = logging.getLogger(__name__)
@@ -18,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 @contextmanager
 def open_installation(*, migrated: bool = True) -> Iterator[None]:
     """Make the installation ready (with `migrated` False, only its settings), and end the command clearly."""
-    with _handle_errors():
+    with speak(), _handle_errors():
         import django
         from django.core.exceptions import ImproperlyConfigured
 
@@ -36,21 +38,12 @@ def open_installation(*, migrated: bool = True) -> Iterator[None]:
 
             secret_keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
             migration.prepare_database()
-        with _speak():
+        from django.utils import translation
+
+        from musterbook.config import languages
+
+        with translation.override(languages.find_terminal_language()):
             yield
-
-
-@contextmanager
-def _speak() -> Iterator[None]:
-    """Show texts in the language of the terminal. JSON and whatever is stored are English all the same."""
-    from django.utils import translation
-
-    from musterbook.config import languages
-    from musterbook.core.domain import texts
-
-    language = languages.find_terminal_language()
-    with translation.override(language), texts.reading(texts.ENGLISH if language == languages.ENGLISH else translation):
-        yield
 
 
 @contextmanager
@@ -60,7 +53,7 @@ def _handle_errors() -> Iterator[None]:
     except (typer.Exit, BrokenPipeError):
         raise
     except KeyboardInterrupt:
-        say("Cancelled. Nothing was changed.")
+        say(_("Cancelled. Nothing was changed."))
         raise typer.Exit(Exit.FAILED) from None
     except Exception as error:  # noqa: BLE001  (whatever it is, a person gets one line, and the log the rest)
         status, sentence = _explain_error(error) or (Exit.FAILED, log_unexpected(error))
@@ -82,9 +75,11 @@ def log_unexpected(error: Exception) -> str:
     from musterbook.config import log_file, logs
 
     _LOG.error("The command failed", exc_info=error)
-    details = "" if logs.is_file_failing() else f" The log has the details: {log_file.path()}."
-    message = f"The command failed: {type(error).__name__}: {error}".strip()
-    return f"{message}\nRun it again. If it fails again, run `muster doctor`.{details}"
+    message = _("The command failed: %(error)s") % {"error": f"{type(error).__name__}: {error}".strip()}
+    advice = _("Run it again. If it fails again, run `muster doctor`.")
+    if not logs.is_file_failing():
+        advice += " " + _("The log has the details: %(path)s.") % {"path": log_file.path()}
+    return f"{message}\n{advice}"
 
 
 def handle_signals() -> None:

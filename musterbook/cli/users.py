@@ -7,6 +7,7 @@ import typer
 
 from musterbook.cli import options
 from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.language import gettext as _
 from musterbook.cli.output import escape_text, make_console, say, write_json
 from musterbook.cli.session import open_installation
 
@@ -56,20 +57,28 @@ def invite(
             )
         elif print_link:
             say(
-                f"Anyone with this link can choose the password of {escape_text(external_id)}."
-                f" The link works once, within {agency_record.invitation_days} days:"
+                _(
+                    "Anyone with this link can choose the password of %(external_id)s. The link works once, "
+                    "within %(invitation_days)s days:"
+                )
+                % {"external_id": escape_text(external_id), "invitation_days": agency_record.invitation_days}
             )
             make_console().print(link, markup=False, soft_wrap=True)
         else:
-            say(f"An invitation to {user.email} is in the outbox. {_describe_sending()}")
+            say(
+                _("An invitation to %(email)s is in the outbox. %(what)s")
+                % {"email": user.email, "what": _describe_sending()}
+            )
 
 
 def _describe_sending() -> str:
     from django.conf import settings
 
     if settings.MAIL_SERVER is None:
-        return "There is no mail server (MUSTER_SMTP_URL): `muster worker` writes emails to files. Or use --print-link."
-    return "`muster serve` or `muster worker` sends it."
+        return _(
+            "There is no mail server (MUSTER_SMTP_URL): `muster worker` writes emails to files. Or use --print-link."
+        )
+    return _("`muster serve` or `muster worker` sends it.")
 
 
 def unlock(
@@ -109,20 +118,28 @@ def unlock(
             result = {"agency": agency_record.slug, "external_id": user.external_id, "unlocked": ended}
             write_json(result | ({"second_factors_removed": removed} if second_factors else {}))
             return
-        say(f"{escape_text(external_id)} is unlocked." if ended else f"{escape_text(external_id)} was not locked.")
+        say(
+            _("%(external_id)s is unlocked.") % {"external_id": escape_text(external_id)}
+            if ended
+            else _("%(external_id)s was not locked.") % {"external_id": escape_text(external_id)}
+        )
         if second_factors:
-            say("The second factors were removed." if removed else "There were no second factors.")
+            say(_("The second factors were removed.") if removed else _("There were no second factors."))
 
 
 def _check_reason(reason: str, *, second_factors: bool) -> None:
     """Raise WrongCall unless a reason comes with the removal of second factors, and with nothing else."""
     if second_factors and not reason:
         raise WrongCall(
-            "--second-factors needs --reason. Say how you checked the identity of the user, such as --reason “Met in person”."
-            " The reason is kept in the audit trail. Nothing was changed."
+            _(
+                "--second-factors needs --reason. Say how you checked the identity of the user, such as "
+                "--reason “Met in person”. The reason is kept in the audit trail. Nothing was changed."
+            )
         )
     if reason and not second_factors:
-        raise WrongCall("--reason needs --second-factors. Add that option, or leave --reason out. Nothing was changed.")
+        raise WrongCall(
+            _("--reason needs --second-factors. Add that option, or leave --reason out. Nothing was changed.")
+        )
 
 
 def _make_context(actor: str) -> "AuditContext":
@@ -180,14 +197,17 @@ def set_(
         if source is not None:
             typed[marks.SOURCE] = marks.clean_source(source)
         if not typed:
-            raise WrongCall("Name what to set: --exempt, --no-exempt, --no-files, --files or --source NAME.")
+            raise WrongCall(_("Name what to set: --exempt, --no-exempt, --no-files, --files or --source NAME."))
         result = editing.edit(user, typed, editing.build_row(user), _make_context(as_))
         if result.problems:
             for problem in result.problems:
-                say(f"{problem.message} {problem.remedy} Nothing was changed.")
+                say(
+                    _("%(message)s %(remedy)s Nothing was changed.")
+                    % {"message": problem.message, "remedy": problem.remedy}
+                )
             raise typer.Exit(Exit.REFUSED)
         if output == "text" and not result.changes:
-            say("Nothing was changed: the user has these marks already.")
+            say(_("Nothing was changed: the user has these marks already."))
         _print_user(editing.find_user(user.agency, user.pk), output)
 
 

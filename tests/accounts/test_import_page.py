@@ -128,7 +128,7 @@ def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Clie
     for wrong in ("", "2", "one"):
         again = chief.post(plan, {"deactivations": wrong})
         assert again.status_code == 422
-    assert "In the plan it is 1." in text(again)
+    assert "In the preview it is 1." in text(again)
     assert cast.user(springfield.agency, 2).active
     assert "<h1>Applied</h1>" in text(chief.get(chief.post(plan, {"deactivations": " 1 "}).headers["Location"]))
     assert not cast.user(springfield.agency, 2).active
@@ -204,7 +204,7 @@ def test_what_cannot_be_applied_says_so(springfield: Springfield, chief: Client)
     plan = follow_to_plan(chief, send(chief, person(7)))
     done = chief.post(plan).headers["Location"]
     chief.post(done)
-    assert "no plan that waits" in text(chief.get(done))
+    assert "no preview that can be applied" in text(chief.get(done))
 
 
 def test_a_file_that_is_kept_no_longer_is_asked_for_once_more(
@@ -217,7 +217,7 @@ def test_a_file_that_is_kept_no_longer_is_asked_for_once_more(
 
     monkeypatch.setattr(import_files, "find_path", gone)
     chief.post(plan)
-    assert "kept no longer" in text(chief.get(plan))
+    assert "no longer kept" in text(chief.get(plan))
 
 
 def test_an_import_that_fails_says_so(springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:

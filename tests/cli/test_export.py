@@ -43,7 +43,7 @@ def export(muster: Muster, *options: str) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("name", ["all.csv", "all.xlsx"])
 def test_an_export_comes_back_unchanged(awkward: Muster, name: str) -> None:
     path = awkward.folder / name
-    assert "4 users written" in awkward("export", "--agency", "springfield-pd", "--to", path).err
+    assert "4 users were written" in awkward("export", "--agency", "springfield-pd", "--to", path).err
     back = awkward("import", path, "--agency", "springfield-pd", "--mode", "sync", "--output", "json").json
     assert (back["state"], back["counts"]["unchanged"], back["counts"]["rows"]) == ("applied", 4, 4)
     assert (back["notes"], back["deactivated"]) == ([], [])

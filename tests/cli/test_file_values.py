@@ -139,7 +139,7 @@ def test_of_many_kinds_the_first_ten_are_printed(springfield: Muster) -> None:
     wrong = [row(f"p{number}", status=f"S{number // 2}") for number in range(24)]
     text = springfield("import", springfield.file(*wrong), "--agency", "springfield-pd").text
     assert text.count("2 × STATUS") == 10
-    assert "… and 2 more; --output json lists them." in text
+    assert "… and 2 more; --output json lists all of them." in text
 
 
 def test_a_problem_without_a_column_is_listed_too(springfield: Muster) -> None:

@@ -1,5 +1,7 @@
 """Commands speak the language of the terminal. JSON is English for programs."""
 
+import re
+
 import pytest
 
 from musterbook.config import languages
@@ -35,3 +37,34 @@ def test_the_language_is_found_as_other_programs_find_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert languages.find_terminal_language() == language
+
+
+class Loud:
+    """A language in which every text is in capital letters, and its parameters are as they were."""
+
+    def gettext(self, message: str) -> str:
+        """Return the text in capital letters."""
+        return "".join(part if part.startswith("%(") else part.upper() for part in re.split(r"(%\(\w+\)s)", message))
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        """Return the form for the number in capital letters."""
+        return self.gettext(singular if number == 1 else plural)
+
+
+def test_errors_and_results_of_commands_are_in_the_language_of_the_terminal(
+    springfield: Muster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musterbook.cli.language.catalogs.translation", lambda *_, **__: Loud())
+    monkeypatch.setenv("LC_ALL", "es")
+    assert "THERE IS NO AGENCY “nowhere”" in springfield("export", "--agency", "nowhere").err
+    assert (
+        "THERE IS NO USER WITH THE EXTERNAL ID “E-none”"
+        in springfield("invite", "--agency", "springfield-pd", "E-none").err
+    )
+    assert "CANNOT BE READ" in springfield("import", "none.csv", "--agency", "springfield-pd").err
+    assert (
+        "USERS WERE WRITTEN"
+        in springfield("export", "--agency", "springfield-pd", "--to", springfield.folder / "users.csv").err
+    )
+    monkeypatch.setenv("LC_ALL", "C")
+    assert "There is no agency “nowhere”" in springfield("export", "--agency", "nowhere").err

@@ -124,10 +124,10 @@ def test_a_revoked_token_opens_nothing(chief: Client) -> None:
     shown = secret(chief.post(ADD, FORM).content.decode())
     page = f"{LIST}{Token.objects.get().pk}/revoke"
     assert "It has not been used yet." in chief.get(page).content.decode()
-    assert "is revoked" in chief.post(page, follow=True).content.decode()
+    assert "was revoked" in chief.post(page, follow=True).content.decode()
     assert ask_api(shown).status_code == 401
     assert "Revoked" in chief.get(LIST).content.decode() and "It was revoked" in chief.get(page).content.decode()
-    assert "is revoked" not in chief.post(page, follow=True).content.decode()
+    assert "was revoked" not in chief.post(page, follow=True).content.decode()
     assert kinds("api.token-revoked") == [("api.token-revoked", "E-5", "")]
     assert "There are no valid tokens" in chief.get(LIST).content.decode()
 

@@ -171,7 +171,7 @@ def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
     shutil.rmtree(plan_files.find_path(record.number, "rows").parent)
     after = plan_pages.read_page(record, show)
     if show == "protected":
-        assert after.gone and "kept no longer" in read_page(chief, f"{address}?show=protected")
+        assert after.gone and "no longer kept" in read_page(chief, f"{address}?show=protected")
         return
     assert [(line.row, line.external_id) for line in after.lines] == [
         (one.row, one.external_id) for one in before.lines
@@ -444,7 +444,7 @@ def test_the_header_row_and_the_number_of_rows_are_chosen_on_the_page(chief: Cli
     page = read_page(chief, again)
     assert "<dt>Header row</dt><dd>2</dd>" in page and "<dt>Expected rows</dt><dd>1</dd>" in page
     wrong = chief.post(f"{address}/read", {"header_row": "0"})
-    assert wrong.status_code == 422 and "Write the number of a row, such as 3." in wrong.content.decode()
+    assert wrong.status_code == 422 and "Enter the number of a row, such as 3." in wrong.content.decode()
     assert "The file has 1 data rows, not 2 as expected." in read_page(
         chief, send(chief, cast.file([person(7)]), expect_rows="2")
     )
@@ -466,7 +466,7 @@ def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
     assert chief.get(f"{address}/results").headers["Location"] == address
     for name, sent in (("read", {"encoding": ""}), ("match", {"map-0": "BADGE_NUMBER", "map-1": "FIRST_NAME"})):
         chief.post(f"{address}/{name}", sent)
-        assert "kept no longer" in read_page(chief, address)
+        assert "no longer kept" in read_page(chief, address)
     shutil.rmtree(plan_files.find_path(number, "rows").parent)
     chief.post(f"{address}/match", {"map-0": ""})
     assert "no longer kept" in read_page(chief, address)
@@ -532,10 +532,10 @@ def test_a_plan_is_discarded_by_a_button(chief: Client) -> None:
     assert ">Discard</button>" in read_page(chief, plan)
     assert chief.post(f"{plan}/discard").headers["Location"] == plan
     page = read_page(chief, plan)
-    assert "The plan is discarded." in page and "was discarded. It cannot be applied." in page
+    assert "The preview was discarded." in page and "was discarded. It cannot be applied." in page
     assert ">Apply</button>" not in page and ">Discard</button>" not in page
     chief.post(f"{plan}/discard")
-    assert "no plan that waits to be applied" in read_page(chief, plan)
+    assert "no preview that can be applied" in read_page(chief, plan)
     chief.post(plan)
     assert "was discarded. Nothing was changed." in read_page(chief, plan)
     assert not models.User.objects.filter(external_id="E-7").exists()
@@ -774,4 +774,4 @@ def test_every_kind_of_harm_has_a_tile_with_its_users_also_within_the_limits(chi
 def test_the_users_of_a_harm_are_gone_with_the_plan(chief: Client) -> None:
     plan = preview(chief, person(1, ROLE="Admin"), person(2, RANK="Captain", ROLE="Admin"), person(3))
     shutil.rmtree(plan_files._root())
-    assert "is kept no longer" in read_page(chief, f"{plan}?show=privileges")
+    assert "is no longer kept" in read_page(chief, f"{plan}?show=privileges")

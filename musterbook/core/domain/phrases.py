@@ -11,6 +11,9 @@ from functools import cache
 from musterbook.core.domain import texts
 
 PHRASES = (
+    # What differs in a plan from the one that was shown
+    "Counts: {counts}.",
+    "Users: {users}.",
     # What a person or program may have meant
     "Did you mean {name} or {other}?",
     "Did you mean {name}?",

@@ -71,6 +71,10 @@ class Problem:
         """Return the sentence that explains how to correct the problem, in the language of the reader ("": there is none)."""
         return _fill_template(CATALOG[self.code].remedy, self)
 
+    def describe(self, sentence: str) -> str:
+        """Return another sentence about the problem, with its parameters, in the language of the reader."""
+        return _fill_template(sentence, self)
+
     def as_json(self) -> dict[str, str]:
         """Return the problem as programs get it, in English: code, column, value, message, remedy."""
         message, remedy = self.in_english()

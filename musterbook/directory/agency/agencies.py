@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from musterbook.core.domain.policy import LimitKind
 from musterbook.core.domain.vocabulary import Role
@@ -185,7 +186,7 @@ def _write_limits(agency: models.Agency, file: AgencyFile) -> None:
     try:
         agency.limits = limits.replace_limits(agency, whole, named)
     except limits.UnknownName as unknown:
-        raise InvalidAgencyFile([f"[[limits]]: there is no role or group “{unknown}”."]) from None
+        raise InvalidAgencyFile([_("[[limits]]: there is no role or group “%(name)s”.") % {"name": unknown}]) from None
     agency.save(update_fields=["limits"])
 
 
@@ -199,9 +200,8 @@ def _require_factors(agency: models.Agency, file: AgencyFile) -> None:
     roles = models.Role.objects.filter(agency=agency)
     unknown = file.second_factor_roles - set(roles.values_list("name_key", flat=True))
     if unknown:
-        raise InvalidAgencyFile(
-            [f"[accounts]: second_factor_roles names “{name}”, and there is no such role." for name in sorted(unknown)]
-        )
+        text = _("[accounts]: second_factor_roles names “%(name)s”, and there is no such role.")
+        raise InvalidAgencyFile([text % {"name": name} for name in sorted(unknown)])
     roles.update(second_factor=Q(name_key__in=file.second_factor_roles))
 
 

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from django.utils.translation import gettext as _
+
 from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
 from musterbook.core.domain.vocabulary import Group, Rank, Role
 from musterbook.core.values.keys import fold
 from musterbook.directory.agency import sign_on_file, values_in_file
 from musterbook.directory.agency.setting_values import (
     ILLEGAL,
-    LANGUAGE,
-    NOTICE,
-    ZONE,
+    explain_language,
+    explain_notice,
+    explain_zone,
     read_country,
     read_language,
     read_notice,
@@ -95,8 +97,10 @@ Meant = TypeVar("Meant")
 def check_slug(slug: object) -> str:
     """Return why this cannot be an agency's slug, or "" if it can."""
     if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
-        return f"Write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
-    return "Musterbook uses this address itself. Choose another one." if slug in RESERVED else ""
+        return _("Write 1 to %(most)s lower-case letters, digits and single hyphens, like springfield-pd.") % {
+            "most": _LONGEST_SLUG
+        }
+    return _("Musterbook uses this address itself. Choose another one.") if slug in RESERVED else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +151,11 @@ def read_agency_file(content: bytes) -> AgencyFile:
     try:
         document = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InvalidAgencyFile([f"The file is not UTF-8 (byte {error.start + 1}). Save it as UTF-8."]) from None
+        raise InvalidAgencyFile(
+            [_("The file is not UTF-8 (byte %(byte)s). Save it as UTF-8.") % {"byte": error.start + 1}]
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise InvalidAgencyFile([f"The file is not TOML: {error}."]) from None
+        raise InvalidAgencyFile([_("The file is not TOML: %(error)s.") % {"error": error}]) from None
     reader = _FileReader()
     parsed = reader.agency(document)
     if reader.problems:
@@ -164,21 +170,21 @@ class _FileReader:
     problems: list[str] = field(default_factory=list)
 
     def agency(self, document: Mapping[str, Any]) -> AgencyFile:
-        self._check_keys(document, "the file", SETTINGS)
+        self._check_keys(document, _("the file"), SETTINGS)
         return AgencyFile(
             slug=self._parse_slug(document),
-            name=self._parse_text(document, "name", "the file"),
+            name=self._parse_text(document, "name", _("the file")),
             country=self._parse_country(document) if "default_country" in document else None,
-            language=self._parse_choice(document, "language", read_language, LANGUAGE),
-            time_zone=self._parse_choice(document, "time_zone", read_zone, ZONE),
+            language=self._parse_choice(document, "language", read_language, explain_language),
+            time_zone=self._parse_choice(document, "time_zone", read_zone, explain_zone),
             limit=self._parse_limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
-            imports=self._parse_numbers(document, IMPORTS, "the file")
-            | {name: self._parse_flag(document, name, "the file") for name in IMPORT_FLAGS if name in document},
+            imports=self._parse_numbers(document, IMPORTS, _("the file"))
+            | {name: self._parse_flag(document, name, _("the file")) for name in IMPORT_FLAGS if name in document},
             limits=self._parse_limits(document),
             second_approver=(
-                self._parse_flag(document, "second_approver", "the file") if "second_approver" in document else None
+                self._parse_flag(document, "second_approver", _("the file")) if "second_approver" in document else None
             ),
-            mail=self._parse_flag(document, "mail", "the file") if "mail" in document else None,
+            mail=self._parse_flag(document, "mail", _("the file")) if "mail" in document else None,
             notice=self._parse_notice(document["sign_in_notice"]) if "sign_in_notice" in document else None,
             mails_off=self._parse_mails_off(document["mails_off"]) if "mails_off" in document else None,
             **self._parse_accounts(document.get("accounts", {})),
@@ -196,21 +202,26 @@ class _FileReader:
         slug = document.get("slug")
         error = check_slug(slug)
         if error:
-            value = f"“{slug}”" if "slug" in document else "missing"
-            self.problems.append(f"slug is {value}. {error}")
+            text = _("slug is “%(slug)s”. %(error)s") if "slug" in document else _("slug is missing. %(error)s")
+            self.problems.append(text % {"slug": slug, "error": error})
         return str(slug)
 
     def _parse_accounts(self, table: object) -> dict[str, Any]:
         location = "[accounts]"
         if not isinstance(table, dict):
-            self.problems.append(f"accounts is not a table: write {location} before its settings.")
+            self.problems.append(
+                _("accounts is not a table: write %(location)s before its settings.") % {"location": location}
+            )
             return {}
         self._check_keys(table, location, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
         flags = {name: self._parse_flag(table, name, location) for name in ACCOUNT_FLAGS if name in table}
         numbers = self._parse_numbers(table, ACCOUNTS, location)
         roles = table.get("second_factor_roles")
         if roles is not None and not (isinstance(roles, list) and all(isinstance(role, str) for role in roles)):
-            self.problems.append(f'{location}: second_factor_roles is no list of roles, such as ["{ADMINISTRATOR}"].')
+            self.problems.append(
+                _('%(location)s: second_factor_roles is no list of roles, such as ["%(ADMINISTRATOR)s"].')
+                % {"location": location, "ADMINISTRATOR": ADMINISTRATOR}
+            )
             roles = None
         return {
             "accounts": {**numbers, **flags},
@@ -226,38 +237,47 @@ class _FileReader:
         for name, value in numbers.items():
             least, most = bounds[name]
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                self.problems.append(f"{location}: {name} is {value!r}: write a whole number from {least} to {most}.")
+                self.problems.append(
+                    _("%(location)s: %(name)s is %(what)s: write a whole number from %(least)s to %(most)s.")
+                    % {"location": location, "name": name, "what": f"{value!r}", "least": least, "most": most}
+                )
         return numbers
 
     def _parse_mails_off(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not set(map(str, value)) <= set(MAILS):
-            self.problems.append(f"mails_off is {value!r}: write a list of any of these: {', '.join(MAILS)}.")
+            self.problems.append(
+                _("mails_off is %(what)s: write a list of any of these: %(what2)s.")
+                % {"what": f"{value!r}", "what2": ", ".join(MAILS)}
+            )
             return ()
         return tuple(kind for kind in MAILS if kind in value)
 
     def _parse_notice(self, value: object) -> str:
         notice = read_notice(value) if isinstance(value, str) else None
         if notice is None:
-            self.problems.append(f"sign_in_notice: {NOTICE}")
+            self.problems.append(f"sign_in_notice: {explain_notice()}")
         return notice or ""
 
     def _parse_country(self, document: Mapping[str, Any]) -> str:
         country = read_country(str(document["default_country"]))
         if country is None:
             self.problems.append(
-                f"default_country is “{document['default_country']}”: write the two letters of an ISO 3166 country, such as US."
+                _("default_country is “%(what)s”: write the two letters of an ISO 3166 country, such as US.")
+                % {"what": document["default_country"]}
             )
         return country or ""
 
     def _parse_choice(
-        self, document: Mapping[str, Any], name: str, read: Callable[[str], str | None], remedy: str
+        self, document: Mapping[str, Any], name: str, read: Callable[[str], str | None], remedy: Callable[[], str]
     ) -> str | None:
         """Return a setting that `read` knows, or None if the file does not have it."""
         if name not in document:
             return None
         value = read(str(document[name]))
         if value is None:
-            self.problems.append(f"{name} is “{document[name]}”. {remedy}")
+            self.problems.append(
+                _("%(name)s is “%(text)s”. %(remedy)s") % {"name": name, "text": document[name], "remedy": remedy()}
+            )
         return value
 
     def _parse_limit(self, table: object) -> Limit:
@@ -265,7 +285,8 @@ class _FileReader:
         default = DEFAULT_LIMITS[0]
         if not isinstance(table, dict):
             self.problems.append(
-                f"{location} is not a table: write {location} = {{ users = 5, percent = 10, most = 500 }}."
+                _("%(location)s is not a table: write %(location)s = { users = 5, percent = 10, most = 500 }.")
+                % {"location": location}
             )
             return default
         self._check_keys(table, location, NUMBERS)
@@ -277,9 +298,15 @@ class _FileReader:
         for name, value in numbers.items():
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value <= MOST:
-                self.problems.append(f"{location}{name} is {value!r}: write 0 or a larger number.")
+                self.problems.append(
+                    _("%(location)s%(name)s is %(what)s: write 0 or a larger number.")
+                    % {"location": location, "name": name, "what": f"{value!r}"}
+                )
             elif name == "percent" and value > 100:
-                self.problems.append(f"{location}percent is {value}: write a number from 0 to 100.")
+                self.problems.append(
+                    _("%(location)spercent is %(what)s: write a number from 0 to 100.")
+                    % {"location": location, "what": f"{value!r}"}
+                )
         return numbers
 
     def _parse_limits(self, document: Mapping[str, Any]) -> tuple[Limit, ...] | None:
@@ -291,7 +318,7 @@ class _FileReader:
             and any(one.kind == "deactivations" and one.whole for one in found)
         ):
             self.problems.append(
-                "The limit of deactivations is in deactivation_limit and in [[limits]]: keep one of them."
+                _("The limit of deactivations is in deactivation_limit and in [[limits]]: keep one of them.")
             )
         return found
 
@@ -301,13 +328,18 @@ class _FileReader:
         role, group = (self._parse_text(entry, name, location, required=False) for name in ("role", "group"))
         off = self._parse_flag(entry, "off", location) if "off" in entry else False
         if kind and kind not in list(LimitKind):
-            self.problems.append(f"{location}: there is no limit of {kind}. {_suggest_name(kind, list(LimitKind))}")
+            self.problems.append(
+                _("%(location)s: there is no limit of %(kind)s. %(what)s")
+                % {"location": location, "kind": kind, "what": _suggest_name(kind, list(LimitKind))}
+            )
             kind = ""
         if role and group:
-            self.problems.append(f"{location} has a role and a group: keep one of them.")
+            self.problems.append(_("%(location)s has a role and a group: keep one of them.") % {"location": location})
         numbers = self._parse_limit_numbers(entry, f"{location}: ")
         if not off and not {"users", "percent"} & numbers.keys():
-            self.problems.append(f"{location} has no number: write users, percent or both, or off = true.")
+            self.problems.append(
+                _("%(location)s has no number: write users, percent or both, or off = true.") % {"location": location}
+            )
         limit = Limit(LimitKind(kind or LimitKind.UPDATES), **numbers, off=off, role=role, group=group)
         return " ".join(filter(None, (kind, fold(role), group))), limit
 
@@ -318,13 +350,18 @@ class _FileReader:
         if name not in document:
             return None
         if not isinstance(document[name], list) or not all(isinstance(entry, dict) for entry in document[name]):
-            self.problems.append(f"{name} is not a list of tables: write [[{name}]] before each.")
+            self.problems.append(
+                _("%(name)s is not a list of tables: write [[%(name)s]] before each.") % {"name": name}
+            )
             return ()
         entries: dict[str, Meant] = {}
         for number, entry in enumerate(document[name], 1):
             key, value = read(entry, f"[[{name}]] number {number}")
             if key and key in entries:
-                self.problems.append(f"[[{name}]] number {number} is the same as an earlier one: keep one of them.")
+                self.problems.append(
+                    _("[[%(name)s]] number %(number)s is the same as an earlier one: keep one of them.")
+                    % {"name": name, "number": number}
+                )
             entries[key] = value
         return tuple(entries.values())
 
@@ -333,16 +370,22 @@ class _FileReader:
         name = self._parse_text(entry, "name", location)
         permissions = entry.get("permissions", [])
         if not isinstance(permissions, list) or not all(isinstance(permission, str) for permission in permissions):
-            self.problems.append(f'{location}: permissions is no list of texts, such as ["users.view"].')
+            self.problems.append(
+                _('%(location)s: permissions is no list of texts, such as ["users.view"].') % {"location": location}
+            )
             permissions = []
         for permission in permissions:
             if permission not in PERMISSIONS:
                 self.problems.append(
-                    f"{location}: there is no permission “{permission}”. {_suggest_name(permission, PERMISSIONS)}"
+                    _("%(location)s: there is no permission “%(permission)s”. %(what)s")
+                    % {"location": location, "permission": permission, "what": _suggest_name(permission, PERMISSIONS)}
                 )
         administrator = fold(name) == fold(ADMINISTRATOR)
         if administrator and "permissions" in entry and set(permissions) != ALL:
-            self.problems.append(f"{location}: {ADMINISTRATOR} always has every permission. Leave its permissions out.")
+            self.problems.append(
+                _("%(location)s: %(ADMINISTRATOR)s always has every permission. Leave its permissions out.")
+                % {"location": location, "ADMINISTRATOR": ADMINISTRATOR}
+            )
         return fold(name), Role(0, name, frozenset(permissions), administrator)
 
     def _parse_rank(self, entry: Mapping[str, Any], location: str) -> tuple[str, Rank]:
@@ -359,32 +402,47 @@ class _FileReader:
     def _parse_text(self, table: Mapping[str, Any], name: str, location: str, *, required: bool = True) -> str:
         value: object = table.get(name, "")
         if not isinstance(value, str):
-            self.problems.append(f"{location}: {name} is {value!r}, which is not text. Write it in quotation marks.")
+            self.problems.append(
+                _("%(location)s: %(name)s is %(what)s, which is not text. Write it in quotation marks.")
+                % {"location": location, "name": name, "what": f"{value!r}"}
+            )
             return ""
         value = unicodedata.normalize("NFC", value).strip()
         if required and not value:
-            self.problems.append(f"{location} has no {name}. Give it one.")
+            self.problems.append(_("%(location)s has no %(name)s. Give it one.") % {"location": location, "name": name})
         if len(value) > _LONGEST:
-            self.problems.append(f"{location}: {name} has {len(value)} characters. Shorten it to {_LONGEST}.")
+            self.problems.append(
+                _("%(location)s: %(name)s has %(what)s characters. Shorten it to %(LONGEST)s.")
+                % {"location": location, "name": name, "what": len(value), "LONGEST": _LONGEST}
+            )
         if ILLEGAL.search(value):
             self.problems.append(
-                f"{location}: {name} contains a line break or another control character. Type it again."
+                _("%(location)s: %(name)s contains a line break or another control character. Type it again.")
+                % {"location": location, "name": name}
             )
         return value
 
     def _parse_flag(self, table: Mapping[str, Any], name: str, location: str) -> bool:
         value = table.get(name, True)
         if not isinstance(value, bool):
-            self.problems.append(f"{location}: {name} is {value!r}. Write true or false.")
+            self.problems.append(
+                _("%(location)s: %(name)s is %(what)s. Write true or false.")
+                % {"location": location, "name": name, "what": f"{value!r}"}
+            )
         return bool(value)
 
     def _check_keys(self, table: Mapping[str, Any], location: str, known: tuple[str, ...]) -> None:
         for name in table:
             if name not in known:
-                self.problems.append(f"{location}: there is no setting “{name}”. {_suggest_name(name, known)}")
+                self.problems.append(
+                    _("%(location)s: there is no setting “%(name)s”. %(what)s")
+                    % {"location": location, "name": name, "what": _suggest_name(name, known)}
+                )
 
 
 def _suggest_name(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
-    return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}."
+    if close:
+        return _("Did you mean %(name)s?") % {"name": close[0]}
+    return _("There are: %(names)s.") % {"names": ", ".join(names)}

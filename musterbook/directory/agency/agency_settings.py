@@ -24,9 +24,9 @@ from musterbook.directory.agency.agency_file import (
 )
 from musterbook.directory.agency.roles import RoleInput
 from musterbook.directory.agency.setting_values import (
-    LANGUAGE,
-    NOTICE,
-    ZONE,
+    explain_language,
+    explain_notice,
+    explain_zone,
     read_country,
     read_language,
     read_notice,
@@ -86,14 +86,14 @@ def _check_country(name: str, value: object) -> str:
 def _check_language(name: str, value: object) -> str:
     language = read_language(str(value))
     if language is None:
-        raise InvalidValue(name, LANGUAGE)
+        raise InvalidValue(name, explain_language())
     return language
 
 
 def _check_zone(name: str, value: object) -> str:
     zone = read_zone(str(value))
     if zone is None:
-        raise InvalidValue(name, ZONE)
+        raise InvalidValue(name, explain_zone())
     return zone
 
 
@@ -134,7 +134,7 @@ _WHOLE = gettext_lazy("Enter a whole number from %(least)s to %(most)s.")
 def _check_notice(name: str, value: object) -> str:
     notice = read_notice(str(value))
     if notice is None:
-        raise InvalidValue(name, NOTICE)
+        raise InvalidValue(name, explain_notice())
     return notice
 
 

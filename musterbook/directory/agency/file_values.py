@@ -1,5 +1,7 @@
 """An agency's defaults and mapped values on the pages of its settings: set, and forgotten (F13, F14)."""
 
+from django.utils.translation import gettext as _
+
 from musterbook.core.checking import defaults, meanings
 from musterbook.core.domain.columns import ROLE
 from musterbook.core.domain.file_values import Defaults, FileValues
@@ -29,7 +31,7 @@ def change_defaults(
         raise InvalidValue(problem.column, problem.message)
     role = meanings.find_role(changes.get(ROLE.heading, ""), words)
     if role and not role.permissions <= by.permissions:
-        raise InvalidValue(ROLE.heading, "The role has permissions that yours does not.")
+        raise InvalidValue(ROLE.heading, _("The role has permissions that yours does not."))
     with agencies.changing(agency, context):
         now = {heading: agency.defaults.get(heading, "") for heading in changes}
         conflicts = {

@@ -6,6 +6,8 @@ A stored limit names its role and its group by their ids, so that it follows a r
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from django.utils.translation import gettext, ngettext
+
 from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
@@ -94,8 +96,11 @@ def list_names(agency: models.Agency) -> list[tuple[str, str]]:
     roles = models.Role.objects.filter(agency=agency).order_by("name_key").values_list("pk", "name")
     groups = models.Group.objects.filter(agency=agency).order_by("name", "pk").values_list("pk", "name", "external_id")
     return [
-        *((f"role-{pk}", f"Role {name}") for pk, name in roles),
-        *((f"group-{pk}", f"Group {name} ({external_id})") for pk, name, external_id in groups),
+        *((f"role-{pk}", gettext("Role %(name)s") % {"name": name}) for pk, name in roles),
+        *(
+            (f"group-{pk}", gettext("Group %(name)s (%(id)s)") % {"name": name, "id": external_id})
+            for pk, name, external_id in groups
+        ),
     ]
 
 
@@ -117,9 +122,13 @@ def describe_limit(limit: Limit) -> str:
 def explain_limit(limit: Limit) -> str:
     """Return a limit in words for a page, such as “the larger of 5 users and 10% of the active users, at most 500”."""
     if limit.off:
-        return "no limit"
-    users, percent = f"{limit.users:,} user{'' if limit.users == 1 else 's'}", f"{limit.percent:g}% of the active users"
-    both = (
-        f"the larger of {users} and {percent}" if limit.users and limit.percent else percent if limit.percent else users
-    )
-    return both if limit.most is None else f"{both}, at most {limit.most:,}"
+        return gettext("no limit")
+    users = ngettext("%(number)s user", "%(number)s users", limit.users) % {"number": f"{limit.users:,}"}
+    percent = gettext("%(number)s%% of the active users") % {"number": f"{limit.percent:g}"}
+    if limit.users and limit.percent:
+        both = gettext("the larger of %(users)s and %(percent)s") % {"users": users, "percent": percent}
+    else:
+        both = percent if limit.percent else users
+    if limit.most is None:
+        return both
+    return gettext("%(limit)s, at most %(most)s") % {"limit": both, "most": f"{limit.most:,}"}

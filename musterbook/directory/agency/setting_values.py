@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from django.utils.translation import gettext
+
 from musterbook.config import languages, time_zones
 from musterbook.core.values import text as text_rules
 
@@ -30,10 +32,23 @@ def read_zone(text: str) -> str | None:
     return name if not name or time_zones.is_zone(name) else None
 
 
-LANGUAGE = f"Write one of these codes: {', '.join(languages.NAMES)}."
-ZONE = "Write the name of a time zone, such as America/Chicago."
+def explain_language() -> str:
+    """Return what to write as a language."""
+    return gettext("Write one of these codes: %(codes)s.") % {"codes": ", ".join(languages.NAMES)}
+
+
+def explain_zone() -> str:
+    """Return what to write as a time zone."""
+    return gettext("Write the name of a time zone, such as America/Chicago.")
+
+
 NOTICE_LONGEST = 4000
-NOTICE = f"Write plain text of at most {NOTICE_LONGEST:,} characters. Leave it blank for no notice."
+
+
+def explain_notice() -> str:
+    """Return what to write as a notice."""
+    text = gettext("Write plain text of at most %(most)s characters. Leave it blank for no notice.")
+    return text % {"most": f"{NOTICE_LONGEST:,}"}
 
 
 def read_notice(text: str) -> str | None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from musterbook.config import encryption
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
@@ -40,7 +42,7 @@ def add(agency: models.Agency, values: Mapping[str, Any], context: AuditContext,
     provider = _check_provider(values)
     with agencies.changing(agency, context):
         if any(one["slug"] == provider["slug"] for one in agency.sign_on):
-            raise InvalidValue("slug", "There is a provider of that short name. Choose another.")
+            raise InvalidValue("slug", _("There is a provider of that short name. Choose another."))
         _write(agency, [*agency.sign_on, provider])
 
 
@@ -73,13 +75,15 @@ def _check_permissions(by: Operator) -> None:
     A provider asserts the identity of users, so an operator who sets one can sign in as any user.
     """
     if by.permissions < ALL:
-        raise NotAllowed("A provider can let anybody in as anybody. The user who changes one needs every permission.")
+        raise NotAllowed(
+            _("A provider can let anybody in as anybody. The user who changes one needs every permission.")
+        )
 
 
 def _check_provider(values: Mapping[str, Any]) -> Provider:
     provider, errors = sign_on_file.parse_provider(values)
     for name, sentence in errors:
-        raise InvalidValue(name, f"It {sentence}")
+        raise InvalidValue(name, sentence)
     return provider
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.utils.translation import gettext as _
 
 from musterbook.config import encryption, outbound_requests
 
@@ -38,38 +39,46 @@ Provider = dict[str, Any]
 def read_providers(entries: object, problems: list[str]) -> tuple[Provider, ...]:
     """Return the providers as they are stored, with sealed secrets. Add all errors to `problems`."""
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        problems.append("sign_on is not a list of tables: write [[sign_on]] before each provider.")
+        problems.append(_("sign_on is not a list of tables: write [[sign_on]] before each provider."))
         return ()
     providers = [
         _read_provider(entry, f"[[sign_on]] number {number}", problems) for number, entry in enumerate(entries, 1)
     ]
     slugs = [provider["slug"] for provider in providers]
-    problems.extend(
-        f"[[sign_on]]: two providers have the slug {slug}." for slug in sorted({s for s in slugs if slugs.count(s) > 1})
-    )
+    twice = _("[[sign_on]]: two providers have the slug %(slug)s.")
+    problems.extend(twice % {"slug": slug} for slug in sorted({s for s in slugs if slugs.count(s) > 1}))
     return tuple(providers)
 
 
 def _read_provider(entry: Mapping[str, Any], location: str, problems: list[str]) -> Provider:
     kind = entry.get("kind")
     if kind not in KINDS:
-        problems.append(f"{location}: kind is {kind!r}: write “oidc” or “saml”.")
+        text = _("%(location)s: kind is %(kind)s: write “oidc” or “saml”.")
+        problems.append(text % {"location": location, "kind": f"{kind!r}"})
         return {"slug": location}
     known = (*_COMMON, *_OF_KIND[kind])
     texts = {name: entry.get(name, "") for name in known if name not in _FLAGS + _NUMBERS}
     numbers = {name: entry.get(name, 0) for name in _NUMBERS}
     flags = {name: entry.get(name, False) for name in _FLAGS}
-    messages = [f"there is no setting “{name}”. There are: {', '.join(known)}." for name in entry if name not in known]
-    messages += [f"{name} is {text!r}, which is not text." for name, text in texts.items() if not isinstance(text, str)]
+    unknown = _("there is no setting “%(name)s”. There are: %(names)s.")
+    no_text = _("%(name)s is %(value)s, which is not text.")
+    no_flag = _("%(name)s is %(value)s. Write true or false.")
+    no_number = _("%(name)s is %(value)s. Write a whole number.")
+    messages = [unknown % {"name": name, "names": ", ".join(known)} for name in entry if name not in known]
     messages += [
-        f"{name} is {flag!r}. Write true or false." for name, flag in flags.items() if not isinstance(flag, bool)
+        text % {"name": name, "value": f"{value!r}"}
+        for text, values, kind in ((no_text, texts, str), (no_flag, flags, bool))
+        for name, value in values.items()
+        if not isinstance(value, kind)
     ]
     messages += [
-        f"{name} is {number!r}. Write a whole number." for name, number in numbers.items() if type(number) is not int
+        no_number % {"name": name, "value": f"{number!r}"}
+        for name, number in numbers.items()
+        if type(number) is not int
     ]
     whole = {name: number if type(number) is int else 0 for name, number in numbers.items()}
     parsed, errors = parse_provider({name: str(text) for name, text in texts.items()} | flags | whole)
-    messages += [f"{name} {sentence}" for name, sentence in errors]
+    messages += [f"{name}: {sentence}" for name, sentence in errors]
     problems.extend(f"{location}: {problem}" for problem in messages)
     return parsed
 
@@ -77,7 +86,7 @@ def _read_provider(entry: Mapping[str, Any], location: str, problems: list[str])
 def parse_provider(values: Mapping[str, Any]) -> tuple[Provider, list[tuple[str, str]]]:
     """Return a provider of texts and flags as it is stored, and its errors.
 
-    Each error is a setting, and the text that follows its name.
+    Each error is a setting, and the sentence that says what is wrong and what to write.
     """
     known = (*_COMMON, *_OF_KIND[values["kind"]])
     texts = {name: values.get(name, "").strip() for name in known if name not in _FLAGS + _NUMBERS}
@@ -91,14 +100,20 @@ def _find_errors(texts: Provider) -> list[tuple[str, str]]:
     errors = []
     if not _SLUG.fullmatch(texts["slug"]):
         errors.append(
-            ("slug", f"is “{texts['slug']}”: write lower-case letters, digits and single hyphens, like entra.")
+            (
+                "slug",
+                _("“%(text)s” is not a short name. Write lower-case letters, digits and single hyphens, like entra.")
+                % {"text": texts["slug"]},
+            )
         )
     if texts["match"] not in MATCHES:
-        errors.append(("match", f"is “{texts['match']}”: write “email” or “external_id”."))
+        errors.append(
+            ("match", _("“%(text)s” cannot be used here. Write “email” or “external_id”.") % {"text": texts["match"]})
+        )
     if texts["match"] == "external_id" and not texts["claim"]:
-        errors.append(("claim", "is missing: name the claim or attribute that contains the external ID."))
+        errors.append(("claim", _("This is missing. Name the claim or attribute that contains the external ID.")))
     needed = {"oidc": ("name", "server", "client_id"), "saml": ("name", "entity_id", "sso_url", "certificate")}
-    errors += [(name, "is missing.") for name in needed[texts["kind"]] if not texts[name]]
+    errors += [(name, _("This is missing.")) for name in needed[texts["kind"]] if not texts[name]]
     errors += [
         (name, sentence)
         for name in ("server", "sso_url")
@@ -109,23 +124,29 @@ def _find_errors(texts: Provider) -> list[tuple[str, str]]:
         errors += [("certificate", sentence) for sentence in _check_certificate(texts["certificate"])]
     variable = texts.get("client_secret_env")
     if variable and not os.environ.get(variable):
-        errors.append(("client_secret_env", f"names {variable}, but there is no such environment variable."))
+        errors.append(("client_secret_env", _("There is no environment variable %(name)s.") % {"name": variable}))
     return errors
 
 
 def _check_requirements(texts: Provider, extras: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the errors in what a provider must state about a sign-in, and in its additional hosts."""
+    wrong = _("“%(text)s” cannot be used. Write the values as the provider does, with spaces between them.")
+    no_host = _("“%(host)s” is not a host name. Write host names with spaces between them, like api.example.org.")
     errors = [
-        (name, f"is “{texts[name]}”: write the values as the provider does, with blanks between them.")
-        for name in ("acr", "amr") if texts.get(name) and not _VALUES.fullmatch(texts[name])
-    ]  # fmt: skip
+        (name, wrong % {"text": texts[name]})
+        for name in ("acr", "amr")
+        if texts.get(name) and not _VALUES.fullmatch(texts[name])
+    ]
     errors += [
-        ("hosts", f"has “{host}”: write names of hosts with blanks between them, like api.example.org.")
-        for host in texts.get("hosts", "").split() if not _HOST.fullmatch(host)
-    ]  # fmt: skip
+        ("hosts", no_host % {"host": host}) for host in texts.get("hosts", "").split() if not _HOST.fullmatch(host)
+    ]
     if not 0 <= extras["max_age_minutes"] <= _LONGEST_AGE:
         errors.append(
-            ("max_age_minutes", f"is {extras['max_age_minutes']}: write minutes from 1 to {_LONGEST_AGE}, or 0.")
+            (
+                "max_age_minutes",
+                _("%(number)s is not possible. Write minutes from 1 to %(most)s, or 0.")
+                % {"number": extras["max_age_minutes"], "most": _LONGEST_AGE},
+            )
         )
     return errors
 
@@ -140,11 +161,14 @@ def _check_address(name: str, texts: Provider) -> list[str]:
         address.scheme == "http"
         and not (outbound_requests.allows_http() and address.host in outbound_requests.THIS_MACHINE)
     ):
-        return [f"is “{texts[name]}”, which is no address that begins with https://."]
+        return [_("“%(text)s” is not an address that begins with https://.") % {"text": texts[name]}]
     if name == "server" and "?" in address.path:
-        return [f"is “{texts[name]}”. Write the issuer without a question mark and what follows it."]
+        return [
+            _("“%(text)s” has a question mark. Write the issuer without it and what follows it.")
+            % {"text": texts[name]}
+        ]
     if name == "server" and not outbound_requests.is_host_allowed(address.host):
-        return [f"is on {address.host}, which MUSTER_OUTSIDE_HOSTS does not name."]
+        return [_("The address is on %(host)s, which MUSTER_OUTSIDE_HOSTS does not name.") % {"host": address.host}]
     return []
 
 
@@ -156,10 +180,16 @@ def _check_certificate(text: str) -> list[str]:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
         return [
-            "is no X.509 certificate. Paste the provider's signing certificate, with or without its first and last line."
+            _(
+                "This is not an X.509 certificate. Paste the provider's signing certificate, with or without its first and"
+                " last line."
+            )
         ]
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SHORTEST_RSA:
-        return [f"has a key of {key.key_size} bits. Have the provider sign with one of {_SHORTEST_RSA} bits or more."]
+        return [
+            _("The certificate has a key of %(bits)s bits. Have the provider sign with one of %(least)s bits or more.")
+            % {"bits": key.key_size, "least": _SHORTEST_RSA}
+        ]
     return []
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from musterbook.core.checking import defaults, meanings
 from musterbook.core.domain.columns import Column
 from musterbook.core.domain.file_values import DEFAULTED, MAPPED, Defaults, FileValues, Meanings
@@ -18,12 +20,20 @@ def read_values(value: object, problems: list[str]) -> dict[str, dict[str, str]]
         if not _is_allowed(heading, "values", MAPPED, problems):
             continue
         if not isinstance(pairs, dict) or not all(isinstance(ours, str) for ours in pairs.values()):
-            problems.append(f"[values]: {heading} is not a table of texts. Write it like {example}.")
+            problems.append(
+                _("[values]: %(heading)s is not a table of texts. Write it like %(example)s.")
+                % {"heading": heading, "example": example}
+            )
             continue
         if any(not meanings.normalize_value(theirs) for theirs in pairs):
-            problems.append(f"[values]: {heading} maps a blank value, but a blank cell cannot be mapped.")
+            problems.append(
+                _("[values]: %(heading)s maps a blank value, but a blank cell cannot be mapped.") % {"heading": heading}
+            )
         if len({meanings.normalize_value(theirs) for theirs in pairs}) < len(pairs):
-            problems.append(f"[values]: {heading} maps a value more than once. Upper and lower case are the same.")
+            problems.append(
+                _("[values]: %(heading)s maps a value more than once. Upper and lower case are the same.")
+                % {"heading": heading}
+            )
         values[heading] = {theirs.strip(): ours.strip() for theirs, ours in pairs.items()}
     return {heading: pairs for heading, pairs in values.items() if pairs}
 
@@ -38,7 +48,10 @@ def read_defaults(value: object, problems: list[str]) -> dict[str, str]:
         if isinstance(text, str):
             texts[heading] = text.strip()
         else:
-            problems.append(f"[defaults]: {heading} is {text!r}, which is not text. Write it like {example}.")
+            problems.append(
+                _("[defaults]: %(heading)s is %(text)s, which is not text. Write it like %(example)s.")
+                % {"heading": heading, "text": text, "example": example}
+            )
     return texts
 
 
@@ -52,12 +65,18 @@ def find_unusable(values: Meanings, texts: Defaults, words: Vocabulary) -> list[
 def _read_table(value: object, name: str, example: str, problems: list[str]) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
-    problems.append(f"{name} is not a table: write [{name}], and below it lines like {example}.")
+    problems.append(
+        _("%(name)s is not a table: write [%(name)s], and below it lines like %(example)s.")
+        % {"name": name, "example": example}
+    )
     return {}
 
 
 def _is_allowed(heading: str, name: str, allowed: tuple[Column, ...], problems: list[str]) -> bool:
     known = [column.heading for column in allowed]
     if heading not in known:
-        problems.append(f"[{name}]: {heading} cannot be used there. There are: {', '.join(known)}.")
+        problems.append(
+            _("[%(name)s]: %(heading)s cannot be used there. There are: %(what)s.")
+            % {"name": name, "heading": heading, "what": ", ".join(known)}
+        )
     return heading in known

@@ -8,6 +8,7 @@ column; their plan lists the users who get a mail.
 from dataclasses import asdict, dataclass
 
 import polars as pl
+from django.utils.translation import gettext, gettext_noop
 
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.columns import Column
@@ -55,17 +56,31 @@ class ActionKind:
 
 
 ACTIONS = {
-    "deactivate": ActionKind("Deactivate", "deactivated", "users.edit", columns.STATUS, "Inactive"),
-    "reactivate": ActionKind("Reactivate", "reactivated", "users.edit", columns.STATUS, "Active"),
+    "deactivate": ActionKind(
+        gettext_noop("Deactivate"), gettext_noop("deactivated"), "users.edit", columns.STATUS, "Inactive"
+    ),
+    "reactivate": ActionKind(
+        gettext_noop("Reactivate"), gettext_noop("reactivated"), "users.edit", columns.STATUS, "Active"
+    ),
     "invite": ActionKind(
-        "Invite again", "invited", "credentials.manage", mail="invitation", event=EventKind.USER_INVITATION_ASKED
+        gettext_noop("Invite again"),
+        gettext_noop("invited"),
+        "credentials.manage",
+        mail="invitation",
+        event=EventKind.USER_INVITATION_ASKED,
     ),
     "reset": ActionKind(
-        "Reset credentials", "sent a reset", "credentials.manage", mail="reset", event=EventKind.USER_RESET_ASKED
+        gettext_noop("Reset credentials"),
+        gettext_noop("sent a reset"),
+        "credentials.manage",
+        mail="reset",
+        event=EventKind.USER_RESET_ASKED,
     ),
-    "role": ActionKind("Set role", "changed", "users.edit", columns.ROLE),
-    "rank": ActionKind("Set rank", "changed", "users.edit", columns.RANK),
-    "group": ActionKind("Set group", "changed", "users.edit", columns.EVIDENCE_GROUP_EXT_ID),
+    "role": ActionKind(gettext_noop("Set role"), gettext_noop("changed"), "users.edit", columns.ROLE),
+    "rank": ActionKind(gettext_noop("Set rank"), gettext_noop("changed"), "users.edit", columns.RANK),
+    "group": ActionKind(
+        gettext_noop("Set group"), gettext_noop("changed"), "users.edit", columns.EVIDENCE_GROUP_EXT_ID
+    ),
 }
 """Every kind of action by its name, in the order in which they are offered."""
 
@@ -84,15 +99,27 @@ class BulkChange:
 
     @property
     def label(self) -> str:
-        """Return a short description of the action."""
+        """Return a short description of the action in English, as it is stored."""
         kind = self.kind
         return f"{kind.label}: {self.value or 'none'}" if kind.column and not kind.value else kind.label
 
     @property
+    def title(self) -> str:
+        """Return a short description of the action, in the language of the reader."""
+        label = gettext(self.kind.label)
+        if not self.kind.column or self.kind.value:
+            return label
+        return gettext("%(action)s: %(value)s") % {"action": label, "value": self.value or gettext("none")}
+
+    @property
     def words(self) -> dict[str, str]:
-        """What is said of the users of each outcome."""
-        done = "changed" if self.kind.column and not self.kind.value else self.kind.done
-        return {"errored": "left out", "updated": done, "unchanged": "already so", "noted": "with notes"}
+        """What is said of the users of each outcome, in the language of the reader."""
+        return {
+            "errored": gettext("left out"),
+            "updated": gettext(self.kind.done),
+            "unchanged": gettext("already so"),
+            "noted": gettext("with notes"),
+        }
 
     def as_json(self) -> dict[str, str]:
         """Return the action as it is stored with the record."""
@@ -119,9 +146,9 @@ def list_choices(agency: models.Agency, act: str, operator: Operator | None) -> 
         above = find_roles_above(operator, vocabulary)
         return sorted((role.name, role.name) for role in vocabulary.roles if role.id not in above)
     if act == "rank":
-        return [*((rank.name, rank.name) for rank in vocabulary.ranks), ("", "No rank")]
+        return [*((rank.name, rank.name) for rank in vocabulary.ranks), ("", gettext("No rank"))]
     groups = models.Group.objects.filter(agency=agency, active=True).order_by("name", "pk")
-    return [*((one.external_id, f"{one.name} ({one.external_id})") for one in groups), ("", "No group")]
+    return [*((one.external_id, f"{one.name} ({one.external_id})") for one in groups), ("", gettext("No group"))]
 
 
 def authorize_change(agency: models.Agency, by: str, change: BulkChange) -> Operator | None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext, gettext_noop
 
 from musterbook.directory import models
 from musterbook.directory.audit import trail
@@ -64,13 +65,21 @@ def _find_expiry(agency: models.Agency, at: datetime) -> datetime:
 
 def describe_end(record: models.Import, how: str) -> str:
     """Return the sentence that says how the plan of the import ended."""
-    number = record.successor.number if record.successor else "another import"
-    return {
-        PlanEnd.APPLIED: f"Import {record.number} was applied as import {number}.",
-        PlanEnd.REPLACED: f"Import {record.number} was replaced by import {number}.",
-        PlanEnd.DISCARDED: f"Import {record.number} was discarded.",
-        PlanEnd.EXPIRED: f"Import {record.number} has expired. Make its plan again.",
-    }[PlanEnd(how)]
+    texts = _ENDS if record.successor else {**_ENDS, **_ENDS_UNKNOWN}
+    successor = record.successor.number if record.successor else ""
+    return gettext(texts[PlanEnd(how)]) % {"number": record.number, "successor": successor}
+
+
+_ENDS = {
+    PlanEnd.APPLIED: gettext_noop("Import %(number)s was applied as import %(successor)s."),
+    PlanEnd.REPLACED: gettext_noop("Import %(number)s was replaced by import %(successor)s."),
+    PlanEnd.DISCARDED: gettext_noop("Import %(number)s was discarded."),
+    PlanEnd.EXPIRED: gettext_noop("Import %(number)s has expired. Make its plan again."),
+}
+_ENDS_UNKNOWN = {
+    PlanEnd.APPLIED: gettext_noop("Import %(number)s was applied as another import."),
+    PlanEnd.REPLACED: gettext_noop("Import %(number)s was replaced by another import."),
+}
 
 
 def raise_if_ended(record: models.Import, at: datetime) -> None:

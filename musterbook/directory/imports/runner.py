@@ -250,7 +250,7 @@ def record_errors(record: models.Import) -> Iterator[None]:
     ):
         raise
     except (NotPermitted, snapshot_queries.UnknownOperator):
-        records.record_failure(record, f"The operator is no longer allowed to do this. {database_errors.NOTHING}")
+        records.record_failure(record, database_errors.NOT_ALLOWED)
         raise
     except (Exception, KeyboardInterrupt) as error:
         if 0 < record.attempts < records.ATTEMPTS and database_errors.is_lost(error):

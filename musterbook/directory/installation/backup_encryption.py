@@ -16,6 +16,7 @@ from threading import Thread
 from typing import Any, BinaryIO
 
 import pyrage
+from django.utils.translation import gettext as _
 from pyrage import passphrase, x25519
 
 SHORTEST = 16
@@ -56,12 +57,14 @@ def parse_recipient(text: str) -> Any:
     if not text.strip().lower().startswith("age1"):
         # The text may be the identity, given by mistake, so the message does not repeat it.
         raise CannotUse(
-            "A recipient begins with age1. `age-keygen -o FILE` creates an identity and prints its recipient."
+            _("A recipient begins with age1. `age-keygen -o FILE` creates an identity and prints its recipient.")
         )
     try:
         return x25519.Recipient.from_str(text.strip())
     except pyrage.RecipientError:
-        raise CannotUse(f"“{text}” is not an age recipient. Copy it again; it begins with age1.") from None
+        raise CannotUse(
+            _("“%(text)s” is not an age recipient. Copy it again; it begins with age1.") % {"text": text}
+        ) from None
 
 
 def parse_identities(text: str) -> tuple[Any, ...]:
@@ -72,7 +75,9 @@ def parse_identities(text: str) -> tuple[Any, ...]:
     except pyrage.IdentityError:
         keys = ()
     if not keys:
-        raise CannotUse("The identity file has no line that begins with AGE-SECRET-KEY-. Create one with `age-keygen`.")
+        raise CannotUse(
+            _("The identity file has no line that begins with AGE-SECRET-KEY-. Create one with `age-keygen`.")
+        )
     return keys
 
 
@@ -191,14 +196,14 @@ def _describe_error(error: Exception) -> str:
 
 def _decrypt(file: Any, target: BinaryIO, identities: tuple[Any, ...]) -> None:
     if not identities:
-        raise CannotUse("The backup is encrypted. Name the file of your age identity: --identity FILE.")
+        raise CannotUse(_("The backup is encrypted. Name the file of your age identity: --identity FILE."))
     pyrage.decrypt_io(file, target, list(identities))
 
 
 def _decrypt_by_passphrase(file: BinaryIO, target: BinaryIO, secret: str) -> None:
     if not secret:
         raise CannotUse(
-            "The backup is encrypted with a passphrase. Name the file of the passphrase: --passphrase-file FILE."
+            _("The backup is encrypted with a passphrase. Name the file of the passphrase: --passphrase-file FILE.")
         )
     key = file.read(_read_size(file, _KEY, _MOST_KEY))
     file.read(-len(key) % tarfile.BLOCKSIZE)

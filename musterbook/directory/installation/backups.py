@@ -19,6 +19,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection
+from django.utils.translation import gettext as _
 
 from musterbook import __version__
 from musterbook.config import home, secret_keys
@@ -60,7 +61,7 @@ class Manifest:
 def write_backup(path: Path, *, overwrite: bool = False, lock: Lock | None = None) -> None:
     """Write the backup, encrypted if there is a lock; it appears whole or not at all. Raises CannotBackUp."""
     if path.exists() and not overwrite:
-        raise CannotBackUp(f"{path} already exists. Name another file, or add --overwrite.")
+        raise CannotBackUp(_("%(path)s already exists. Name another file, or add --overwrite.") % {"path": path})
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with _open_work_folder() as work:
@@ -73,7 +74,10 @@ def write_backup(path: Path, *, overwrite: bool = False, lock: Lock | None = Non
                 _pack(into, database)
         draft.replace(path)
     except OSError as error:
-        raise CannotBackUp(f"{path} cannot be written: {error.strerror}. Name another place.") from None
+        raise CannotBackUp(
+            _("%(path)s cannot be written: %(strerror)s. Name another place.")
+            % {"path": path, "strerror": error.strerror}
+        ) from None
     finally:
         draft.unlink(missing_ok=True)
 
@@ -171,13 +175,18 @@ def _unpack_backup(path: Path, work: Path, opener: Opener) -> _UnpackedBackup:
             seal = backup_seal.unpack(file, work, (_MANIFEST, home.KEY_FILE, _SQLITE, _POSTGRES), _FILES)
         return _UnpackedBackup(_read_manifest(work), seal, _read_held_key(work))
     except FileNotFoundError:
-        raise CannotRestore(f"{path} does not exist, or is not a file that `muster backup` wrote.") from None
+        raise CannotRestore(
+            _("%(path)s does not exist, or is not a file that `muster backup` wrote.") % {"path": path}
+        ) from None
     except backup_encryption.CannotUse as error:
         raise CannotRestore(str(error)) from None
     except backup_encryption.CannotOpen as error:
-        raise CannotRestore(f"{path} cannot be decrypted: {error}.") from None
+        raise CannotRestore(_("%(path)s cannot be decrypted: %(error)s.") % {"path": path, "error": error}) from None
     except (OSError, tarfile.TarError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CannotRestore(f"{path} cannot be read as a file that `muster backup` wrote: {error}.") from None
+        raise CannotRestore(
+            _("%(path)s cannot be read as a file that `muster backup` wrote: %(error)s.")
+            % {"path": path, "error": error}
+        ) from None
 
 
 def _decrypt_backup(path: Path, work: Path, opener: Opener) -> Path:
@@ -186,14 +195,18 @@ def _decrypt_backup(path: Path, work: Path, opener: Opener) -> Path:
     free, needed = shutil.disk_usage(work).free, size * (2 if encrypted else 1)
     if needed > free:
         raise CannotRestore(
-            f"The restore needs {needed / 1e9:,.1f} GB of free space in {work.parent}, but there are only {free / 1e9:,.1f} GB."
+            _("The restore needs %(what)s GB of free space in %(parent)s, but there are only %(what2)s GB.")
+            % {"what": f"{needed / 1000000000.0:,.1f}", "parent": work.parent, "what2": f"{free / 1000000000.0:,.1f}"}
         )
     if not encrypted:
         if opener.identities or opener.passphrase:
             raise CannotRestore(
-                f"{path} is not encrypted, although an identity or a passphrase was given. Another file may have replaced it. "
-                "Restore the encrypted backup. If you want to restore this file, leave out --identity and --passphrase-file, "
-                "and unset MUSTER_BACKUP_PASSPHRASE."
+                _(
+                    "%(path)s is not encrypted, although an identity or a passphrase was given. Another file "
+                    "may have replaced it. Restore the encrypted backup. If you want to restore this file, "
+                    "leave out --identity and --passphrase-file, and unset MUSTER_BACKUP_PASSPHRASE."
+                )
+                % {"path": path}
             )
         return path
     plain = work / "decrypted.tar"
@@ -206,16 +219,16 @@ def _read_manifest(work: Path) -> Manifest:
     """Return the manifest, with every field checked: it may have been written to do harm."""
     path = work / _MANIFEST
     if path.stat().st_size > _LONGEST_MANIFEST:
-        raise ValueError("its manifest is too long")
+        raise ValueError(_("its manifest is too long"))
     fields = json.loads(path.read_bytes())
     file_format = fields.get("format", 1) if isinstance(fields, dict) else 0
     if type(file_format) is not int or file_format not in (1, 2):
-        raise ValueError("it is of a newer Musterbook, or its manifest is not one")
+        raise ValueError(_("it is of a newer Musterbook, or its manifest is not one"))
     if file_format == 1 and not fields.keys().isdisjoint(("format", "keys")):
-        raise ValueError("its manifest was changed")
+        raise ValueError(_("its manifest was changed"))
     texts = [fields["version"], fields["at"], fields["database"], *fields["changes"], *fields.get("keys", [])]
     if not all(isinstance(text, str) for text in texts) or not isinstance(fields["changes"], list):
-        raise TypeError("its manifest is not one")
+        raise TypeError(_("its manifest is not one"))
     return Manifest(
         fields["version"],
         fields["at"],
@@ -232,7 +245,7 @@ def _read_held_key(work: Path) -> str:
         return ""
     secret = path.read_bytes()[:_LONGEST_KEY].decode().strip()
     if not secret.isprintable():
-        raise ValueError("its secret key is not one")
+        raise ValueError(_("its secret key is not one"))
     return secret
 
 
@@ -241,12 +254,18 @@ def _refuse(manifest: Manifest, *, replace: bool) -> None:
     if manifest.database != mine:
         kinds = {_POSTGRES: "PostgreSQL", _SQLITE: "the embedded database"}
         other = kinds.get(manifest.database, "another database")
-        raise CannotRestore(f"The backup is of {other}, but this installation uses {kinds[mine]}. Check DATABASE_URL.")
+        raise CannotRestore(
+            _("The backup is of %(other)s, but this installation uses %(what)s. Check DATABASE_URL.")
+            % {"other": other, "what": kinds[mine]}
+        )
     if migration.list_newer(manifest.changes):
-        raise CannotRestore(f"A newer Musterbook ({manifest.version}) wrote the backup. Install that version first.")
+        raise CannotRestore(
+            _("A newer Musterbook (%(version)s) wrote the backup. Install that version first.")
+            % {"version": manifest.version}
+        )
     if not replace and not _is_empty():
         raise CannotRestore(
-            "This installation has agencies, and the restore would replace them. To replace them, add --yes."
+            _("This installation has agencies, and the restore would replace them. To replace them, add --yes.")
         )
 
 
@@ -259,7 +278,7 @@ def _load_database(database: Path) -> None:
     with closing(sqlite3.connect(database)) as copy:
         damage = _find_damage(copy)
         if damage:
-            raise CannotRestore(f"The database in the backup is damaged: {damage}.")
+            raise CannotRestore(_("The database in the backup is damaged: %(damage)s.") % {"damage": damage})
         try:
             _copy_from(copy)
         except (DatabaseError, sqlite3.DatabaseError) as error:
@@ -314,17 +333,29 @@ def _check_unsealed(path: Path, unpacked: _UnpackedBackup, *, expected: bool) ->
     """Refuse a backup without a seal unless the operator wants it, and in any case what no version has written."""
     if unpacked.seal.key or not unpacked.secret:
         raise CannotRestore(
-            f"{path} was changed. It claims to be of an older version, but no older version wrote it. Use another backup."
+            _(
+                "%(path)s was changed. It claims to be of an older version, but no older version wrote it. "
+                "Use another backup."
+            )
+            % {"path": path}
         )
     changes = (change.partition(".") for change in unpacked.manifest.changes)
     if any(app in _LAST_UNSEALED and name > _LAST_UNSEALED[app] for app, _, name in changes):
         raise CannotRestore(
-            f"{path} was changed. It has no seal, but its database is of a version that seals backups. Use another backup."
+            _(
+                "%(path)s was changed. It has no seal, but its database is of a version that seals "
+                "backups. Use another backup."
+            )
+            % {"path": path}
         )
     if not expected:
         raise CannotRestore(
-            f"{path} has no seal. An older version wrote it, or an attacker who wants you to restore it. Restore a newer backup. "
-            "If there is none, and nobody could change this one after it was written, add --unsealed."
+            _(
+                "%(path)s has no seal. An older version wrote it, or an attacker who wants you to restore "
+                "it. Restore a newer backup. If there is none, and nobody could change this one after it "
+                "was written, add --unsealed."
+            )
+            % {"path": path}
         )
 
 
@@ -332,16 +363,21 @@ def _check_seal(unpacked: _UnpackedBackup, *, without_key: bool) -> None:
     """Refuse what no key of ours has sealed."""
     seal = unpacked.seal
     if seal.strange or unpacked.secret or not seal.key:
-        raise CannotRestore("The backup was changed or cut off. It does not match its seal. Use another one.")
+        raise CannotRestore(_("The backup was changed or cut off. It does not match its seal. Use another one."))
     key = next((key for key in secret_keys.ring() if key.name == seal.key), None)
     if key is None and not without_key:
         raise CannotRestore(
-            f"The backup was sealed with the secret key {seal.key}, which is missing. Copy that key to "
-            f"{settings.MUSTER_HOME / home.KEY_FILE} (or to MUSTER_OLD_SECRET_KEYS) and try again. With --without-key, the "
-            "backup is restored unchecked, and one-time codes and providers' secrets are lost."
+            _(
+                "The backup was sealed with the secret key %(key)s, which is missing. Copy that key to "
+                "%(what)s (or to MUSTER_OLD_SECRET_KEYS) and try again. With --without-key, the backup is "
+                "restored unchecked, and one-time codes and providers' secrets are lost."
+            )
+            % {"key": seal.key, "what": settings.MUSTER_HOME / home.KEY_FILE}
         )
     if key is not None and not seal.is_by(key):
-        raise CannotRestore("The backup was changed after it was written. It does not match its seal. Use another one.")
+        raise CannotRestore(
+            _("The backup was changed after it was written. It does not match its seal. Use another one.")
+        )
 
 
 def _end_sessions() -> None:

@@ -13,9 +13,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 from musterbook import __version__
 from musterbook.config import alerts, home, log_file, outbound_requests, refused_passwords, secret_keys
+from musterbook.core.domain.texts import Labels
 from musterbook.directory import models
 from musterbook.directory.agency import sign_on_file
 from musterbook.directory.apply import search_index, stored_keys
@@ -28,7 +31,21 @@ from musterbook.server import concurrency
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
-_UP_TO_DATE = "up to date"
+ABOUTS = Labels(
+    {
+        name: name
+        for name in (
+            gettext_noop("versions"), gettext_noop("XML reader"), gettext_noop("folder"), gettext_noop("disk"),
+            gettext_noop("space"), gettext_noop("refused passwords"), gettext_noop("log"), gettext_noop("alerts"),
+            gettext_noop("encryption"), gettext_noop("database"), gettext_noop("connections"), gettext_noop("tables"),
+            gettext_noop("migrations"), gettext_noop("imports"), gettext_noop("audit trail"), gettext_noop("trails"),
+            gettext_noop("single sign-on"), gettext_noop("providers"), gettext_noop("audit guards"),
+            gettext_noop("guards"), gettext_noop("audit anchors"), gettext_noop("anchors"), gettext_noop("search"),
+            gettext_noop("searches"), gettext_noop("like values"), gettext_noop("secret keys"), gettext_noop("keys"),
+        )
+    }
+)  # fmt: skip
+"""What the checks are about: the name of each, and of a check that could not be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +63,11 @@ class Finding:
 
 def run_checks() -> Iterator[Finding]:
     """Yield every finding; without a database, only those that need none, and without a folder only those that need none."""
-    yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_describe_engine()}")
+    yield Finding(
+        "versions",
+        _("Musterbook %(version)s, Python %(what)s, %(what2)s")
+        % {"version": __version__, "what": sys.version.split()[0], "what2": _describe_engine()},
+    )
     yield from map(_run_check, (_xml, _folder))
     usable = os.access(settings.MUSTER_HOME, os.W_OK | os.X_OK) and settings.MUSTER_HOME.is_dir()
     without_database = (_space, _refused_passwords, _log, _alerts, _encryption)
@@ -63,7 +84,7 @@ def _run_database_checks() -> Iterator[Finding]:
     yield _run_check(_connections)
     tables = _run_check(_migrations)
     yield tables
-    if tables.found == _UP_TO_DATE:
+    if not tables.remedy and not migration.list_pending():
         yield from map(_run_check, (_keys, _imports, _trails, _guards, _anchors, _searches, _like_values, _providers))
 
 
@@ -93,11 +114,14 @@ def _xml() -> Finding:
     version = pyexpat.EXPAT_VERSION.replace("expat_", "expat ")
     if pyexpat.version_info >= _SAFE_EXPAT:
         return Finding("XML reader", version)
-    advice = (
-        "Install the system's security updates, or use a Python that has expat 2.6.4 or later. Until then, limits of memory"
-        " and time stop a workbook that uses these faults"
+    advice = _(
+        "Install the system's security updates, or use a Python that has expat 2.6.4 or later. "
+        "Until then, limits of memory and time stop a workbook that uses these faults"
     )
-    text = f"{version}, a version with known faults unless the system has corrected them. {advice}"
+    text = _("%(version)s, a version with known faults unless the system has corrected them. %(advice)s") % {
+        "version": version,
+        "advice": advice,
+    }
     return Finding("XML reader", text, notice=True)
 
 
@@ -108,38 +132,46 @@ def _folder() -> Finding:
     except OSError as error:
         return Finding(
             "folder",
-            f"{folder} cannot be created: {error.strerror}",
-            "Set MUSTER_HOME to a folder that Musterbook can write to.",
+            _("%(folder)s cannot be created: %(strerror)s") % {"folder": folder, "strerror": error.strerror},
+            _("Set MUSTER_HOME to a folder that Musterbook can write to."),
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding(
-            "folder", f"{folder} cannot be written", "Make it writable, or set MUSTER_HOME to another folder."
+            "folder",
+            _("%(folder)s cannot be written") % {"folder": folder},
+            _("Make it writable, or set MUSTER_HOME to another folder."),
         )
     if folder.stat().st_mode & 0o007:
-        return Finding("folder", f"{folder} can be read by every user of this machine", f"Run: chmod 700 {folder}")
-    return Finding("folder", f"{folder} can be written")
+        return Finding(
+            "folder",
+            _("%(folder)s can be read by every user of this machine") % {"folder": folder},
+            _("Run: chmod 700 %(folder)s") % {"folder": folder},
+        )
+    return Finding("folder", _("%(folder)s can be written") % {"folder": folder})
 
 
 def _space() -> Finding:
     folder = settings.MUSTER_HOME
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    text = f"{free / (1 << 30):,.1f} GB free"
+    text = _("%(what)s GB free") % {"what": f"{free / (1 << 30):,.1f}"}
     return Finding(
         "disk",
         text,
-        "" if free >= _ENOUGH_BYTES else "Free some space: an import needs several times the size of its file.",
+        ("" if free >= _ENOUGH_BYTES else _("Free some space: an import needs several times the size of its file.")),
     )
 
 
 def _refused_passwords() -> Finding:
     path = settings.MUSTER_REFUSED_PASSWORDS
     if path is None:
-        return Finding("refused passwords", "there is no list; the estimate of how hard a password is to guess applies")
+        return Finding(
+            "refused passwords", _("there is no list; the estimate of how hard a password is to guess applies")
+        )
     fault = refused_passwords.find_fault(path)
     if fault:
-        return Finding("refused passwords", f"{path}: {fault}", "Fix the file, or unset MUSTER_REFUSED_PASSWORDS.")
-    return Finding("refused passwords", f"{path} is sorted")
+        return Finding("refused passwords", f"{path}: {fault}", _("Fix the file, or unset MUSTER_REFUSED_PASSWORDS."))
+    return Finding("refused passwords", _("%(path)s is sorted") % {"path": path})
 
 
 def _database() -> Finding:
@@ -149,11 +181,12 @@ def _database() -> Finding:
 
 def _remedy_of_database() -> str:
     if frames.on_postgres():
-        return "Check DATABASE_URL, and whether the server accepts the connection."
+        return _("Check DATABASE_URL, and whether the server accepts the connection.")
     file = connection.settings_dict["NAME"]
-    return (
-        f"Move {file} to another folder and restore a backup: muster restore FILE. Keep the file if you have no backup."
-    )
+    return _(
+        "Move %(file)s to another folder and restore a backup: muster restore FILE. Keep the file "
+        "if you have no backup."
+    ) % {"file": file}
 
 
 def _check_postgres() -> Finding:
@@ -163,9 +196,9 @@ def _check_postgres() -> Finding:
     version = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}"
     if encoding != "UTF8":
         return Finding(
-            "database", version, "Create a database in UTF-8: createdb --encoding UTF8 --template template0 …"
+            "database", version, _("Create a database in UTF-8: createdb --encoding UTF8 --template template0 …")
         )
-    return Finding("database", version, "" if number >= _OLDEST_POSTGRES else "Use PostgreSQL 15 or later.")
+    return Finding("database", version, ("" if number >= _OLDEST_POSTGRES else _("Use PostgreSQL 15 or later.")))
 
 
 _PROCESSES = 2
@@ -176,20 +209,21 @@ _OTHERS = 10
 
 def _connections() -> Finding:
     if not frames.on_postgres():
-        return Finding("connections", "the embedded database needs no connections")
+        return Finding("connections", _("the embedded database needs no connections"))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
         )
         allowed = int(cursor.fetchone()[0])
     fit = max(allowed - _OTHERS, 0) // concurrency.TURNS
-    text = (
-        f"{allowed} are allowed; each process that serves pages uses up to {concurrency.TURNS}, so {fit} processes fit"
-    )
+    text = _(
+        "%(allowed)s are allowed; each process that serves pages uses up to %(TURNS)s, so %(fit)s processes fit"
+    ) % {"allowed": allowed, "TURNS": concurrency.TURNS, "fit": fit}
     needed = _PROCESSES * concurrency.TURNS + _OTHERS
-    remedy = (
-        f"Set max_connections of PostgreSQL to {needed + 5} or more, or run `muster serve --workers {max(fit, 1)}`."
-    )
+    remedy = _("Set max_connections of PostgreSQL to %(what)s or more, or run `muster serve --workers %(what2)s`.") % {
+        "what": needed + 5,
+        "what2": max(fit, 1),
+    }
     return Finding("connections", text, "" if fit >= _PROCESSES else remedy)
 
 
@@ -209,9 +243,9 @@ def _explain_error(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError):
         return home.explain_error(error)
     if isinstance(error, ImproperlyConfigured):
-        return "the configuration is wrong", str(error)
+        return _("the configuration is wrong"), str(error)
     known = isinstance(error, OperationalError) or database_errors.is_damaged(error)
-    text = f"the database cannot be used: {str(error).strip().splitlines()[0]}"
+    text = _("the database cannot be used: %(what)s") % {"what": str(error).strip().splitlines()[0]}
     return (text, _remedy_of_database()) if known else ("", "")
 
 
@@ -220,20 +254,28 @@ def _log() -> Finding:
         errors = log_file.find_errors_since(datetime.now(UTC) - timedelta(days=1))
         log_file.check_writable()
     except OSError as error:
-        return Finding("log", f"{log_file.path()} cannot be used: {error.strerror}", "Make it writable for Musterbook.")
+        return Finding(
+            "log",
+            _("%(what)s cannot be used: %(strerror)s") % {"what": log_file.path(), "strerror": error.strerror},
+            _("Make it writable for Musterbook."),
+        )
     if errors:
         last = errors[-1].split()
-        text = f"{len(errors):,} errors in the last day, the latest at {last[0][:19]}, number {last[-1]}"
-        return Finding("log", text, f"Read {log_file.path()}.")
-    return Finding("log", "no errors in the last day")
+        text = _("%(what)s errors in the last day, the latest at %(what2)s, number %(what3)s") % {
+            "what": f"{len(errors):,}",
+            "what2": last[0][:19],
+            "what3": last[-1],
+        }
+        return Finding("log", text, _("Read %(path)s.") % {"path": log_file.path()})
+    return Finding("log", _("no errors in the last day"))
 
 
 def _alerts() -> Finding:
     if alerts.can_send():
-        return Finding("alerts", f"errors are emailed to {', '.join(settings.MUSTER_ALERTS_TO)}")
+        return Finding("alerts", _("errors are emailed to %(what)s") % {"what": ", ".join(settings.MUSTER_ALERTS_TO)})
     if settings.MUSTER_ALERTS_TO:
-        return Finding("alerts", "errors cannot be emailed without a mail server", "Set MUSTER_SMTP_URL.")
-    return Finding("alerts", "nobody is notified of errors; set MUSTER_ALERTS_TO to notify people", notice=True)
+        return Finding("alerts", _("errors cannot be emailed without a mail server"), _("Set MUSTER_SMTP_URL."))
+    return Finding("alerts", _("nobody is notified of errors; set MUSTER_ALERTS_TO to notify people"), notice=True)
 
 
 def _encryption() -> Finding:
@@ -241,12 +283,18 @@ def _encryption() -> Finding:
     plain = []
     server = settings.MAIL_SERVER
     if server is not None and not server.secure and not _is_here(server.host):
-        plain.append("Emails are not encrypted: write MUSTER_SMTP_URL as smtp+starttls:// or smtps://.")
+        plain.append(_("Emails are not encrypted: write MUSTER_SMTP_URL as smtp+starttls:// or smtps://."))
     if frames.on_postgres() and not _verified(settings.DATABASES["default"]):
-        plain.append("Others can read or forge the connection to PostgreSQL: add sslmode=verify-full to DATABASE_URL.")
+        plain.append(
+            _("Others can read or forge the connection to PostgreSQL: add sslmode=verify-full to DATABASE_URL.")
+        )
     if plain:
-        return Finding("encryption", f"{len(plain)} connections to other machines are not secure", " ".join(plain))
-    return Finding("encryption", "connections to other machines are encrypted, or there are none")
+        return Finding(
+            "encryption",
+            _("%(what)s connections to other machines are not secure") % {"what": len(plain)},
+            " ".join(plain),
+        )
+    return Finding("encryption", _("connections to other machines are encrypted, or there are none"))
 
 
 def _verified(database: dict[str, Any]) -> bool:
@@ -263,23 +311,31 @@ def _check_sqlite() -> Finding:
         cursor.execute("PRAGMA quick_check(1)")
         result = cursor.fetchone()[0]
     if result == "ok":
-        return Finding("database", "the embedded database is whole")
+        return Finding("database", _("the embedded database is whole"))
     return Finding(
-        "database", f"it is damaged: {result}", "Stop all processes and restore a backup: muster restore PATH"
+        "database",
+        _("it is damaged: %(result)s") % {"result": result},
+        _("Stop all processes and restore a backup: muster restore PATH"),
     )
 
 
 def _migrations() -> Finding:
     lacking = migration.list_pending()
     if lacking and not frames.on_postgres():
-        return Finding("tables", f"{len(lacking)} changes are pending; the next command makes them")
+        text = ngettext(
+            "%(number)s change is pending; the next command makes it",
+            "%(number)s changes are pending; the next command makes them",
+            len(lacking),
+        )
+        return Finding("tables", text % {"number": len(lacking)})
     if lacking:
-        return Finding("tables", f"{len(lacking)} changes are pending", "Run: muster migrate")
+        text = ngettext("%(number)s change is pending", "%(number)s changes are pending", len(lacking))
+        return Finding("tables", text % {"number": len(lacking)}, _("Run: muster migrate"))
     if migration.list_newer(migration.list_recorded()):
         return Finding(
-            "tables", "the database belongs to a newer version of Musterbook", "Install the newer version again."
+            "tables", _("the database belongs to a newer version of Musterbook"), _("Install the newer version again.")
         )
-    return Finding("tables", _UP_TO_DATE)
+    return Finding("tables", _("up to date"))
 
 
 def _imports() -> Finding:
@@ -287,15 +343,17 @@ def _imports() -> Finding:
     for agency in models.Agency.objects.filter(pk__in=models.Import.objects.filter(state="running").values("agency")):
         reap_orphans(agency)
     running, waiting = _list_in_state("running"), _list_in_state("waiting")
-    text = f"{len(running):,} running" if running else "none running"
-    text += f", {len(waiting):,} waiting" if waiting else ""
+    text = _("%(running)s running, %(waiting)s waiting") if waiting else _("%(running)s running")
+    text %= {"running": f"{len(running):,}" if running else _("none"), "waiting": f"{len(waiting):,}"}
     died = sorted(before - running - waiting)
     if died:
-        text = f"{', '.join(died)} ended early and changed nothing; from now on reported as failed"
-        return Finding("imports", text, "Import those files again.")
+        text = _("%(what)s ended early and changed nothing; from now on reported as failed") % {"what": ", ".join(died)}
+        return Finding("imports", text, _("Import those files again."))
     if waiting and not heartbeats.has_live_worker():
         return Finding(
-            "imports", f"{text}, and there is no worker", "Run `muster serve`, or `muster worker` next to it."
+            "imports",
+            _("%(text)s, and there is no worker") % {"text": text},
+            _("Run `muster serve`, or `muster worker` next to it."),
         )
     return Finding("imports", text)
 
@@ -308,11 +366,13 @@ def _trails() -> Finding:
     results = migration.check_trails()
     broken = [f"{finding.agency}: {finding.error}" for finding in results if finding.error]
     if broken:
-        remedy = (
+        remedy = _(
             "Find out who can write to the database. Compare the trail with an earlier backup (docs/how-to/audit.md)."
         )
         return Finding("audit trail", "; ".join(broken), remedy)
-    return Finding("audit trail", f"whole ({sum(finding.events for finding in results):,} events)")
+    return Finding(
+        "audit trail", _("whole (%(what)s events)") % {"what": f"{sum(finding.events for finding in results):,}"}
+    )
 
 
 def _providers() -> Finding:
@@ -323,30 +383,34 @@ def _providers() -> Finding:
             why = outbound_requests.explain_refusal(sign_on_file.get_issuer(one)) if one["kind"] == "oidc" else ""
             refused += [f"{agency.slug}: {one['slug']}: {why}"] if why else []
     if refused:
-        remedy = (
+        remedy = _(
             "Add its network to MUSTER_OUTSIDE_NETWORKS or its host to MUSTER_OUTSIDE_HOSTS, or correct its address."
         )
         return Finding("single sign-on", " ".join(refused), remedy)
-    return Finding("single sign-on", "this installation can send requests to each provider")
+    return Finding("single sign-on", _("this installation can send requests to each provider"))
 
 
 def _guards() -> Finding:
     lacking = triggers.find_unguarded_tables()
     if lacking:
-        text = f"nothing refuses changes of {', '.join(lacking)}"
-        return Finding("audit guards", text, "Find out who removed the triggers, then run: muster migrate")
-    suffix = ", and Musterbook's role cannot change that"
-    if triggers.owns_tables():
-        suffix = "; Musterbook's role owns the tables (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
-    return Finding("audit guards", f"the database refuses changes of the audit trail{suffix}")
+        text = _("nothing refuses changes of %(what)s") % {"what": ", ".join(lacking)}
+        return Finding("audit guards", text, _("Find out who removed the triggers, then run: muster migrate"))
+    text = _("the database refuses changes of the audit trail, and Musterbook's role cannot change that")
+    if triggers.owns_tables() and frames.on_postgres():
+        text = _(
+            "the database refuses changes of the audit trail; Musterbook's role owns the tables (docs/how-to/postgresql.md)"
+        )
+    elif triggers.owns_tables():
+        text = _("the database refuses changes of the audit trail")
+    return Finding("audit guards", text)
 
 
 def _anchors() -> Finding:
     late = anchors.find_unanchored(datetime.now(UTC))
     if late:
-        text = f"no head was written for two days, or lines were removed, for {', '.join(late)}"
-        return Finding("audit anchors", text, "Run `muster serve`, or `muster worker` next to it.")
-    return Finding("audit anchors", f"up to date, in {settings.MUSTER_HOME / anchors.FILE}")
+        text = _("no head was written for two days, or lines were removed, for %(what)s") % {"what": ", ".join(late)}
+        return Finding("audit anchors", text, _("Run `muster serve`, or `muster worker` next to it."))
+    return Finding("audit anchors", _("up to date, in %(what)s") % {"what": settings.MUSTER_HOME / anchors.FILE})
 
 
 def _searches() -> Finding:
@@ -356,9 +420,9 @@ def _searches() -> Finding:
             locks.lock_row(agency)
             corrected += search_index.correct_index(agency)
     text = (
-        f"{corrected:,} users could not be found by their names; they can now"
+        _("%(corrected)s users could not be found by their names; they can now") % {"corrected": f"{corrected:,}"}
         if corrected
-        else "every user can be found"
+        else _("every user can be found")
     )
     return Finding("search", text)
 
@@ -372,11 +436,11 @@ def _like_values() -> Finding:
             found = stored_keys.correct_keys(agency.pk).alike
         alike += [f"{agency.slug}: {one.column} of {one.first} and {one.second}" for one in found]
     if alike:
-        text = f"values of two users look the same: {cross_checks.list_names(alike)}"
+        text = _("values of two users look the same: %(what)s") % {"what": cross_checks.list_names(alike)}
         return Finding(
-            "like values", text, "Change one of each pair. Until then, only the first of each is found by it."
+            "like values", text, _("Change one of each pair. Until then, only the first of each is found by it.")
         )
-    return Finding("like values", "no two users have an email address, badge or username that looks the same")
+    return Finding("like values", _("no two users have an email address, badge or username that looks the same"))
 
 
 def _keys() -> Finding:
@@ -384,19 +448,30 @@ def _keys() -> Finding:
     for name in (home.KEY_FILE, secret_keys.OLD_FILE):
         path = settings.MUSTER_HOME / name
         if path.exists() and path.stat().st_mode & 0o077:
-            return Finding("secret keys", f"others can read {path}", f"Run: chmod 600 {path}; then: muster keys rotate")
+            return Finding(
+                "secret keys",
+                _("others can read %(path)s") % {"path": path},
+                _("Run: chmod 600 %(path)s; then: muster keys rotate") % {"path": path},
+            )
     uses, known = sealed_values.count_uses(), {key.name for key in ring}
     lost = sum(use.values for use in uses if use.key not in known)
     if lost:
         names = ", ".join(sorted({use.key or "unknown" for use in uses} - known))
-        remedy = "Add that key to MUSTER_OLD_SECRET_KEYS. Without the key, set up these secrets again."
+        remedy = _("Add that key to MUSTER_OLD_SECRET_KEYS. Without the key, set up these secrets again.")
         return Finding(
-            "secret keys", f"{lost:,} sealed values cannot be read, because the key is missing: {names}", remedy
+            "secret keys",
+            _("%(lost)s sealed values cannot be read, because the key is missing: %(names)s")
+            % {"lost": f"{lost:,}", "names": names},
+            remedy,
         )
     behind = sum(use.values for use in uses if use.key != ring[0].name and use.about != sealed_values.TRAILS)
-    text = f"{ring[0].name} is current, {len(ring) - 1} old"
+    text = _("%(name)s is current, %(what)s old") % {"name": ring[0].name, "what": len(ring) - 1}
     if behind:
-        return Finding("secret keys", f"{text}, {behind:,} values are sealed with old keys", "Run: muster keys reseal")
+        return Finding(
+            "secret keys",
+            _("%(text)s, %(behind)s values are sealed with old keys") % {"text": text, "behind": f"{behind:,}"},
+            _("Run: muster keys reseal"),
+        )
     older = sealed_values.count_older()
     if older:
         text += f"; sealed by an older version: {older:,}. `muster keys reseal` seals them with a better algorithm"

@@ -3,6 +3,8 @@
 import logging
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+
 from musterbook.config import key_rotation, secret_keys
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import sealed_values
@@ -35,11 +37,17 @@ def retire(name: str, at: datetime, *, force: bool) -> None:
     needed = list_uses(key, at)
     if needed and not force:
         raise KeyInUse(
-            f"Key {name} is still needed by {', '.join(needed)}. `muster keys reseal` seals values with the current key. "
-            "With --force, the key is removed anyway. Then nothing that needs it can be read or verified."
+            _(
+                "Key %(name)s is still needed by %(what)s. `muster keys reseal` seals values with the "
+                "current key. With --force, the key is removed anyway. Then nothing that needs it can be "
+                "read or verified."
+            )
+            % {"name": name, "what": ", ".join(needed)}
         )
     if key.source == "MUSTER_OLD_SECRET_KEYS":
-        raise key_rotation.KeyInEnvironment(f"Key {name} is no longer needed. Remove it from MUSTER_OLD_SECRET_KEYS.")
+        raise key_rotation.KeyInEnvironment(
+            _("Key %(name)s is no longer needed. Remove it from MUSTER_OLD_SECRET_KEYS.") % {"name": name}
+        )
     key_rotation.remove_key(name)
     _LOG.warning("The old secret key %s was removed (forced: %s)", name, bool(needed))
 

@@ -10,6 +10,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from musterbook.config import home
 from musterbook.directory.audit import anchors, verify
@@ -82,7 +83,9 @@ def list_recorded() -> list[str]:
 def _refuse_old() -> None:
     lacking = list_pending()
     if lacking:
-        raise NotMigrated(f"{len(lacking)} changes are missing, the last is {lacking[-1]}")
+        raise NotMigrated(
+            _("%(what)s changes are missing, the last is %(what2)s") % {"what": len(lacking), "what2": lacking[-1]}
+        )
 
 
 def get_path() -> Path:

@@ -3,33 +3,46 @@
 import errno
 import sqlite3
 
+from django.utils.translation import gettext, gettext_noop
+
 from musterbook.directory.storage.import_files import FileGone
 
-NOTHING = "Nothing was changed."
-CANCELLED = f"It was canceled. {NOTHING}"
-DIED = f"Its process ended before the import was complete. {NOTHING}"
-DIED_OFTEN = (
+NOTHING = gettext_noop("Nothing was changed.")
+_CANCELLED = gettext_noop("It was canceled.")
+_CANCELLED_BY = gettext_noop("It was canceled by {}.")
+_DIED = gettext_noop("Its process ended before the import was complete.")
+_DIED_OFTEN = gettext_noop(
     "Its worker ended several times before the import was complete. The memory may be too small. Add memory or split the"
-    f" file, then import again. {NOTHING}"
+    " file, then import again."
+)
+_NOT_ALLOWED = gettext_noop("The operator is no longer allowed to do this.")
+CANCELLED, DIED, DIED_OFTEN, NOT_ALLOWED = (
+    f"{sentence} {NOTHING}" for sentence in (_CANCELLED, _DIED, _DIED_OFTEN, _NOT_ALLOWED)
 )
 
-_BUSY = "The database was busy with another program. Import again when that program is done."
-_FULL = "The disk is full. Free some space, then import again."
-_READ_ONLY = (
+_BUSY = gettext_noop("The database was busy with another program. Import again when that program is done.")
+_FULL = gettext_noop("The disk is full. Free some space, then import again.")
+_READ_ONLY = gettext_noop(
     "Musterbook cannot write to the database. Check that its folder and files belong to it and are not read-only."
 )
-_LOST = "The connection to the database was lost. Check that the database is running, then import again."
-_DAMAGED = (
+_LOST = gettext_noop("The connection to the database was lost. Check that the database is running, then import again.")
+_DAMAGED = gettext_noop(
     "The database file is damaged. Stop all processes, then restore the latest backup with `muster restore FILE --yes`,"
     " which keeps the damaged file."
 )
-_DISK = "The disk could not be read or written. Check that it works and has free space, then import again."
-_TOO_LONG = "The database canceled a statement that took too long. Increase its statement_timeout, then import again."
-_MEMORY = "There was not enough memory. Add memory or split the file, then import again."
-_CROSSED = "Another change to the same data was made at the same time. Import again."
-_CLOSED = "Musterbook cannot write to {}. Check that the folder belongs to Musterbook and is not read-only, then import again."
-_GONE = "The file is no longer kept, or the worker has no access to it. Import the file again."
-_OURS = "An error occurred in Musterbook ({}). The log has the details. Please report it."
+_DISK = gettext_noop(
+    "The disk could not be read or written. Check that it works and has free space, then import again."
+)
+_TOO_LONG = gettext_noop(
+    "The database canceled a statement that took too long. Increase its statement_timeout, then import again."
+)
+_MEMORY = gettext_noop("There was not enough memory. Add memory or split the file, then import again.")
+_CROSSED = gettext_noop("Another change to the same data was made at the same time. Import again.")
+_CLOSED = gettext_noop(
+    "Musterbook cannot write to {}. Check that the folder belongs to Musterbook and is not read-only, then import again."
+)
+_GONE = gettext_noop("The file is no longer kept, or the worker has no access to it. Import the file again.")
+_OURS = gettext_noop("An error occurred in Musterbook ({}). The log has the details. Please report it.")
 
 _SQLITE = {
     sqlite3.SQLITE_BUSY: _BUSY,
@@ -73,9 +86,30 @@ def explain_error(error: BaseException) -> str:
     return _explain_sqlite(cause) or _explain_postgres(cause) or _explain_os_error(error)
 
 
+def translate_message(message: str) -> str:
+    """Return the message of an import's record in the language of the reader. A text of an older version stays as it is."""
+    sentence = message.removesuffix(NOTHING).rstrip()
+    if sentence == message:
+        return message
+    return f"{_translate_sentence(sentence)} {gettext(NOTHING)}".strip()
+
+
+def _translate_sentence(sentence: str) -> str:
+    for template in (_CANCELLED_BY, _CLOSED, _OURS):
+        begin, end = template.split("{}")
+        if sentence.startswith(begin) and sentence.endswith(end):
+            return gettext(template).format(sentence[len(begin) : len(sentence) - len(end)])
+    return gettext(sentence) if sentence in _SENTENCES else sentence
+
+
+_SENTENCES = frozenset(
+    {*_SQLITE.values(), *_POSTGRES.values(), _GONE, _CANCELLED, _DIED, _DIED_OFTEN, _NOT_ALLOWED}
+)  # fmt: skip
+
+
 def describe_cancel(by: str) -> str:
     """Return the message of an import's record after a user cancelled it; `by`: an external ID, "" for the system."""
-    return f"It was canceled by {by}. {NOTHING}" if by else CANCELLED
+    return f"{_CANCELLED_BY.format(by)} {NOTHING}" if by else CANCELLED
 
 
 def is_lost(error: BaseException) -> bool:

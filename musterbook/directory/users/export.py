@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
+from django.utils.translation import gettext as _
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.snapshot import SCHEMA
@@ -187,7 +188,9 @@ def _match_state(status: str) -> list[pl.Expr]:
         return []
     state = {state.casefold(): state for state in STATES}.get(status.strip().casefold())
     if state is None:
-        raise UnknownFilter(f"There is no status “{status}”. There are: {', '.join(STATES)}.")
+        raise UnknownFilter(
+            _("There is no status “%(status)s”. There are: %(what)s.") % {"status": status, "what": ", ".join(STATES)}
+        )
     return [pl.col("STATUS" if state in ("Active", "Inactive") else "X_STATE") == state]
 
 
@@ -197,6 +200,7 @@ def _match_role(role: str, known: Iterable[str]) -> list[pl.Expr]:
     names = {fold(name): name for name in known}
     if fold(role) not in names:
         close = difflib.get_close_matches(fold(role), names, n=1)
-        hint = f"Did you mean {names[close[0]]}?" if close else f"There are: {', '.join(names.values())}."
-        raise UnknownFilter(f"There is no role “{role}”. {hint}")
+        meant, known = _("Did you mean %(name)s?"), _("There are: %(names)s.")
+        hint = meant % {"name": names[close[0]]} if close else known % {"names": ", ".join(names.values())}
+        raise UnknownFilter(_("There is no role “%(role)s”. %(hint)s") % {"role": role, "hint": hint})
     return [pl.col("ROLE") == names[fold(role)]]

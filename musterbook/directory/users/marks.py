@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from django.utils.translation import gettext as _
+
 from musterbook.core.domain.problems import Problem
 from musterbook.core.values import text as text_rules
 from musterbook.core.values.keys import fold
@@ -39,8 +41,11 @@ def clean_source(text: str) -> str:
     source = fold(text)
     if len(source) > SOURCE_LONGEST or re.search(text_rules.ILLEGAL, source):
         raise InvalidSource(
-            f"“{text[:SOURCE_LONGEST]}” cannot be the name of a source."
-            f" Write at most {SOURCE_LONGEST} characters in one line, such as hr-sworn."
+            _(
+                "“%(what)s” cannot be the name of a source. Write at most %(SOURCE_LONGEST)s characters in "
+                "one line, such as hr-sworn."
+            )
+            % {"what": text[:SOURCE_LONGEST], "SOURCE_LONGEST": SOURCE_LONGEST}
         )
     return source
 

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from musterbook.directory import models, permissions
@@ -87,7 +87,7 @@ def _run_and_redirect(
     except FileNotFoundError:
         raise
     except OSError:
-        messages.error(request, "There is no room for this file now. Tell the person who runs Musterbook here.")
+        messages.error(request, _("There is no room for this file now. Contact the person who runs Musterbook here."))
         return redirect("import_users")
     has_values = match != "columns" and matching.needs_values(record, asked=match == "values")
     if has_values or matching.needs_columns(record):
@@ -143,7 +143,7 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     try:
         return _run_and_redirect(request, work)
     except file_import.NothingToApply:
-        messages.error(request, "This import is no plan that waits to be applied. Nothing was changed.")
+        messages.error(request, _("This import has no preview that can be applied. Nothing was changed."))
     except approval.NeedsApprover:
         messages.error(request, APPROVER)
     except plan_ends.PlanEnded as ended:
@@ -196,7 +196,7 @@ def _is_as_shown(request: HttpRequest, record: models.Import, planned: models.Im
 def redirect_from_ended(request: HttpRequest, record: models.Import, ended: plan_ends.PlanEnded) -> HttpResponseBase:
     """Redirect to the import in the place of a plan that has ended, and say so. A form sent twice leads there too."""
     if ended.successor is None or ended.successor.actor != get_account(request).user.external_id:
-        messages.error(request, f"{ended} Nothing was changed.")
+        messages.error(request, _("%(reason)s Nothing was changed.") % {"reason": ended})
     return redirect_to_plan(ended.successor or record)
 
 
@@ -215,9 +215,9 @@ def discard(request: HttpRequest, number: str) -> HttpResponseBase:
     except permissions.NotPermitted as lacking:
         return refuse(request, *str(lacking).split(", "))
     except (plan_ends.PlanEnded, plan_ends.NoPlan, undo.NotApplied):
-        messages.error(request, "This is no plan that waits to be applied. Nothing was changed.")
+        messages.error(request, _("This import has no preview that can be applied. Nothing was changed."))
     else:
-        messages.success(request, "The plan is discarded. Nothing was changed.")
+        messages.success(request, _("The preview was discarded. Nothing was changed."))
     if request.POST.get("back") == "imports":
         return redirect("imports")
     return redirect_to_plan(record)
@@ -228,8 +228,8 @@ def read_mails(request: HttpRequest) -> bool | None:
     return False if request.POST.get("quiet") else None
 
 
-APPROVER = "You requested this, so another user must confirm it. Nothing was changed."
-_FILE_GONE = "The file of this import is kept no longer. Import it once more. Nothing was changed."
+APPROVER = gettext_lazy("You requested this, so another user must confirm it. Nothing was changed.")
+_FILE_GONE = gettext_lazy("The file of this import is no longer kept. Import it again. Nothing was changed.")
 
 
 @require_POST
@@ -237,7 +237,8 @@ _FILE_GONE = "The file of this import is kept no longer. Import it once more. No
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Request that a waiting or running import stop."""
     queue.cancel(find_import(request, number), request_context.audit_context(request))
-    messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
+    text = _("The import will stop. Unless it was finished already, nothing was changed.")
+    messages.info(request, text)
     return redirect("import", number)
 
 
@@ -255,7 +256,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
     try:
         return _run_and_redirect(request, work)
     except undo.NotApplied:
-        messages.error(request, "This import has changed nothing, so there is nothing to undo.")
+        messages.error(request, _("This import changed nothing, so there is nothing to undo."))
         return redirect("import", number)
 
 

@@ -149,30 +149,30 @@ class ConfirmForm(forms.Form):
 
 
 def _instruct(number: int) -> str:
-    return f"In the plan it is {number:,}. Type that number if it is right."
+    return gettext("In the preview it is %(number)s. Enter that number if it is correct.") % {"number": f"{number:,}"}
 
 
 def _make_confirm_field(key: str, number: int | None) -> forms.Field:
     """Return the field for the number of one kind, or a box to tick if it has none."""
     label = _CONFIRMED[key]
     if number is None:
-        return forms.BooleanField(label=label, error_messages={"required": "Tick this if it is right."})
+        return forms.BooleanField(label=label, error_messages={"required": gettext("Select this if it is correct.")})
     widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off"})
     return forms.CharField(label=label, widget=widget, error_messages={"required": _instruct(number)})
 
 
 _CONFIRMED = {
-    "deactivations": "Number of users who lose access",
-    "privileges": "Number of users who gain a permission",
-    "handovers": "Number of users who take another user's address or username",
-    "cleared": "Number of users who lose a value to a blank column",
-    "rekeys": "Number of users who get another external ID",
-    "updates": "Number of users who change",
-    "additions": "Number of users who are added",
-    "unreadable-rows": "Number of rows that cannot be read",
-    "row-count": "Number of rows of the file",
-    "shrunk": "Number of rows of the file",
-    "cut-off": "The file is complete, although it ends in the middle of a row",
+    "deactivations": gettext_lazy("Number of users who lose access"),
+    "privileges": gettext_lazy("Number of users who gain a permission"),
+    "handovers": gettext_lazy("Number of users who take another user's address or username"),
+    "cleared": gettext_lazy("Number of users who lose a value to a blank column"),
+    "rekeys": gettext_lazy("Number of users who get another external ID"),
+    "updates": gettext_lazy("Number of users who change"),
+    "additions": gettext_lazy("Number of users who are added"),
+    "unreadable-rows": gettext_lazy("Number of rows that cannot be read"),
+    "row-count": gettext_lazy("Number of rows of the file"),
+    "shrunk": gettext_lazy("Number of rows of the file"),
+    "cut-off": gettext_lazy("The file is complete, although it ends in the middle of a row"),
 }
 """The label of the field that confirms each kind of hold."""
 
@@ -206,29 +206,43 @@ class PlanAgainForm(forms.Form):
 
 
 _ENCODINGS = [
-    ("", "Tell it from the file"), ("utf-8", "UTF-8"), ("windows-1252", "Windows-1252 (Western Europe)"),
-    ("iso-8859-15", "ISO 8859-15 (Western Europe)"), ("windows-1250", "Windows-1250 (Central Europe)"),
-    ("windows-1251", "Windows-1251 (Cyrillic)"), ("windows-1253", "Windows-1253 (Greek)"),
-    ("windows-1254", "Windows-1254 (Turkish)"), ("utf-16", "UTF-16"), ("mac-roman", "Mac Roman"),
-    ("shift-jis", "Shift JIS (Japanese)"), ("gb18030", "GB 18030 (Chinese)"),
-    *((name, label) for name, label in likely_encodings.LABELS.items()
-      if name not in ("windows-1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gbk", "mac_roman")),
-]  # fmt: skip
+    ("", gettext_lazy("Detect it from the file")),
+    ("utf-8", "UTF-8"),
+    ("windows-1252", gettext_lazy("Windows-1252 (Western Europe)")),
+    ("iso-8859-15", gettext_lazy("ISO 8859-15 (Western Europe)")),
+    ("windows-1250", gettext_lazy("Windows-1250 (Central Europe)")),
+    ("windows-1251", gettext_lazy("Windows-1251 (Cyrillic)")),
+    ("windows-1253", gettext_lazy("Windows-1253 (Greek)")),
+    ("windows-1254", gettext_lazy("Windows-1254 (Turkish)")),
+    ("utf-16", "UTF-16"),
+    ("mac-roman", "Mac Roman"),
+    ("shift-jis", gettext_lazy("Shift JIS (Japanese)")),
+    ("gb18030", gettext_lazy("GB 18030 (Chinese)")),
+    *(
+        (name, label)
+        for name, label in likely_encodings.LABELS.items()
+        if name not in ("windows-1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gbk", "mac_roman")
+    ),
+]
 _DELIMITERS = [
-    ("", "Tell it from the header row"), ("comma", "Comma"), ("semicolon", "Semicolon"), ("tab", "Tab"), ("pipe", "Pipe"),
+    ("", gettext_lazy("Detect it from the header row")), ("comma", gettext_lazy("Comma")),
+    ("semicolon", gettext_lazy("Semicolon")), ("tab", gettext_lazy("Tab")), ("pipe", gettext_lazy("Pipe")),
 ]  # fmt: skip
 
 
 class ReadingForm(forms.Form):
     """The options for reading the file, for when automatic detection was wrong."""
 
-    encoding = forms.ChoiceField(label="Encoding", choices=_ENCODINGS, required=False)
-    delimiter = forms.ChoiceField(label="Delimiter", choices=_DELIMITERS, required=False)
-    sheet = forms.CharField(label="Sheet of the workbook", max_length=255, required=False)
+    encoding = forms.ChoiceField(label=gettext_lazy("Encoding"), choices=_ENCODINGS, required=False)
+    delimiter = forms.ChoiceField(label=gettext_lazy("Delimiter"), choices=_DELIMITERS, required=False)
+    sheet = forms.CharField(label=gettext_lazy("Sheet of the workbook"), max_length=255, required=False)
     header_row = forms.IntegerField(
-        label="Row that has the headings", min_value=1, max_value=1_048_576, required=False,
-        help_text="Only if they are not found. Once the import is applied, it is remembered, and so is the encoding.",
-        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), "Write the number of a row, such as 3."),
+        label=gettext_lazy("Row that has the headings"), min_value=1, max_value=1_048_576, required=False,
+        help_text=gettext_lazy("Use this only if the headings are not found. After you apply the import, the row and the encoding"
+        " are remembered."),
+        error_messages=dict.fromkeys(
+            ("invalid", "min_value", "max_value"), gettext_lazy("Enter the number of a row, such as 3.")
+        ),
     )  # fmt: skip
 
     def read_choices(self) -> dict[str, Any]:

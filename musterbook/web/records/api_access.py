@@ -126,7 +126,8 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
     token = _find_token(request, pk)
     if request.method == "POST":
         if tokens.revoke(token, request_context.audit_context(request)):
-            messages.success(request, f"The token {token.name} is revoked: it opens nothing any more.")
+            text = _("The token %(name)s was revoked. It can no longer be used.") % {"name": token.name}
+            messages.success(request, text)
         return redirect("api_access")
     return render(request, "api_token_revoke.html", {"token": token})
 

@@ -12,6 +12,8 @@ from datetime import datetime
 from functools import cache
 
 from django.utils import timezone
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
 from font_source_sans_pro import font_files_ttf
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
@@ -39,26 +41,37 @@ def render_pdf(
     `filters` is the label and the text of each filter. `by` is the user who requests the PDF.
     """
     links, digest = hash_chain.read_head(agency)
-    title = f"Audit trail: {agency.name}"
+    title = _("Audit trail: %(agency)s") % {"agency": agency.name}
     sheet = _Sheet(title)
     sheet.line(title, size=16, bold=True, after=8)
+    sealed = {"links": f"{links:,}", "digest": digest}
     facts = [
-        *(filters or [("Filters", "none: all events")]),
-        ("Made", f"{_format_time(at)} by {by.first_name} {by.last_name} ({by.external_id})"),
-        ("Trail at that time", f"{links:,} links, the last sealed as {digest}"),
+        *(filters or [(_("Filters"), _("none: all events"))]),
+        (_("Created"), _("%(time)s by %(user)s") % {"time": _format_time(at), "user": _name(by)}),
+        (_("Trail at that time"), _("%(links)s links, the last sealed as %(digest)s") % sealed),
     ]
     for label, text in facts:
         sheet.line(f"{label}: {text}", after=1)
     sheet.line(
-        "The page “Check the audit trail” and muster audit verify say whether anything was altered.",
+        _("The page “Check the audit trail” and muster audit verify say whether anything was altered."),
         after=12,
     )
     number = 0
     for event in _read_events(agency, query):
         number += 1
         sheet.event(event)
-    sheet.line(f"{number:,} event{'s' * (number != 1)}. End." if number else "No event matches.", bold=True)
+    sheet.line(_describe_end(number), bold=True)
     return sheet.finish()
+
+
+def _name(user: models.User) -> str:
+    return f"{user.first_name} {user.last_name} ({user.external_id})"
+
+
+def _describe_end(number: int) -> str:
+    if not number:
+        return _("No event matches.")
+    return ngettext("%(number)s event. End.", "%(number)s events. End.", number) % {"number": f"{number:,}"}
 
 
 def _read_events(agency: models.Agency, query: EventFilters) -> Iterator[audit_words.ShownEvent]:
@@ -78,7 +91,7 @@ class _Sheet:
     def __init__(self, title: str) -> None:
         _register_fonts()
         self._file, self._title, self._page = io.BytesIO(), title, 1
-        self._canvas = Canvas(self._file, pagesize=A4, lang="en")
+        self._canvas = Canvas(self._file, pagesize=A4, lang=get_language() or "en")
         self._canvas.setTitle(title)
         self._canvas.setAuthor("Musterbook")
         self._y = _TOP
@@ -88,16 +101,11 @@ class _Sheet:
         outcome = f" [{event.outcome}]" if event.source.outcome else ""
         self._ensure_room(3 * 10 * _LEADING)
         self.line(f"{_format_time(event.source.at)}   {audit_words.remove_marks(event.what)}{outcome}", bold=True)
-        origin = (
-            f"Import {event.source.number}{f', row {event.source.row}' if event.source.row else ''}"
-            if event.source.number
-            else ""
-        )
+        origin = _describe_origin(event.source.number, event.source.row)
         where = ", ".join(filter(None, (event.through, event.program, event.source.address, origin)))
         self.line(f"{event.by}. {where}", indent=4 * mm)
         for change in event.changes:
-            was = f"“{change.before}” became " if change.before else ""
-            self.line(f"{change.field}: {was}{f'“{change.after}”' if change.after else 'blank'}", indent=8 * mm)
+            self.line(_describe_change(change), indent=8 * mm)
         self._y -= 6
 
     def line(self, text: str, *, size: float = 9.5, bold: bool = False, indent: float = 0, after: float = 0) -> None:
@@ -119,7 +127,7 @@ class _Sheet:
     def _end_page(self) -> None:
         self._canvas.setFont(_PLAIN, 8)
         self._canvas.drawString(_LEFT, 12 * mm, _escape_missing(self._title)[:100])
-        self._canvas.drawRightString(_RIGHT, 12 * mm, f"Page {self._page}")
+        self._canvas.drawRightString(_RIGHT, 12 * mm, _("Page %(number)s") % {"number": self._page})
         self._canvas.showPage()
 
     def finish(self) -> bytes:
@@ -127,6 +135,20 @@ class _Sheet:
         self._end_page()
         self._canvas.save()
         return self._file.getvalue()
+
+
+def _describe_origin(number: str, row: int | None) -> str:
+    if not number:
+        return ""
+    values = {"number": number, "row": row}
+    return (_("Import %(number)s, row %(row)s") if row else _("Import %(number)s")) % values
+
+
+def _describe_change(change: audit_words.FieldChange) -> str:
+    values = {"field": change.field, "before": change.before, "after": change.after}
+    if not change.after:
+        return (_("%(field)s: “%(before)s” became blank") if change.before else _("%(field)s: blank")) % values
+    return (_("%(field)s: “%(before)s” became “%(after)s”") if change.before else _("%(field)s: “%(after)s”")) % values
 
 
 @cache

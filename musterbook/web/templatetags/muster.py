@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from musterbook import __version__
+from musterbook.directory.storage import database_errors
 from musterbook.web import icons, times
 
 register = template.Library()
@@ -40,6 +41,12 @@ def control(field: BoundField) -> SafeString:
     dress = next(name for kind, name in _CLASSES if isinstance(widget, kind))
     wrong = f"{dress} usa-input--error" if field.errors and dress.startswith("usa-") else dress
     return field.as_widget(attrs={"class": wrong, "placeholder": False})
+
+
+@register.filter
+def stored_message(message: str) -> str:
+    """Return the message of an import, which is stored in English, in the language of the reader."""
+    return database_errors.translate_message(message)
 
 
 @register.filter

@@ -9,7 +9,7 @@ from django import forms
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.columns import Column
@@ -229,8 +229,21 @@ def describe_problem(problem: Problem) -> str:
     if problem.code == "required" and problem.column in _REQUIRED:
         return str(_REQUIRED[problem.column])
     labeled = replace(problem, column=str(LABELS.get(problem.column, problem.column)))
-    sentence = labeled.message.replace("The row ", "This ").replace("SUPERVISOR_EMAIL", "Supervisor")
+    sentence = labeled.describe(_IN_FORM[problem.code]) if problem.code in _IN_FORM else labeled.message
     return f"{sentence} {labeled.remedy}".strip()
+
+
+_IN_FORM = {
+    "last-administrator": gettext_noop("This would leave the agency without an active administrator."),
+    "own-supervisor": gettext_noop("The supervisor is the user themselves. The supervisor stays {kept}."),
+    "replaced-supervisor-address": gettext_noop(
+        "The supervisor’s address “{value}” is a former address. It was read as the same person, {person}."
+    ),
+    "address-changed-hands": gettext_noop(
+        "The supervisor’s address “{value}” passed from {people}, so it is not clear who is meant. The supervisor stays {kept}."
+    ),
+}
+"""The sentences of a form for problems whose own sentences name a row or a heading of a file."""
 
 
 def _describe_conflict(conflict: Conflict) -> str:

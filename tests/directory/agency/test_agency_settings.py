@@ -218,10 +218,10 @@ def test_an_agency_has_several_providers(made: models.Agency) -> None:
 @pytest.mark.parametrize(
     ("cells", "field", "sentence"),
     [
-        ({"slug": "The County"}, "slug", "It is “The County”: write lower-case letters"),
-        ({"server": "http://county.example"}, "server", "no address that begins with https://"),
-        ({"match": "external_id"}, "claim", "It is missing: name the claim"),
-        ({"match": "name"}, "match", "write “email”"), ({"name": " "}, "name", "It is missing."),
+        ({"slug": "The County"}, "slug", "“The County” is not a short name"),
+        ({"server": "http://county.example"}, "server", "not an address that begins with https://"),
+        ({"match": "external_id"}, "claim", "This is missing. Name the claim"),
+        ({"match": "name"}, "match", "Write “email”"), ({"name": " "}, "name", "This is missing."),
     ],
 )  # fmt: skip
 def test_a_provider_that_cannot_be_is_refused(

@@ -131,3 +131,27 @@ def test_a_new_record_that_the_database_refuses_is_no_import_sent_before(monkeyp
     record = models.Import(agency=made, number="1", idempotency_key="k")
     with pytest.raises(IntegrityError):
         records.insert_record(record)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (database_errors.CANCELLED, "IT WAS CANCELED. NOTHING WAS CHANGED."),
+        (database_errors.describe_cancel("E-ann"), "IT WAS CANCELED BY E-ann. NOTHING WAS CHANGED."),
+        (database_errors.build_message(MemoryError()), "THERE WAS NOT ENOUGH MEMORY. ADD MEMORY OR SPLIT THE FILE,"),
+        (
+            database_errors.build_message(OSError(errno.EACCES, "said", "/x/Y.db")),
+            "MUSTERBOOK CANNOT WRITE TO /x/Y.db.",
+        ),
+        (database_errors.build_message(KeyError()), "AN ERROR OCCURRED IN MUSTERBOOK (KeyError)."),
+        ("As an older version said. Nothing was changed.", "As an older version said. NOTHING WAS CHANGED."),
+        ("As an older version said.", "As an older version said."),
+        ("", ""),
+    ],
+)
+def test_a_stored_message_is_shown_in_the_language_of_the_reader(
+    message: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert database_errors.translate_message(message) == message
+    monkeypatch.setattr(database_errors, "gettext", str.upper)
+    assert database_errors.translate_message(message).startswith(shown)
