@@ -146,7 +146,7 @@ def test_the_users_of_a_held_import_are_shown_first(springfield: Springfield, ch
     assert "These users are Active now and will be Inactive." in page
     assert "Number of users who lose access" in page and "Number of users who are added" in page
     one = chief.post(plan, {"deactivations": "1", "additions": "3"})
-    assert one.status_code == 422 and text(one).count("Type that number if it is right.") == 2
+    assert one.status_code == 422 and text(one).count("Enter that number if it is correct.") == 2
     assert "<h1>Applied</h1>" in text(
         chief.get(chief.post(plan, {"deactivations": "1", "additions": "1"}).headers["Location"])
     )
