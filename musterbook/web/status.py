@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from musterbook.core.domain.labels import EMAIL_TITLES
 from musterbook.directory import models
@@ -69,7 +70,11 @@ def _describe_accounts(request: HttpRequest, agency: models.Agency, at: datetime
 def _describe_activity(agency: models.Agency, at: datetime) -> dict[str, Any]:
     """Return the chart of the last days, and the same numbers for a table."""
     days = activity.read_days(agency, at, timezone.get_current_timezone())
-    series = (("added", _("Added")), ("updated", _("Updated")), ("losing_access", _("Lost access")))
+    series = (
+        ("added", pgettext("users", "Added")),
+        ("updated", pgettext("users", "Updated")),
+        ("losing_access", _("Lost access")),
+    )
     return {
         "charts": [
             charts.make_bars(name, label, [(one.day, getattr(one, name)) for one in days]) for name, label in series

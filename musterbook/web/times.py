@@ -1,6 +1,6 @@
 """Times as a reader sees them: in the reader's zone and language, with the exact time on hover."""
 
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -16,6 +16,12 @@ def format_time(at: datetime, where: tzinfo) -> str:
     # Translators: a date with a time, in the letters that Django's documentation of `date` lists.
     text = date_format(local, pgettext("date", "j F Y, H:i"))
     return f"{text} {_UTC}" if local.tzname() == _UTC else text
+
+
+def format_day(day: date) -> str:
+    """Return a day as the reader's language writes it."""
+    # Translators: a date, in the letters that Django's documentation of `date` lists.
+    return str(date_format(day, pgettext("date", "j F Y")))
 
 
 def render_time(at: datetime, where: tzinfo) -> SafeString:

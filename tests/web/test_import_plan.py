@@ -292,7 +292,7 @@ def test_a_decision_takes_the_corrected_cells_with_it(chief: Client) -> None:
     assert tiles(chief, decide(chief, first, "looks-damaged 2 BADGE_NUMBER", **cells)) == {"updated": 1, "unchanged": 1}
 
 
-@pytest.mark.parametrize(("row", "who"), [("2", "1 row means another person."), ("all", "mean another person.")])
+@pytest.mark.parametrize(("row", "who"), [("2", "In 1 row, it is another person."), ("all", "it is another person.")])
 def test_another_person_is_applied_and_invited(springfield: Springfield, chief: Client, row: str, who: str) -> None:
     # M12
     first = preview(chief, NORA)
@@ -314,7 +314,7 @@ def test_another_person_is_applied_and_invited(springfield: Springfield, chief: 
 def test_the_same_person_is_applied_as_an_update(springfield: Springfield, chief: Client) -> None:
     second = decide(chief, preview(chief, NORA), "identity-change 2 same")
     assert tiles(chief, second)["updated"] == 1
-    assert "1 row means the same person." in read_page(chief, second)
+    assert "In 1 row, it is the same person." in read_page(chief, second)
 
 
 @pytest.mark.parametrize(

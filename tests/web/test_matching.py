@@ -89,7 +89,7 @@ def test_the_likely_columns_are_chosen_and_the_reason_is_said(admin: Client) -> 
     assert {name: chosen[name] for name in expected} == expected
     assert "Check 3 required columns" in page
     assert page.index("Other systems use this name.") and "The spelling is similar." in page
-    assert "Its values look like it." in page and "No likely column." in page
+    assert "Its values look like those of this column." in page and "No likely column." in page
     assert page.index("<strong>Mailbox</strong></td>") < page.index("<strong>Mobile</strong></td>")
     assert page.index("<strong>Mobile</strong></td>") < page.index("<strong>Shoe</strong></td>")
     sent = dict(fields.values())

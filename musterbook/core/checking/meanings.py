@@ -208,10 +208,7 @@ def _describe_mapped(
     counted = cells.filter(cells.is_in([*found])).value_counts()
     for cell, number in counted.iter_rows():
         rows[found[cell]] += number
-    listed = [
-        f"“{theirs}” as {f'“{ours}”' if ours else 'blank'} (rows: {number:,})"
-        for (theirs, ours), number in rows.most_common(_MOST_LISTED)
-    ]
+    listed = [f"“{theirs}” → “{ours}” ({number:,})" for (theirs, ours), number in rows.most_common(_MOST_LISTED)]
     more = [f"and {len(rows) - _MOST_LISTED} more"] if len(rows) > _MOST_LISTED else []
     yield Problem.of("mapped-values", column=column.heading, values=", ".join([*listed, *more]))
     for (theirs, ours), number in rows.most_common(_MOST_LISTED):

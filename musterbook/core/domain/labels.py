@@ -28,6 +28,12 @@ def describe_protection(code: str, row: int | None = None, leaving_on: str = "")
     return texts.translate(_IN_ROW).format(reason=reason, row=f"{row:,}") if row else reason
 
 
+def describe_email(kind: str, to: str) -> str:
+    """Return the title of an email with its recipient."""
+    return texts.translate(_TO).format(email=EMAIL_TITLES.get(kind, kind), to=to)
+
+
+_TO = "{email}, to {to}"
 _LEAVING = "{reason}: becomes Inactive on {day} or later, unless a file mentions them before"
 _IN_ROW = "{reason} (row {row})"
 
@@ -127,6 +133,6 @@ def capitalize_label(label: str) -> str:
 
 SOURCES = (
     *PROTECTIONS.sources, *_STATES.sources, *_EFFECTS.sources, *PLAN_ENDS.sources, *CHANNELS.sources, *EMAIL_TITLES.sources,
-    _LEAVING, _IN_ROW,
+    _LEAVING, _IN_ROW, _TO,
 )  # fmt: skip
 """Every text of this module without a number, in English."""

@@ -10,6 +10,16 @@ from functools import cache
 
 from musterbook.core.domain import texts
 
+COUNTED = (
+    "rows", "added", "updated", "unchanged", "errored", "skipped", "deactivated", "protected", "reactivated", "losing access",
+    "privileges", "handovers", "cleared", "released", "marked", "identity changes", "rekeyed",
+)  # fmt: skip
+"""The counts of a plan, as a difference of two plans names them."""
+OUTCOMES = (
+    "added", "updated", "unchanged", "errored", "skipped", "deactivated", "protected", "added otherwise", "updated otherwise",
+    "not concerned",
+)  # fmt: skip
+"""The outcomes of a user, as a difference of two plans names them."""
 PHRASES = (
     # What differs in a plan from the one that was shown
     "Counts: {counts}.",
@@ -21,6 +31,7 @@ PHRASES = (
     "An import cannot change an external ID: did you mean {id}?",
     "An import cannot change an external ID: if this is the same person, write {id}.",
     "They are Inactive: release the badge, or import the file with --release-badges.",
+    "That user is Inactive, so the badge can be given to a user of the file.",
     "It is their {column}, and users sign in with either, so two users cannot share one.",
     "{person} had it before.",
     "{person}, badge {badge})",
@@ -77,7 +88,7 @@ PHRASES = (
     "sheet {sheet}",
     "If a heading of the file means it, map that heading by hand.",
     "Or map the heading by hand: “{pair}”.",
-    "Or let the addresses be the user names: map “{pair}”.",
+    "Or let the email addresses be the usernames: map “{pair}”.",
     "{heading}: did you mean {column}?",
     "column {place}, {heading} and column {other_place}, {other}",
     "there is no column {name}",
@@ -87,6 +98,7 @@ PHRASES = (
     "Another sheet, {sheet}, has",
     "Choose that sheet. Make it visible first if it is hidden, or copy it to a visible sheet.",
     "Row {row} has",
+    "Rows {rows} have",
     "Row {row} seems to have",
     "Choose the header row by its number: {rows}.",
     # Values that are mapped, and defaults
@@ -113,9 +125,9 @@ PHRASES = (
     "its leading zeros were lost",
     "a spreadsheet or a program wrote it as a number",
     "a spreadsheet turned it into a date",
-    "it was decoded once too often, and means “{value}”",
+    "it was decoded once too often, and should be “{value}”",
     "letters became question marks",
-    "it has codes of web pages in place of characters, and means “{value}”",
+    "it has codes of web pages in place of characters, and should be “{value}”",
     "quotation marks were put around or into it",
     # Characters
     "a line break",
@@ -138,6 +150,12 @@ PHRASES = (
     "The user's role has permissions that yours does not, so you cannot change this user.",
     "The user's role has permissions that yours does not, so you cannot change their supervisor.",
     "The row assigns a role with permissions that yours does not have.",
+    # What differs in a plan that was made again. The words of a user's outcome are phrases of their own
+    "Counts: {counts}.",
+    "Users: {users}.",
+    *(f"{name} {{number}} → {{total}}" for name in COUNTED),
+    "{id} ({was} → {now})",
+    *OUTCOMES,
     # The supervisor that stays
     "blank",
     "{person} to {other}",
@@ -169,8 +187,16 @@ def _split_sentence(text: str) -> tuple[str, str, str]:
 def _translate_phrase(text: str) -> str:
     for template, pattern in _compile():
         if match := pattern.fullmatch(text):
-            return texts.translate(template).format_map(match.groupdict())
+            values = {name: _translate_hole(name, value) for name, value in match.groupdict().items()}
+            return texts.translate(template).format_map(values)
     return ""
+
+
+def _translate_hole(name: str, value: str) -> str:
+    """Return the value of a hole: a list of phrases, a phrase, or what a person wrote, as it is."""
+    if name in _LISTS:
+        return ", ".join(_translate_phrase(part) or part for part in value.split(", "))
+    return (_translate_phrase(value) or value) if name in _NESTED else value
 
 
 @cache
@@ -186,5 +212,8 @@ def _make_pattern(template: str) -> str:
     return "".join(text for pair in zip(fixed, [*holes, ""], strict=True) for text in pair)
 
 
+_LISTS = ("counts", "users")
+_NESTED = ("was", "now")
+"""The holes whose values are phrases too."""
 _NUMBER = r"[0-9][0-9.,]*"
 _HOLES = {"number": _NUMBER, "total": _NUMBER, "row": _NUMBER, "days": _NUMBER, "count": _NUMBER, "position": _NUMBER}

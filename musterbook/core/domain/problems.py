@@ -88,6 +88,10 @@ class Problem:
 
 RELEASE_ADVICE = "They are Inactive: release the badge, or import the file with --release-badges."
 """The part of the advice on a badge that can be released (M13)."""
+PAGE_RELEASE_ADVICE = "That user is Inactive, so the badge can be given to a user of the file."
+"""The same on a page, which has a button for it."""
+_WORDED = frozenset({"no-header", "headings-elsewhere", "too-many-files"})
+"""The codes whose value is words of ours, not a value of the file."""
 
 SCHEMA = {
     "row": pl.UInt32,
@@ -144,10 +148,9 @@ def _fill_template(template: str, problem: Problem) -> str:
     value = problem.value if len(problem.value) <= _MAX_VALUE_LENGTH else f"{problem.value[: _MAX_VALUE_LENGTH - 1]}…"
     given = (problem.detail, problem.hint)
     if texts.get_language() is not texts.ENGLISH:
-        template, given = (
-            texts.translate(template),
-            (phrases.translate(problem.detail), phrases.translate(problem.hint)),
-        )
+        template = texts.translate(template)
+        given = (phrases.translate(problem.detail), phrases.translate(problem.hint))
+        value = phrases.translate(value) if problem.code in _WORDED else value
     params = dict(zip(CATALOG[problem.code].params, given, strict=False))
     return template.format_map({"column": problem.column, "value": value} | params).strip()
 
@@ -215,7 +218,7 @@ _KINDS = (
     Kind("headings-elsewhere", Level.FILE, "{place} the required headings. They were looked for in {value}.",
          "{advice}", params=("place", "advice")),
     Kind("missing-column", Level.FILE, "The header row has no column {column}. {guess}",
-         "Name the column {column} in the header row. {advice}", params=("guess", "advice")),
+         "Write {column} as the heading of its column. {advice}", params=("guess", "advice")),
     Kind("duplicate-column", Level.FILE, "The header row has the column {column} more than once ({places}).",
          "Keep one of them.", params=("places",)),
     Kind("misspelt-column", Level.FILE, "The heading “{value}” is not a column. It looks like {column}.",
@@ -282,8 +285,8 @@ _KINDS = (
     Kind("inactive-group", Level.ROW, "The group “{value}” is not active.", "Use an active group, or activate this one."),
     Kind("invalid-phone", Level.ROW, "“{value}” is not a phone number with a country code. {reason}",
          "Write it like +1 202 555 0143.", params=("reason",)),
-    Kind("duplicate-in-file", Level.ROW, "{column} “{value}” is also in row {in_rows}.", "Keep it in only one row. {advice}",
-         params=("in_rows", "advice")),
+    Kind("duplicate-in-file", Level.ROW, "{column} “{value}” is also in other rows: {in_rows}.",
+         "Keep it in only one row. {advice}", params=("in_rows", "advice")),
     Kind("taken", Level.ROW, "{column} “{value}” belongs to {holder}.",
          "Use another value, or change that user's value as well. {advice}", params=("holder", "advice")),
     Kind("resting-name", Level.ROW, "{column} “{value}” belonged to another user until recently.",
@@ -363,10 +366,10 @@ _KINDS = (
          "If letters are wrong, save the file as “CSV UTF-8” or name its encoding.", params=("encoding", "sample")),
     Kind("rows-above-header", Level.NOTE, "The header row is row {value}. The rows above it were ignored: {cells}.", "",
          params=("cells",)),
-    Kind("repeated-headings", Level.NOTE, "Rows that repeat the headings were skipped (row {in_rows}).", "",
+    Kind("repeated-headings", Level.NOTE, "Rows that repeat the headings were skipped (rows: {in_rows}).", "",
          params=("in_rows",)),
     Kind("repeated-row", Level.NOTE,
-         "Rows that are the same as an earlier row in every cell were skipped (row {in_rows}).", "", params=("in_rows",)),
+         "Rows that are the same as an earlier row in every cell were skipped (rows: {in_rows}).", "", params=("in_rows",)),
     Kind("trailer", Level.NOTE, "The last row, “{value}”, is not a user and was skipped. {count}", "", params=("count",)),
     Kind("cut-off", Level.NOTE, "The file ends in the middle of row {in_row}, so it was cut off.",
          "Get the whole file and import it again.", params=("in_row",)),
@@ -374,20 +377,21 @@ _KINDS = (
          "The last row does not end with a line ending, although the last row of the previous file did. The file may have"
          " been cut off.", "Check that the last row of the file is the last row of its source."),
     Kind("merged-cells", Level.NOTE,
-         "In {column}, cells are merged (rows {in_rows}). Only the first cell of a merge has the value. The others are blank.",
+         "In {column}, cells are merged (rows: {in_rows}). Only the first cell of a merge has the value. The others are blank.",
          "Unmerge the cells and fill in the value of each row.", params=("in_rows",)),
     Kind("column-fails", Level.NOTE, "{column} has a problem in {rows}.",
          "If this column of the file is something else, leave it out: map “{value}=” (to no column).", params=("rows",)),
     Kind("ignored-columns", Level.NOTE, "These headings are not columns and were ignored: {headings}.",
          "Match them to columns if you need them.", params=("headings",)),
-    Kind("mapped-values", Level.NOTE, "Values of {column} were read as they are mapped: {values}.",
+    Kind("mapped-values", Level.NOTE,
+         "Values of {column} were read as they are mapped, with the number of rows: {values}.",
          "If one is wrong, map it again, or forget it in the agency's settings.", params=("values",)),
     Kind("mapped-name", Level.NOTE,
          "The agency itself has the {column} “{value}”. It was read as “{ours}”, as it is mapped (rows: {rows}).",
          "If that is wrong, forget the mapping in the agency's settings.", params=("ours", "rows")),
     Kind("default-used", Level.NOTE, "The file has no column {column}. {users} the default “{value}”.",
          "Existing users keep what they have.", params=("users",)),
-    Kind("example-rows", Level.NOTE, "The example rows of the example file were skipped (row {in_rows}).", "",
+    Kind("example-rows", Level.NOTE, "The example rows of the example file were skipped (rows: {in_rows}).", "",
          params=("in_rows",)),
     Kind("changes-left", Level.NOTE, "{column} was changed later, to “{value}”, and stays as it is.", ""),
     Kind("blank-column", Level.NOTE, "{column} is blank in every row, which clears it for {users}.",

@@ -210,7 +210,7 @@ def _advise_sharing(cells: Sequence[str], present: Mapping[Column, int], suggest
     heading = (suggested.get(EMAIL) or (cells[present[EMAIL]] if EMAIL in present else "")).strip(TRIMMED)
     if not heading:
         return _MAP_BY_HAND
-    return f"Or let the addresses be the user names: map “{heading}=EMAIL,USERNAME”."
+    return f"Or let the email addresses be the usernames: map “{heading}=EMAIL,USERNAME”."
 
 
 def _find_duplicates(cells: Sequence[str], pairs: Sequence[tuple[int, Column]]) -> Iterable[Problem]:

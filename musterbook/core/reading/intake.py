@@ -200,9 +200,10 @@ def _name_other_places(grid: Grid) -> Iterator[Problem]:
     rows = grid.header.others or (() if grid.header.sure else (grid.header.number,))
     if rows:
         listed = ", ".join(map(str, rows))
-        seems = "has" if grid.header.others else "seems to have"
+        place = f"Row {listed} has" if grid.header.others else f"Row {listed} seems to have"
+        place = place if len(rows) == 1 else f"Rows {listed} have"
         advice = f"Choose the header row by its number: {listed}."
-        yield Problem.of("headings-elsewhere", value="row 1", place=f"Row {listed} {seems}", advice=advice)
+        yield Problem.of("headings-elsewhere", value="row 1", place=place, advice=advice)
 
 
 _DATA = re.compile(r"@|^[\d\s()+./-]+$|^(?:in)?active$", re.IGNORECASE)

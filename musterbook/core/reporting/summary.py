@@ -18,7 +18,7 @@ _COUNTS = (
     ("identity_changes", "with an identity change"),
     ("cleared", "will lose a value to a blank column"),
     ("released", "will lose their badge"),
-    ("marked", "marked with their source, or as leaving"),
+    ("marked", "marked with the source of the file, or as leaving"),
 )
 _DONE = {
     "losing_access": "lost access",
@@ -27,6 +27,8 @@ _DONE = {
     "cleared": "lost a value to a blank column",
     "released": "lost their badge",
 }
+_OF_OTHERS = ("of these reactivated",)
+"""Counts that always follow another one."""
 _ROWS = (("errored", "with problems"), ("skipped", "skipped"))
 
 
@@ -106,7 +108,7 @@ def _make_hold_forms(kind: LimitKind, whose: str) -> texts.Forms:
 def list_sources() -> tuple[list[str], list[texts.Forms]]:
     """Return every text of this module in English: those without a number, and the forms of those with one."""
     users = dict.fromkeys((*dict(_COUNTS).values(), *_DONE.values(), *dict(_ROWS).values()))
-    forms = [_make_forms(label, noun) for label in users for noun in ("user", "")]
+    forms = [_make_forms(label, noun) for label in users for noun in ("user", "") if not (noun and label in _OF_OTHERS)]
     forms += [_make_forms(label, "row") for _, label in _ROWS]
     forms += [_make_hold_forms(kind, whose) for kind in _OVER_LIMIT for whose in _WHOSE]
     return [NOTHING, *_DOUBTS.values(), _TOTAL], [*forms, _LIMIT]

@@ -72,14 +72,14 @@ def find_fault(value: str, was: str) -> str:
     """
     intended = undo_decoding(value, was)
     if intended:
-        return f"it was decoded once too often, and means “{intended}”"
+        return f"it was decoded once too often, and should be “{intended}”"
     if not was:
         return ""
     if is_questioned(value, was):
         return "letters became question marks"
     plain = unescape(value)
     if plain != value and any(is_similar(text, was) for text in (plain, remove_marks(plain), plain.strip("\"'"))):
-        return f"it has codes of web pages in place of characters, and means “{was}”"
+        return f"it has codes of web pages in place of characters, and should be “{was}”"
     if plain == value and remove_marks(value) != value and is_similar(remove_marks(value), was):
         return "quotation marks were put around or into it"
     return ""

@@ -62,7 +62,7 @@ class EventKind(StrEnum):
     USER_REPLACED = (
         "user.replaced",
         Category.USERS,
-        gettext_noop("Became another person"),
+        gettext_noop("Account given to another person"),
         gettext_noop("The account of {user} became another person’s. All access of the former person ended"),
     )
     USERS_EXPORTED = (

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import ALL
-from musterbook.core.domain.labels import EMAIL_TITLES, describe_protection
+from musterbook.core.domain.labels import describe_email, describe_protection
 from musterbook.core.domain.policy import Mode
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes
@@ -259,7 +259,7 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
 
 def _describe_mail(row: Mapping[str, str | int]) -> str:
     kind = str(row.get("kind", ""))
-    return f"{EMAIL_TITLES.get(kind, kind)}, to {row['to']}" if kind else ""
+    return describe_email(kind, str(row["to"])) if kind else ""
 
 
 def _describe_protection(row: Mapping[str, str | int]) -> str:

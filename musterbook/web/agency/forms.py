@@ -192,7 +192,7 @@ class AccountsForm(SectionForm):
         "lock_failures",
         gettext_lazy("Lock the account after"),
         gettext_lazy("failed sign-ins"),
-        gettext_lazy("Within 15 minutes, in the same browser or at the same address."),
+        gettext_lazy("Within 15 minutes, in the same browser or from the same network address."),
     )
     lock_all_places = forms.BooleanField(
         label=gettext_lazy("Lock the account everywhere"),

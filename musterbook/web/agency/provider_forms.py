@@ -48,7 +48,7 @@ class ProviderForm(forms.Form):
     )  # fmt: skip
     max_age_minutes = forms.IntegerField(
         label=gettext_lazy("Longest time since sign-in at the provider (minutes)"), min_value=0, required=False,
-        help_text=gettext_lazy("After that, users must sign in there again. Blank = any."),
+        help_text=gettext_lazy("After that, users must sign in there again. Blank = no limit."),
     )  # fmt: skip
 
     def __init__(self, *args: Any, exists: bool, **more: Any) -> None:

@@ -89,12 +89,16 @@ _RELEASED = ngettext_lazy(
     "number",
 )
 _ALL_PERSONS = {
-    SAME: gettext_lazy("All rows that change a name and an address mean the same person."),
-    OTHER: gettext_lazy("All rows that change a name and an address mean another person."),
+    SAME: gettext_lazy("In each row that changes a name and an address, it is the same person."),
+    OTHER: gettext_lazy("In each row that changes a name and an address, it is another person."),
 }
 _PERSONS = {
-    SAME: ngettext_lazy("%(count)s row means the same person.", "%(count)s rows mean the same person.", "number"),
-    OTHER: ngettext_lazy("%(count)s row means another person.", "%(count)s rows mean another person.", "number"),
+    SAME: ngettext_lazy(
+        "In %(count)s row, it is the same person.", "In %(count)s rows, it is the same person.", "number"
+    ),
+    OTHER: ngettext_lazy(
+        "In %(count)s row, it is another person.", "In %(count)s rows, it is another person.", "number"
+    ),
 }
 
 

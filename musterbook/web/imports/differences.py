@@ -25,7 +25,7 @@ _LABELS = {
     "reactivated": gettext_lazy("Users reactivated"),
     "losing_access": gettext_lazy("Users who lose access"),
     "privileges": gettext_lazy("Users who gain a permission"),
-    "handovers": gettext_lazy("Users who take another user’s name"),
+    "handovers": gettext_lazy("Users who take another user’s address or username"),
     "identity_changes": gettext_lazy("Accounts that change identity"),
     "cleared": gettext_lazy("Users who lose a value"),
     "released": gettext_lazy("Users who lose their badge"),

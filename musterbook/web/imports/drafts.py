@@ -128,7 +128,8 @@ def _explain(request: HttpRequest, record: models.Import, error: Exception) -> H
     if isinstance(error, drafts.TooManyFixes):
         most = f"{drafts.LONGEST:,}"
         text = _(
-            "This is too much to save. A cell takes %(most)s characters. If you have many fixes, recheck with them first."
+            "This is too much to save. A cell takes %(most)s characters. If you have many fixes, choose “Recheck with my"
+            " fixes” first."
         ) % {"most": most}
         return _answer(request, record.number, error=text, status=422)
     return _answer(request, record.number, error=_("The rows of this import can no longer be fixed."), status=409)

@@ -41,7 +41,7 @@ _NEAREST = 15
 
 _REASONS: Mapping[Reason, Promise] = {
     Reason.SYNONYM: gettext_lazy("Other systems use this name."),
-    Reason.CONTENT: gettext_lazy("Its values look like it."),
+    Reason.CONTENT: gettext_lazy("Its values look like those of this column."),
     Reason.SPELLING: gettext_lazy("The spelling is similar."),
 }
 _CREATE_LABELS: Mapping[Column, Promise] = {

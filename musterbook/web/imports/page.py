@@ -30,11 +30,11 @@ from musterbook.directory.imports.people import Person, find_people
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
 from musterbook.web import parsers
-from musterbook.web.imports import decisions, differences, groups, rows, sentences
+from musterbook.web.imports import decisions, differences, groups, rows, sentences, tiles
 from musterbook.web.imports.forms import ConfirmForm, PlanAgainForm, ReadingForm
 from musterbook.web.permission import get_account
 
-MAILED_SENTENCE = sentences.SENTENCES["mailed"][0]
+MAILED_SENTENCE = tiles.SENTENCES["mailed"][0]
 _HELD_ROWS = {"rekeys": "updated", "updates": "updated", "additions": "added", "unreadable-rows": "errored"}
 """What else holds an import → the tile that has its rows."""
 _MOST_USERS = 8
@@ -125,10 +125,10 @@ def render_import(
 def _list_file_rows(request: HttpRequest, record: models.Import) -> dict[str, Any]:
     """Return the tiles, the page of rows that is requested, and with rows that have problems, their kinds."""
     done, ended = record.state == "applied", bool(describe_end(record))
-    labels = {name: str(label[done]) for name, label in sentences.TILES.items()}
+    labels = {name: label[done] for name, label in tiles.TILES.items()}
     if record.state == "refused" and not sentences.has_changed(record):
         labels = {name: labels[name] for name in ("errored", "noted")}
-    texts = {name: str(text[done]) for name, text in sentences.SENTENCES.items()}
+    texts = {name: str(text[done]) for name, text in tiles.SENTENCES.items()}
     if not (plan_ends.shows_plan(record) or done):
         texts["errored"] = _("These rows have problems.")
     shown = list_rows(request, record, labels, texts)
@@ -165,7 +165,7 @@ def _describe_progress(standing: queue.ImportStatus) -> str:
 
 
 def list_rows(
-    request: HttpRequest, record: models.Import, labels: dict[str, str], about: dict[str, str]
+    request: HttpRequest, record: models.Import, labels: dict[str, Any], about: dict[str, str]
 ) -> dict[str, Any]:
     """Return the tiles, and the page of rows that is requested.
 
@@ -179,7 +179,7 @@ def list_rows(
     if any(name in labels for name in ("added", "updated", "deactivated")):
         labels = _label_harms(record, concerned, over=True) | labels | _label_harms(record, concerned, over=False)
     done = record.state == "applied"
-    texts = {name: str(text[done]) for name, text in sentences.HARM_SENTENCES.items()} | about
+    texts = {name: str(text[done]) for name, text in tiles.HARM_SENTENCES.items()} | about
     counts = {name: number for name, number in (_count_rows(record) | concerned).items() if name in labels}
     show = request.GET.get("show", "")
     first = next((name for name in labels if counts[name]), next(iter(labels)))
@@ -189,7 +189,11 @@ def list_rows(
     page = plan_pages.read_page(record, tile, text, number or 1, kind)
     return {
         "record": record,
-        "tiles": [(name, label, counts[name]) for name, label in labels.items() if counts[name] or name == tile],
+        "tiles": [
+            (name, tiles.label_tile(label, counts[name]), counts[name])
+            for name, label in labels.items()
+            if counts[name] or name == tile
+        ],
         "show": tile,
         "about_rows": texts[tile],
         "q": text,
@@ -205,7 +209,7 @@ def _describe_wrong_rows(request: HttpRequest, record: models.Import, page: plan
     return rows.describe_rows(record, page, describe_end(record), get_account(request).user.external_id)
 
 
-def _label_harms(record: models.Import, numbers: Mapping[str, int], *, over: bool) -> dict[str, str]:
+def _label_harms(record: models.Import, numbers: Mapping[str, int], *, over: bool) -> dict[str, Any]:
     """Return the labels of the kinds of harm that are over a limit, or of the others.
 
     Under the limit, the users who lose access have no tile of their own if another tile has exactly them.
@@ -214,7 +218,7 @@ def _label_harms(record: models.Import, numbers: Mapping[str, int], *, over: boo
     same = record.kind == ImportKind.BULK or numbers["deactivations"] == record.counts.get("deactivated", 0)
     done = record.state == "applied"
     return {
-        name: str(sentences.HARMS[name][done])
+        name: tiles.HARMS[name][done]
         for name, number in numbers.items()
         if number and (name in held) == over and (over or name != "deactivations" or not same)
     }
@@ -231,7 +235,7 @@ def _make_address(show: str, text: str, number: int, kind: plan_pages.KindFilter
 def _count_rows(record: models.Import) -> dict[str, int]:
     noted = history.count_noted_rows(record)
     others = {"noted": noted, "mailed": sum(record.mails.values())}
-    return {name: others.get(name, record.counts.get(name, 0)) for name in sentences.TILES}
+    return {name: others.get(name, record.counts.get(name, 0)) for name in tiles.TILES}
 
 
 def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmForm | None) -> dict[str, Any]:

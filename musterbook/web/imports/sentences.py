@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.formats import number_format
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from musterbook.core.domain.policy import LimitKind, Mode
 from musterbook.core.planning.holds import CUT_OFF, UNREADABLE, Hold
@@ -39,8 +38,8 @@ _WILL: tuple[tuple[str, Any], ...] = (
         "%(count)s users will lose a value, because its column is blank in every row.", "number")),
     ("released", ngettext_lazy("%(count)s user will lose their badge.", "%(count)s users will lose their badge.", "number")),
     ("marked", ngettext_lazy(
-        "%(count)s user will be marked with their source, or as leaving.",
-        "%(count)s users will be marked with their source, or as leaving.", "number")),
+        "%(count)s user will be marked with the source of the file, or as leaving.",
+        "%(count)s users will be marked with the source of the file, or as leaving.", "number")),
     ("errored", ngettext_lazy(
         "%(count)s row has problems and will be skipped.", "%(count)s rows have problems and will be skipped.", "number")),
     ("skipped", ngettext_lazy("%(count)s row will be skipped.", "%(count)s rows will be skipped.", "number")),
@@ -62,8 +61,8 @@ _DID: tuple[tuple[str, Any], ...] = (
         "%(count)s users lost a value, because its column is blank in every row.", "number")),
     ("released", ngettext_lazy("%(count)s user lost their badge.", "%(count)s users lost their badge.", "number")),
     ("marked", ngettext_lazy(
-        "%(count)s user was marked with their source, or as leaving.",
-        "%(count)s users were marked with their source, or as leaving.", "number")),
+        "%(count)s user was marked with the source of the file, or as leaving.",
+        "%(count)s users were marked with the source of the file, or as leaving.", "number")),
     ("errored", ngettext_lazy(
         "%(count)s row has problems and was skipped.", "%(count)s rows have problems and were skipped.", "number")),
     ("skipped", ngettext_lazy("%(count)s row was skipped.", "%(count)s rows were skipped.", "number")),
@@ -158,108 +157,31 @@ def has_changed(record: models.Import) -> bool:
     return record.state == "refused" and plan_ends.shows_plan(record)
 
 
-TILES: Mapping[str, tuple[Promise, Promise]] = {
-    "errored": (gettext_lazy("with problems"), gettext_lazy("with problems")),
-    "added": (gettext_lazy("will be added"), pgettext_lazy("users", "added")),
-    "updated": (gettext_lazy("will be updated"), pgettext_lazy("users", "updated")),
-    "deactivated": (gettext_lazy("will be deactivated"), pgettext_lazy("users", "deactivated")),
-    "protected": (gettext_lazy("will stay active"), gettext_lazy("stayed active")),
-    "unchanged": (gettext_lazy("already up to date"), gettext_lazy("already up to date")),
-    "skipped": (gettext_lazy("will be skipped"), pgettext_lazy("rows", "skipped")),
-    "noted": (gettext_lazy("with warnings"), gettext_lazy("with warnings")),
-    "mailed": (gettext_lazy("will get email"), gettext_lazy("got email")),
-}
-"""The label of each tile, before the import is applied and afterward. Each is also a filter of the rows."""
-SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
-    "errored": (
-        gettext_lazy("These rows have problems and will be skipped until you fix them. You can apply all other rows now."),
-        gettext_lazy("These rows have problems and were skipped. Fix them here, and then apply the new plan."),
-    ),
-    "added": (gettext_lazy("These users are new."), gettext_lazy("These users were added.")),
-    "updated": (gettext_lazy("These users will be updated."), gettext_lazy("These users were updated.")),
-    "deactivated": (
-        gettext_lazy("These users are not in the file and will become Inactive. Their details are kept."),
-        gettext_lazy("These users were not in the file and became Inactive. Their details are kept."),
-    ),
-    "protected": (
-        gettext_lazy("These users are not in the file, but will stay Active."),
-        gettext_lazy("These users were not in the file, but stayed Active."),
-    ),
-    "unchanged": (gettext_lazy("These rows are already up to date."), gettext_lazy("These rows were already up to date.")),
-    "skipped": (
-        gettext_lazy("These rows are not users, such as examples and repeated headings. They will be skipped."),
-        gettext_lazy("These rows are not users, such as examples and repeated headings. They were skipped."),
-    ),
-    "noted": (
-        gettext_lazy("These rows have warnings. They will still be imported."),
-        gettext_lazy("These rows had warnings. They were still imported."),
-    ),
-    "mailed": (
-        gettext_lazy("These users will get an email when you apply the plan."),
-        gettext_lazy("These users got an email."),
-    ),
-}  # fmt: skip
-"""The sentence about the rows of each tile, before and afterward."""
-HARMS: Mapping[str, tuple[Promise, Promise]] = {
-    "deactivations": (gettext_lazy("will lose access"), gettext_lazy("lost access")),
-    "privileges": (gettext_lazy("will gain a permission"), gettext_lazy("gained a permission")),
-    "handovers": (gettext_lazy("will take another user’s name"), gettext_lazy("took another user’s name")),
-    "cleared": (gettext_lazy("will lose a value"), gettext_lazy("lost a value")),
-    "identities": (gettext_lazy("will change identity"), gettext_lazy("changed identity")),
-}
-"""The label of each kind of harm, before and afterward."""
-HARM_SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
-    "deactivations": (
-        gettext_lazy("These users are Active now and will be Inactive."),
-        gettext_lazy("These users were Active and became Inactive."),
-    ),
-    "privileges": (
-        gettext_lazy("These users will get a permission that they do not have now."),
-        gettext_lazy("These users got a permission that they did not have before."),
-    ),
-    "handovers": (
-        gettext_lazy("These users will get an email address or username that another user has now."),
-        gettext_lazy("These users got an email address or username that another user had."),
-    ),
-    "cleared": (
-        gettext_lazy(
-            "These users have a value in a column that is blank in every row of the file. It will be cleared."
-        ),
-        gettext_lazy("These users had a value in a column that is blank in every row of the file. It was cleared."),
-    ),
-    "identities": (
-        gettext_lazy("The name and the address, username or badge of these accounts will change together."),
-        gettext_lazy("The name and the address, username or badge of these accounts changed together."),
-    ),
-}
-"""The sentence about the users of each kind of harm, before and afterward."""
-
-
 _OVER_LIMIT: Mapping[LimitKind, Any] = {
     LimitKind.DEACTIVATIONS: ngettext_lazy(
-        "%(users)s user will lose access. The limit is %(limit)s of %(active)s active users.",
-        "%(users)s users will lose access. The limit is %(limit)s of %(active)s active users.", "number"),
+        "%(users)s user will lose access. The limit is %(limit)s. Active users: %(active)s.",
+        "%(users)s users will lose access. The limit is %(limit)s. Active users: %(active)s.", "number"),
     LimitKind.PRIVILEGES: ngettext_lazy(
-        "%(users)s user will gain a permission. The limit is %(limit)s of %(active)s active users.",
-        "%(users)s users will gain a permission. The limit is %(limit)s of %(active)s active users.", "number"),
+        "%(users)s user will gain a permission. The limit is %(limit)s. Active users: %(active)s.",
+        "%(users)s users will gain a permission. The limit is %(limit)s. Active users: %(active)s.", "number"),
     LimitKind.HANDOVERS: ngettext_lazy(
-        "%(users)s user will take another user’s email address or username. The limit is %(limit)s of %(active)s active users.",
-        "%(users)s users will take another user’s email address or username. The limit is %(limit)s of %(active)s active users.",
+        "%(users)s user will take another user’s email address or username. The limit is %(limit)s. Active users: %(active)s.",
+        "%(users)s users will take another user’s email address or username. The limit is %(limit)s. Active users: %(active)s.",
         "number"),
     LimitKind.CLEARED: ngettext_lazy(
-        "%(users)s user will lose a value to a column that is blank in every row. The limit is %(limit)s of %(active)s active"
-        " users.",
-        "%(users)s users will lose a value to a column that is blank in every row. The limit is %(limit)s of %(active)s active"
-        " users.", "number"),
+        "%(users)s user will lose a value to a column that is blank in every row. The limit is %(limit)s. Active users:"
+        " %(active)s.",
+        "%(users)s users will lose a value to a column that is blank in every row. The limit is %(limit)s. Active users:"
+        " %(active)s.", "number"),
     LimitKind.REKEYS: ngettext_lazy(
-        "%(users)s user will get another external ID. The limit is %(limit)s of %(active)s active users.",
-        "%(users)s users will get another external ID. The limit is %(limit)s of %(active)s active users.", "number"),
+        "%(users)s user will get another external ID. The limit is %(limit)s. Active users: %(active)s.",
+        "%(users)s users will get another external ID. The limit is %(limit)s. Active users: %(active)s.", "number"),
     LimitKind.UPDATES: ngettext_lazy(
-        "%(users)s user will be updated. The limit is %(limit)s of %(active)s active users.",
-        "%(users)s users will be updated. The limit is %(limit)s of %(active)s active users.", "number"),
+        "%(users)s user will be updated. The limit is %(limit)s. Active users: %(active)s.",
+        "%(users)s users will be updated. The limit is %(limit)s. Active users: %(active)s.", "number"),
     LimitKind.ADDITIONS: ngettext_lazy(
-        "%(users)s user will be added. The limit is %(limit)s with %(active)s active users.",
-        "%(users)s users will be added. The limit is %(limit)s with %(active)s active users.", "number"),
+        "%(users)s user will be added. The limit is %(limit)s. Active users: %(active)s.",
+        "%(users)s users will be added. The limit is %(limit)s. Active users: %(active)s.", "number"),
 }  # fmt: skip
 
 

@@ -1,17 +1,18 @@
 """Events of the audit trail in plain words, as the pages and the PDF show them."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, ngettext_lazy, pgettext
 
 from musterbook.accounts import sessions
 from musterbook.core.domain.labels import CHANNELS, capitalize_label
@@ -152,17 +153,19 @@ def _count_events(number: int) -> str:
     return ngettext("%(number)s event", "%(number)s events", number) % {"number": shown}
 
 
+_COUNTS: Mapping[str, Any] = {
+    "added": ngettext_lazy("%(number)s added", "%(number)s added", "count"),
+    "updated": ngettext_lazy("%(number)s updated", "%(number)s updated", "count"),
+    "deactivated": ngettext_lazy("%(number)s deactivated", "%(number)s deactivated", "count"),
+}
+
+
 def _count_rows(group: EventGroup) -> str:
     """Return what an import did: “250 added, 3 updated”."""
-    labels = {
-        "added": _("%(number)s added"),
-        "updated": _("%(number)s updated"),
-        "deactivated": _("%(number)s deactivated"),
-    }
     found = [
-        text % {"number": formats.number_format(group.counts[name], force_grouping=True)}
-        for name, text in labels.items()
-        if group.counts.get(name)
+        str(text % {"count": number, "number": formats.number_format(number, force_grouping=True)})
+        for name, text in _COUNTS.items()
+        if (number := group.counts.get(name))
     ]
     return ", ".join(found) or _count_events(group.number)
 
@@ -179,7 +182,7 @@ def name_import(kind: str, file_name: str) -> str:
 def list_days(rows: Iterable[ShownRow]) -> list[tuple[str, list[ShownRow]]]:
     """Return the rows of each day of the reader, with its heading."""
     days = groupby(rows, lambda row: timezone.localtime(_find_time(row)).date())
-    return [(formats.date_format(day, _("l, j F Y")), list(some)) for day, some in days]
+    return [(formats.date_format(day, pgettext("date", "l, j F Y")), list(some)) for day, some in days]
 
 
 def _find_time(row: ShownRow) -> datetime:

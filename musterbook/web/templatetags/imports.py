@@ -1,13 +1,14 @@
 """Template tags and filters for the problems of an import."""
 
+from dataclasses import replace
+
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import format_lazy
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from musterbook.core.domain.problems import RELEASE_ADVICE, Problem
+from musterbook.core.domain.problems import PAGE_RELEASE_ADVICE, RELEASE_ADVICE, Problem
 from musterbook.web import help_pages
 from musterbook.web.templatetags.muster import icon
 
@@ -39,6 +40,5 @@ def page_remedy(problem: Problem) -> str:
     if problem.code in _REMEDIES:
         return str(_REMEDIES[problem.code])
     if problem.releasable:
-        released = _("They are Inactive, so the badge can be given to a user of the file.")
-        return problem.remedy.replace(RELEASE_ADVICE, released)
+        return replace(problem, hint=problem.hint.replace(RELEASE_ADVICE, PAGE_RELEASE_ADVICE)).remedy
     return problem.remedy

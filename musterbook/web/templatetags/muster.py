@@ -1,7 +1,7 @@
 """Template tags and filters for the control of a field, for icons, for times, and for the version."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 
 from django import forms, template
 from django.forms.boundfield import BoundField
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from musterbook import __version__
 from musterbook.directory.storage import database_errors
 from musterbook.web import icons, times
+from musterbook.web.users.search import STATE_LABELS
 
 register = template.Library()
 
@@ -90,7 +91,19 @@ def wraps(text: object) -> SafeString:
 @register.filter
 def moment(at: datetime | None) -> SafeString | str:
     """Return a time in the reader's zone, with the exact time on hover, or “never” for None."""
-    return times.render_time(at, timezone.get_current_timezone()) if at else "never"
+    return times.render_time(at, timezone.get_current_timezone()) if at else _("never")
+
+
+@register.filter
+def day(at: date | None) -> str:
+    """Return a day as the reader's language writes it."""
+    return times.format_day(at) if at else ""
+
+
+@register.filter
+def state(name: str) -> str:
+    """Return the name of a user's state in the reader's language."""
+    return str(STATE_LABELS.get(name, name))
 
 
 @register.simple_tag

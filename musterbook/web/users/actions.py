@@ -226,7 +226,9 @@ def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
         _("Their one-time codes, passkeys and recovery codes will be removed. We will email them about it.")
         if settings.MAIL_SERVER
         else _("Their one-time codes, passkeys and recovery codes will be removed."),
-        _("The next time they sign in with their password, they must set up a new one before they can continue."),
+        _(
+            "The next time they sign in with their password, they must set up a new second factor before they can continue."
+        ),
         _("First check that it is really them: in person, or by calling a number that you know."),
         _("Someone who knows their password could ask for this too."),
     )

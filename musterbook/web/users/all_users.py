@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.http import require_GET
 
 from musterbook.directory.audit import trail
@@ -92,7 +92,7 @@ def _read_order(query: QueryDict) -> tuple[str, bool]:
 def _make_tabs(query: QueryDict, by_state: dict[str, int] | None) -> list[dict[str, Any]]:
     """Return the tabs of the states, with the numbers of users, if they are known."""
     numbers: dict[str, int | None] = {name: by_state[name] if by_state else None for name in STATE_LABELS}
-    tabs = {"": (_("All"), sum(by_state.values()) if by_state else None)}
+    tabs = {"": (pgettext("users", "All"), sum(by_state.values()) if by_state else None)}
     tabs |= {name: (str(label), numbers[name]) for name, label in STATE_LABELS.items()}
     return [
         {

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy, npgettext_lazy
 
 from musterbook.directory.imports.bulk import BulkChange
 from musterbook.web.imports.sentences import count
@@ -56,11 +56,13 @@ _CHANGES: dict[str, tuple[Any, Any]] = {
     ),
     "reset": (
         ngettext_lazy(
-            "%(count)s user will get a link to choose a new password. Until then, the old password works.",
-            "%(count)s users will get a link to choose a new password. Until then, their old passwords work.", "number"),
+            "%(count)s user will get a link to choose a new password. The old password works until they choose a new one.",
+            "%(count)s users will get a link to choose a new password. Their old passwords work until they choose new ones.",
+            "number"),
         ngettext_lazy(
-            "%(count)s user got a link to choose a new password. Until then, the old password works.",
-            "%(count)s users got a link to choose a new password. Until then, their old passwords work.", "number"),
+            "%(count)s user got a link to choose a new password. The old password works until they choose a new one.",
+            "%(count)s users got a link to choose a new password. Their old passwords work until they choose new ones.",
+            "number"),
     ),
     "role": (
         ngettext_lazy(
@@ -110,13 +112,28 @@ _OTHERS: tuple[tuple[str, Any, Any], ...] = (
 )  # fmt: skip
 """The other counts, each with its sentence before and afterward. Harms come first."""
 _HARMS = ("losing_access", "privileges")
-_UPDATED: Mapping[str, tuple[Promise, Promise]] = {
-    "deactivate": (gettext_lazy("will be deactivated"), pgettext_lazy("users", "deactivated")),
-    "reactivate": (gettext_lazy("will be reactivated"), pgettext_lazy("users", "reactivated")),
-    "invite": (gettext_lazy("will be invited"), pgettext_lazy("users", "invited")),
-    "reset": (gettext_lazy("will get a link"), gettext_lazy("got a link")),
+_UPDATED: Mapping[str, tuple[Any, Any]] = {
+    "deactivate": (
+        npgettext_lazy("tile", "will be deactivated", "will be deactivated", "number"),
+        npgettext_lazy("users", "deactivated", "deactivated", "number"),
+    ),
+    "reactivate": (
+        npgettext_lazy("tile", "will be reactivated", "will be reactivated", "number"),
+        npgettext_lazy("users", "reactivated", "reactivated", "number"),
+    ),
+    "invite": (
+        npgettext_lazy("tile", "will be invited", "will be invited", "number"),
+        npgettext_lazy("users", "invited", "invited", "number"),
+    ),
+    "reset": (
+        npgettext_lazy("tile", "will get a link", "will get a link", "number"),
+        npgettext_lazy("tile", "got a link", "got a link", "number"),
+    ),
 }
-_CHANGED = (gettext_lazy("will be changed"), pgettext_lazy("users", "changed"))
+_CHANGED = (
+    npgettext_lazy("tile", "will be changed", "will be changed", "number"),
+    npgettext_lazy("users", "changed", "changed", "number"),
+)
 _SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
     "errored": (
         gettext_lazy("These users will be left out. All others will still be changed."),
@@ -133,8 +150,8 @@ _MAILS: Mapping[str, tuple[Promise, Promise]] = {
         gettext_lazy("Each of these users got a new invitation. Earlier ones no longer work."),
     ),
     "reset": (
-        gettext_lazy("Each of these users will get a link to choose a new password. Until then, the old one works."),
-        gettext_lazy("Each of these users got a link to choose a new password. Until then, the old one works."),
+        gettext_lazy("Each of these users will get a link to choose a new password. The old one works until then."),
+        gettext_lazy("Each of these users got a link to choose a new password. The old one works until then."),
     ),
 }
 MAILED: Mapping[str, Promise] = {
@@ -173,17 +190,21 @@ def _count(text: Any, number: int, value: str) -> str:
     return str(text % {"number": number, "count": count(number), "value": value})
 
 
-def label_tiles(change: BulkChange, *, done: bool) -> dict[str, str]:
-    """Return the label of each tile."""
+def label_tiles(change: BulkChange, *, done: bool) -> dict[str, Any]:
+    """Return the label of each tile, which has a form for its number."""
     labels: dict[str, Any] = {
-        "errored": gettext_lazy("left out"),
+        "errored": npgettext_lazy("tile", "left out", "left out", "number"),
         "updated": _UPDATED.get(change.act, _CHANGED)[done],
-        "unchanged": gettext_lazy("need no change"),
-        "noted": gettext_lazy("with warnings"),
+        "unchanged": npgettext_lazy("tile", "need no change", "need no change", "number"),
+        "noted": npgettext_lazy("tile", "with warnings", "with warnings", "number"),
     }
     if change.kind.column:
-        labels["mailed"] = gettext_lazy("got email") if done else gettext_lazy("will get email")
-    return {name: str(label) for name, label in labels.items()}
+        labels["mailed"] = (
+            npgettext_lazy("tile", "got email", "got email", "number")
+            if done
+            else npgettext_lazy("tile", "will get email", "will get email", "number")
+        )
+    return labels
 
 
 def describe_tiles(change: BulkChange, *, done: bool) -> dict[str, str]:

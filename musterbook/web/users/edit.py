@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
-from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -21,6 +20,7 @@ from musterbook.directory.users import editing, marks, user_list
 from musterbook.directory.users.editing import EditResult
 from musterbook.directory.users.filters import UserFilters
 from musterbook.http import reauthentication, request_context
+from musterbook.web import times
 from musterbook.web.field_labels import LABELS
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.users import links
@@ -136,7 +136,7 @@ def added(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _describe_risk(name: str, risk: marks.Risk) -> str:
     """Return when a synchronize import would make the new user Inactive."""
-    last = formats.date_format(risk.last, "j F Y")
+    last = times.format_day(risk.last)
     advice = _("To prevent this, select “Exempt from synchronize” or “Not changed by files”.")
     if not risk.grace_days:
         text = _(

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.text import slugify
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from musterbook.directory.users.list_views import ListView
 from musterbook.directory.users.user_list import ListedUser
@@ -36,7 +36,7 @@ COLUMN_LABELS: dict[str, Promise] = {
     "location": gettext_lazy("Location"),
     "phone": gettext_lazy("Phone"),
     "source": gettext_lazy("Source"),
-    "added": gettext_lazy("Added"),
+    "added": pgettext_lazy("date", "Added"),
 }
 """The columns that a user can choose from."""
 _NARROW = (

@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from musterbook.directory import models
 from musterbook.directory.agency import vocabularies
@@ -154,7 +154,7 @@ def _describe_import(one: AppliedImport) -> str:
     """Return the import as one line of a list."""
     name = _("Undo") if one.kind == ImportKind.UNDO else one.name
     users = ngettext("%(number)s user", "%(number)s users", one.changed) % {"number": f"{one.changed:,}"}
-    at = date_format(timezone.localtime(one.at), "j M Y, H:i")
+    at = date_format(timezone.localtime(one.at), pgettext("date", "j M Y, H:i"))
     return _("%(time)s: %(name)s (%(users)s)") % {"time": at, "name": name, "users": users}
 
 

@@ -30,7 +30,9 @@ def test_a_value_is_found_in_any_case_and_with_spaces_around_it(cell: str) -> No
     """F13: trimmed and without regard to case, like the values of the column."""
     read, notes = read_cells(STATUS, cell, "Active", given={"STATUS": {" terminated": "inactive"}})
     assert read == ["Inactive", "Active"]
-    assert notes == ["Values of STATUS were read as they are mapped: “ terminated” as “Inactive” (rows: 1)."]
+    assert notes == [
+        "Values of STATUS were read as they are mapped, with the number of rows: “ terminated” → “Inactive” (1)."
+    ]
 
 
 def test_runs_of_white_space_do_not_matter() -> None:
@@ -51,7 +53,7 @@ def test_each_column_gets_the_text_that_the_directory_has() -> None:
 def test_a_value_can_mean_a_blank_cell_in_an_optional_column() -> None:
     read, notes = read_cells(RANK, "Civilian", "", given={"RANK": {"Civilian": ""}})
     assert read == ["", ""]
-    assert notes == ["Values of RANK were read as they are mapped: “Civilian” as blank (rows: 1)."]
+    assert notes == ["Values of RANK were read as they are mapped, with the number of rows: “Civilian” → “” (1)."]
 
 
 def test_a_blank_cell_is_never_mapped() -> None:
@@ -97,7 +99,7 @@ def test_the_external_id_of_a_group_is_not_taken_for_a_value_in_another_case() -
 def test_the_note_lists_the_most_frequent_values_first_and_not_all_of_many() -> None:
     cells = [f"X{number}" for number in range(12)]
     _, (note, *rest) = read_cells(STATUS, *cells, "x3", given={"STATUS": dict.fromkeys(cells, "Inactive")})
-    assert "mapped: “X3” as “Inactive” (rows: 2), " in note
+    assert "rows: “X3” → “Inactive” (2), " in note
     assert note.endswith(", and 2 more.")
     assert not rest
 

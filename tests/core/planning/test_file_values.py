@@ -45,7 +45,9 @@ def test_a_mapped_status_deactivates_and_a_remembered_one_too() -> None:
     for made in (plan_with(row(CY, STATUS="t "), given=T), plan_with(row(CY, STATUS="t "), remembered=T)):
         assert outcomes(made) == ["updated"]
         assert get_written(made, CY)["changes"] == '{"STATUS":["Active","Inactive"]}'
-        assert sentences(made) == ["Values of STATUS were read as they are mapped: “T” as “Inactive” (rows: 1)."]
+        assert sentences(made) == [
+            "Values of STATUS were read as they are mapped, with the number of rows: “T” → “Inactive” (1)."
+        ]
 
 
 def test_a_row_that_means_what_the_user_has_stays_on_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,16 +75,16 @@ def test_the_same_external_id_twice_makes_all_those_rows_errors_each_naming_the_
     made = plan_rows(row(CY), row(DEE), row(CY, FIRST_NAME="Cyrus"), row(CY, ROLE="Pope"))
     assert outcomes(made) == ["errored", "unchanged", "errored", "errored"]
     assert [message for message in messages(made.problems) if "also" in message] == [
-        "EXTERNAL_ID “C” is also in row 4, 5. Keep it in only one row.",
-        "EXTERNAL_ID “C” is also in row 2, 5. Keep it in only one row.",
-        "EXTERNAL_ID “C” is also in row 2, 4. Keep it in only one row.",
+        "EXTERNAL_ID “C” is also in other rows: 4, 5. Keep it in only one row.",
+        "EXTERNAL_ID “C” is also in other rows: 2, 5. Keep it in only one row.",
+        "EXTERNAL_ID “C” is also in other rows: 2, 4. Keep it in only one row.",
     ]
 
 
 def test_of_many_rows_with_one_id_a_few_are_named_and_the_rest_counted() -> None:
     made = plan_rows(*(row("E", FIRST_NAME=f"Ann{number}") for number in range(9)))
     assert messages(made.problems.filter(made.problems["column"] == "EXTERNAL_ID"))[0] == (
-        "EXTERNAL_ID “E” is also in row 3, 4, 5, 6, 7 and 3 more. Keep it in only one row."
+        "EXTERNAL_ID “E” is also in other rows: 3, 4, 5, 6, 7 and 3 more. Keep it in only one row."
     )
 
 
@@ -246,7 +246,7 @@ def test_rows_that_are_the_same_in_every_cell_are_one_row() -> None:
     made = plan_rows(row(CY), row(CY), row(DEE), row(CY))
     assert outcomes(made) == ["unchanged", "unchanged"]
     assert (made.counts["skipped"], [note.code for note in made.table.notes]) == (2, ["repeated-row"])
-    assert "(row 3, 5)" in made.table.notes[0].message
+    assert "(rows: 3, 5)" in made.table.notes[0].message
     made = plan_rows(row(CY), row(CY, LOCATION="Court"), row(DEE))
     assert outcomes(made) == ["errored", "errored", "unchanged"]
     assert {code for _, code, _ in locate_problems(made.problems)} == {"duplicate-in-file"}

@@ -67,7 +67,7 @@ def test_two_different_rows_with_all_headings_are_both_named() -> None:
     other = ",".join(reversed(REQUIRED_NAMES))
     table = read(text(HEADER, ROW, other, header="Staff list"))
     assert [problem.code for problem in table.problems] == ["headings-elsewhere"]
-    assert "Row 2, 4 has the required headings" in table.problems[0].message
+    assert "Rows 2, 4 have the required headings" in table.problems[0].message
     assert rows(read(text(ROW, other, ROW))) == [2, 3, 4]  # the first row is the header row in any case
 
 

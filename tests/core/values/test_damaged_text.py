@@ -17,7 +17,7 @@ def judge(test: str, value: str, was: str) -> bool:
     ["FarrÃ³w", "Farr√≥w", "Farr├│w", "FarrÃƒÂ³w"],
 )
 def test_text_that_was_decoded_once_too_often_is_damaged(value: str) -> None:
-    assert damaged_text.find_fault(value, "Farrów") == "it was decoded once too often, and means “Farrów”"
+    assert damaged_text.find_fault(value, "Farrów") == "it was decoded once too often, and should be “Farrów”"
 
 
 @pytest.mark.parametrize(
