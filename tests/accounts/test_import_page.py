@@ -122,7 +122,7 @@ def make_held(springfield: Springfield, client: Client) -> str:
 def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Client) -> None:
     plan = make_held(springfield, chief)
     page = text(chief.get(plan))
-    assert "1 user will lose access. The limit is 0 of 3 active users." in page
+    assert "1 user will lose access. The limit is 0. Active users: 3." in page
     assert "First 2 Last 2" in page and "<strong>1</strong> <span>will stay active</span>" in page
     assert "above the operator&#x27;s role" in text(chief.get(f"{plan}?show=protected"))
     for wrong in ("", "2", "one"):
