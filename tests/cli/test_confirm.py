@@ -49,7 +49,7 @@ def test_a_preview_that_would_be_held_prints_the_command_with_who_acts(staffed: 
     seen = staffed("import", file, "--agency", "springfield-pd", "--as", "E-ann", "--preview")
     command = seen.text.rpartition("To apply it: muster ")[2].split()
     assert command[2:] == ["--confirm", "privileges=2", "--as", "E-ann"]
-    assert "2 users updated, 2 will gain a permission." in seen.text
+    assert "2 users to update, 2 will gain a permission." in seen.text
     done = staffed(*command)
     assert (done.status, "2 users updated, 2 gained a permission." in done.text) == (0, True)
 

@@ -71,7 +71,7 @@ def test_an_event_is_shown_in_plain_words(auditor: Client) -> None:
     record_something("user.updated", 2, changes={"LAST_NAME": ("Last 2", "New"), "RANK": ("", "Captain")})
     page = read_page(auditor.get(PAGE))
     assert "Updated First 2 Last 2 (E-2) Last name Last 2 → became New Rank Captain First 5 Last 5 E-5" in page
-    assert "A page, Firefox on Linux 192.0.2.7" in page
+    assert "A web page, Firefox on Linux 192.0.2.7" in page
 
 
 def test_refused_and_failed_events_are_marked_in_words_and_not_by_color_alone(auditor: Client) -> None:

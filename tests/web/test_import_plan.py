@@ -505,6 +505,7 @@ def test_a_plan_says_who_gets_which_email_and_can_be_applied_without(springfield
     listed = read_page(chief, f"{address}?show=mailed")
     assert "Invitation, to user7@agency.example" in listed
     assert "Notice: deactivated, to user2@agency.example" in listed
+    assert "<strong>First 7 Last 7</strong>" in listed, "the name of a user who is new"
     assert "user7" not in read_page(chief, f"{address}?show=mailed&q=user2")
     before = models.Mail.objects.count()
     done = read_page(chief, chief.post(address, {"quiet": "yes"}).headers["Location"])

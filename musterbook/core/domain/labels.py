@@ -74,12 +74,12 @@ def format_state_title(code: str, joint: str = ": ") -> str:
 
 CHANNELS = texts.Labels(
     {
-        "page": "a page",
+        "page": "a web page",
         "cli": "the command line",
         "api": "the API",
         "scim": "SCIM",
         "folder": "a watched folder",
-        "system": "Musterbook itself",
+        "system": "Musterbook",
     }
 )
 """The channel of an act, as text that follows “through”."""

@@ -9,27 +9,42 @@ from musterbook.core.domain.policy import LimitKind
 from musterbook.core.planning.holds import CUT_OFF, UNREADABLE, Hold
 
 _COUNTS = (
-    ("added", "added"),
-    ("updated", "updated"),
-    ("reactivated", "of these reactivated"),
+    ("added", "to add"),
+    ("updated", "to update"),
+    ("reactivated", "of these to reactivate"),
     ("losing_access", "will lose access"),
     ("privileges", "will gain a permission"),
     ("handovers", "will take another user's address or username"),
     ("identity_changes", "with an identity change"),
     ("cleared", "will lose a value to a blank column"),
     ("released", "will lose their badge"),
-    ("marked", "marked with the source of the file, or as leaving"),
+    ("marked", "to mark with the source of the file, or as leaving"),
 )
 _DONE = {
+    "added": "added",
+    "updated": "updated",
+    "reactivated": "of these reactivated",
     "losing_access": "lost access",
     "privileges": "gained a permission",
     "handovers": "took another user's address or username",
     "cleared": "lost a value to a blank column",
     "released": "lost their badge",
+    "marked": "marked with the source of the file, or as leaving",
+    "skipped": "skipped",
 }
-_OF_OTHERS = ("of these reactivated",)
+_OF_OTHERS = ("of these reactivated", "of these to reactivate")
 """Counts that always follow another one."""
-_ROWS = (("errored", "with problems"), ("skipped", "skipped"))
+_ROWS = (("errored", "with problems"), ("skipped", "to skip"))
+
+_CHOSEN = {
+    "deactivated": "to deactivate",
+    "reactivated": "to reactivate",
+    "invited": "to invite",
+    "sent a reset": "to send a reset",
+    "changed": "to change",
+}
+"""What a bulk change did to the users chosen for it → what it is going to do."""
+_LEFT_OUT = "left out"
 
 
 def summarize(
@@ -39,12 +54,13 @@ def summarize(
     done: bool = False,
     words: Mapping[str, str] | None = None,
 ) -> str:
-    """Return one sentence, such as “6 users added, 11 updated, 8 will lose access, 6 invitations, 7 rows skipped”.
+    """Return one sentence, such as “6 users to add, 11 to update, 8 will lose access, 6 invitations, 7 rows to skip”.
 
     `mails`: the number of emails of each kind. `done`: whether the import was applied. `words`: other words for some counts,
-    where each row is a chosen user.
+    where each row is a chosen user, as they are afterward: *deactivated*, which is *to deactivate* before.
     """
-    labels = {**dict(_COUNTS), **dict(_ROWS), **(_DONE if done else {}), **(words or {})}
+    words = {name: word if done else _CHOSEN.get(word, word) for name, word in (words or {}).items()}
+    labels = {**dict(_COUNTS), **dict(_ROWS), **(_DONE if done else {}), **words}
     users = [(labels[name], counts.get(name, 0)) for name, _ in _COUNTS]
     rows = [(labels[name], counts.get(name, 0)) for name, _ in _ROWS]
     named = [(users + rows, "user")] if words else [(users, "user"), (rows, "row")]
@@ -57,7 +73,7 @@ NOTHING = "Nothing changes"
 
 
 def _name_first(parts: Sequence[tuple[str, int]], noun: str) -> list[str]:
-    """Return the parts as text. The first one names what is counted: “6 users added”, “11 updated”."""
+    """Return the parts as text. The first one names what is counted: “6 users to add”, “11 to update”."""
     forms = [_make_forms(label, "" if place else noun) for place, (label, _) in enumerate(parts)]
     return [texts.count(both, number) for both, (_, number) in zip(forms, parts, strict=True)]
 
@@ -109,6 +125,8 @@ def list_sources() -> tuple[list[str], list[texts.Forms]]:
     """Return every text of this module in English: those without a number, and the forms of those with one."""
     users = dict.fromkeys((*dict(_COUNTS).values(), *_DONE.values(), *dict(_ROWS).values()))
     forms = [_make_forms(label, noun) for label in users for noun in ("user", "") if not (noun and label in _OF_OTHERS)]
-    forms += [_make_forms(label, "row") for _, label in _ROWS]
+    chosen = (*_CHOSEN, *_CHOSEN.values(), _LEFT_OUT)
+    forms += [_make_forms(label, noun) for label in chosen for noun in ("user", "")]
+    forms += [_make_forms(label, "row") for label in (*dict(_ROWS).values(), _DONE["skipped"])]
     forms += [_make_hold_forms(kind, whose) for kind in _OVER_LIMIT for whose in _WHOSE]
     return [NOTHING, *_DOUBTS.values(), _TOTAL], [*forms, _LIMIT]

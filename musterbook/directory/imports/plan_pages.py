@@ -244,14 +244,16 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
     errors = report.group_by_row([problem for note, problem in flagged if not note])
     notes = report.group_by_row([problem for note, problem in flagged if note])
     people = find_people(record, [str(row["external_id"]) for row in rows])
+    new = _read_new_names(record, [row for row in rows if "first_name" not in row and row["external_id"] not in people])
     for row in rows:
         person = people.get(str(row["external_id"]))
         number = int(row["row"]) if row.get("row") else None
         row_problems = errors.get(number or 0, [])
         cells = _make_cells(row, row_problems) if filter_name == "errored" else ()
         in_cells = {problem for cell in cells for problem in cell.problems}
+        name = _name_row(row, person) or new.get(str(row["external_id"]), "")
         yield PlanRow(
-            number, str(row["external_id"] or ""), _name_row(row, person), _list_changes(filter_name, row), cells,
+            number, str(row["external_id"] or ""), name, _list_changes(filter_name, row), cells,
             [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
             _describe_protection(row), _describe_mail(row), person.pk if person else 0,
         )  # fmt: skip
@@ -276,6 +278,18 @@ def _read_problems(record: models.Import, rows: Sequence[int]) -> list[tuple[boo
         entries = models.ImportProblem.objects.filter(of=record, row__in=rows).order_by("row", "pk")
         return [(e.note, Problem(e.code, e.row, e.column, e.value, e.detail, e.hint)) for e in entries]
     return list(zip(frame["note"], problems.list_problems(frame), strict=True))
+
+
+def _read_new_names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
+    """Return the names of those users of the rows that the plan adds: external ID → name."""
+    if not rows:
+        return {}
+    wanted = pl.col("external_id").is_in([str(row["external_id"]) for row in rows])
+    try:
+        found = plan_files.scan_part(record.number, "added").filter(wanted).collect()
+    except plan_files.PlanGone:
+        return {}
+    return {row["external_id"]: f"{row['first_name']} {row['last_name']}" for row in found.to_dicts()}
 
 
 def _name_row(row: Mapping[str, str | int], person: Person | None) -> str:

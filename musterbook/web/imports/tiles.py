@@ -50,7 +50,7 @@ SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
         gettext_lazy("These rows have problems and will be skipped until you fix them. You can apply all other rows now."),
         gettext_lazy("These rows have problems and were skipped. Fix them here, and then apply the new plan."),
     ),
-    "added": (gettext_lazy("These users are new."), gettext_lazy("These users were added.")),
+    "added": (gettext_lazy("These users will be added."), gettext_lazy("These users were added.")),
     "updated": (gettext_lazy("These users will be updated."), gettext_lazy("These users were updated.")),
     "deactivated": (
         gettext_lazy("These users are not in the file and will become Inactive. Their details are kept."),

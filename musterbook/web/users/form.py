@@ -68,7 +68,7 @@ _STATUSES = [
 _FLAGS: "dict[str, StrOrPromise]" = {
     EXEMPT: gettext_lazy("Exempt from synchronize: stays Active if missing from a synchronize file"),
     NO_FILES: gettext_lazy(
-        "Not changed by files: rows of files change nothing, and the user stays Active without a row"
+        "Not changed by files: imports skip this user, who stays Active if missing from a synchronize file"
     ),
 }
 

@@ -93,14 +93,14 @@ def test_no_parameter_takes_long_to_read() -> None:
 
 def test_labels_and_counts_are_in_the_readers_language() -> None:
     with texts.reading(LOUD):
-        assert labels.CHANNELS["page"] == "A PAGE" and labels.CHANNELS.get("none", "x") == "X"
+        assert labels.CHANNELS["page"] == "A WEB PAGE" and labels.CHANNELS.get("none", "x") == "X"
         assert dict(labels.PLAN_ENDS.items())["expired"] == "EXPIRED" and "LEAVING" in labels.PROTECTIONS.values()
         assert labels.format_state_title("held") == "HELD: NOTHING WAS CHANGED"
         assert labels.describe_protection("exempt", 3) == "EXEMPT FROM SYNCHRONIZE (ROW 3)"
         assert labels.describe_protection("leaving", None, "2026-03-01").startswith("LEAVING: BECOMES INACTIVE ON 2026")
         assert labels.count_emails({"invitation": 2, "reset": 1}) == "2 INVITATIONS, 1 LINK FOR A NEW PASSWORD"
     assert labels.count_emails({"invitation": 1, "later-kind": 2}) == "1 invitation, 2 later-kinds"
-    assert labels.CHANNELS["page"] == "a page" and labels.CHANNELS.sources[0] == "a page"
+    assert labels.CHANNELS["page"] == "a web page" and labels.CHANNELS.sources[0] == "a web page"
 
 
 _CORE = Path(problems.__file__).parents[1]

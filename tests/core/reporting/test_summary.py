@@ -10,7 +10,7 @@ def test_one_sentence_sums_up_a_plan() -> None:
     """Rule A1."""
     counts = {"rows": 30, "added": 6, "updated": 11, "losing_access": 8, "skipped": 7}
     assert summarize(counts, {"invitation": 6, "reset": 0}) == (
-        "6 users added, 11 updated, 8 will lose access, 6 invitations, 7 rows skipped"
+        "6 users to add, 11 to update, 8 will lose access, 6 invitations, 7 rows to skip"
     )
 
 
@@ -18,12 +18,15 @@ def test_one_sentence_sums_up_a_plan() -> None:
     ("counts", "done", "sentence"),
     [
         ({}, False, "Nothing changes"),
-        ({"updated": 1, "reactivated": 1, "errored": 1}, False, "1 user updated, 1 of these reactivated, 1 row with problems"),
+        ({"updated": 1, "reactivated": 1, "errored": 1}, False,
+         "1 user to update, 1 of these to reactivate, 1 row with problems"),
         ({"updated": 1200, "losing_access": 1}, True, "1,200 users updated, 1 lost access"),
         ({"privileges": 2, "handovers": 1, "cleared": 3}, False,
          "2 users will gain a permission, 1 will take another user's address or username, 3 will lose a value to a blank column"),
         ({"updated": 1, "released": 1}, True, "1 user updated, 1 lost their badge"),
-        ({"errored": 2, "skipped": 1}, False, "2 rows with problems, 1 skipped"),
+        ({"errored": 2, "skipped": 1}, False, "2 rows with problems, 1 to skip"),
+        ({"added": 2, "updated": 1, "reactivated": 1, "skipped": 4}, True,
+         "2 users added, 1 updated, 1 of these reactivated, 4 rows skipped"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_not_said(counts: dict[str, int], done: bool, sentence: str) -> None:
@@ -33,8 +36,9 @@ def test_what_is_not_there_is_not_said(counts: dict[str, int], done: bool, sente
 def test_the_rows_of_a_bulk_action_are_users() -> None:
     words = {"updated": "deactivated", "errored": "left out"}
     assert summarize({"updated": 3, "losing_access": 3, "errored": 1}, {"deactivated": 2}, words=words) == (
-        "3 users deactivated, 3 will lose access, 1 left out, 2 notices of a deactivation"
+        "3 users to deactivate, 3 will lose access, 1 left out, 2 notices of a deactivation"
     )
+    assert summarize({"updated": 3, "losing_access": 3}, done=True, words=words) == "3 users deactivated, 3 lost access"
 
 
 @pytest.mark.parametrize(
