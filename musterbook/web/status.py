@@ -34,6 +34,7 @@ def describe(request: HttpRequest, agency: models.Agency, at: datetime) -> dict[
     if may(request, "users.view"):
         numbers = counts.count_by_state(agency, at)
         context["states"] = [(name, STATE_LABELS[name], numbers.get(name, 0)) for name in STATE_LABELS]
+    context["may_view"] = may(request, "users.view")
     context["sees_tasks"] = "plans" in context or "failed_emails" in context
     context["has_tasks"] = any(context.get(name) for name in ("plans", "failed_emails", "expiring"))
     return context

@@ -215,7 +215,7 @@ def test_nobody_of_another_agency_becomes_a_monitor(springfield: Springfield, ch
 def test_who_may_only_view_sees_groups_but_changes_none(springfield: Springfield, chief: Client) -> None:
     models.Role.objects.filter(agency=springfield.agency, name="Chief").update(permissions=["users.view"])
     patrol = f"groups/{pk(models.Group, external_id='PATROL')}/"
-    assert "Add a group" not in read_page(chief, "groups/") and "Add monitor" not in read_page(chief, patrol)
+    assert "Add group" not in read_page(chief, "groups/") and "Add monitor" not in read_page(chief, patrol)
     assert chief.post(at(f"{patrol}monitor"), {"who": "E-1"}).status_code == 403
 
 
@@ -232,7 +232,7 @@ def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transaction
     enter(page, "user.5")
     page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Roles", exact=True).click()
-    page.get_by_role("link", name="Add a role").click()
+    page.get_by_role("link", name="Add role").click()
     page.get_by_role("button", name="Save").click()
     page.locator(".usa-alert--error").wait_for()
     assert barriers(page) == []

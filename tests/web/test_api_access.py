@@ -159,7 +159,7 @@ def test_a_token_from_making_to_revoking_in_a_browser(page: Page, springfield: S
     page.fill("[name=login]", "user.1")
     page.fill("[name=password]", GOOD)
     page.get_by_role("button", name="Sign in", exact=True).click()
-    page.get_by_role("link", name="Create a token").click()
+    page.get_by_role("link", name="Create token").click()
     page.get_by_role("button", name="Create token").click()
     expect(page).to_have_title(re.compile("^Error: "))
     assert barriers(page) == []

@@ -91,7 +91,7 @@ def test_held_imports_come_before_previews_each_with_its_button(springfield: Spr
     assert page.index("Import on hold:") < page.index("Preview not applied yet:")
     for record in (held, seen):
         assert f'<a class="usa-button usa-button--outline" href="/springfield/imports/{record.number}">Review' in page
-    assert "3 users will lose access" in page and "1 user updated" in page
+    assert "3 users will lose access" in page and "1 user to update" in page
     boss.post(f"/springfield/imports/{seen.number}/discard")
     assert "Preview not applied yet" not in read(boss)
 

@@ -30,7 +30,7 @@ def explain_problem(code: str) -> SafeString:
     """Return the link to the explanation of a kind of problem."""
     label = format_lazy(gettext_lazy("About this problem ({code})"), code=code)
     return format_html(
-        '<a class="m-about" href="{}">{}</a>', help_pages.get_problem_address(code), icon("help_outline", str(label))
+        '<a class="m-explain" href="{}">{}</a>', help_pages.get_problem_address(code), icon("help_outline", str(label))
     )
 
 

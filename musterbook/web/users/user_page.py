@@ -42,6 +42,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
         "is_me": user.pk == get_account(request).user.pk,
         "above": above,
         "may_edit": may(request, EDIT) and not above,
+        "sees_roles": may(request, "roles.manage"),
         "may_manage": may(request, credentials.PERMISSION) and not above,
         "mails_leave": settings.MAIL_SERVER is not None,
         "mail": _describe_mail(user),
