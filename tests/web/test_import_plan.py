@@ -127,7 +127,9 @@ def test_a_file_of_a_source_marks_its_users(springfield: Springfield, chief: Cli
     address = preview(chief, person(1, ROLE="Admin"), source="HR-Sworn")
     page = read_page(chief, address)
     assert (
-        "<dd>hr-sworn</dd>" in page and "1 user will be marked with the source of the file" in page and ">Apply</button>" in page
+        "<dd>hr-sworn</dd>" in page
+        and "1 user will be marked with the source of the file" in page
+        and ">Apply</button>" in page
     )
 
 

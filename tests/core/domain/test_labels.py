@@ -20,4 +20,4 @@ def test_the_title_of_a_state_says_whether_something_was_changed(code: str, titl
 
 
 def test_a_label_at_the_beginning_of_a_line_keeps_its_acronyms() -> None:
-    assert [capitalize_label(CHANNELS[code]) for code in ("page", "api", "scim")] == ["A page", "The API", "SCIM"]
+    assert [capitalize_label(CHANNELS[code]) for code in ("page", "api", "scim")] == ["A web page", "The API", "SCIM"]
