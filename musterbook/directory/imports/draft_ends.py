@@ -49,8 +49,11 @@ def _is_open(fix: models.ImportDraft, planned: str | None) -> bool:
 
 
 def delete_expired(at: datetime) -> int:
-    """Delete the fixes of plans that were discarded or have expired, and those that are older than kept files."""
-    over = Q(of__ended__in=(plan_ends.PlanEnd.DISCARDED, plan_ends.PlanEnd.EXPIRED))
+    """Delete the fixes of plans that were discarded, and those that are older than kept files.
+
+    A plan that has expired can be made again, with its fixes.
+    """
+    over = Q(of__ended=plan_ends.PlanEnd.DISCARDED)
     old = Q(at__lt=at - timedelta(days=settings.MUSTER_KEEP_FILES_DAYS))
     number, _ = models.ImportDraft.objects.filter(over | old).delete()
     return number

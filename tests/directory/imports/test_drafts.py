@@ -183,6 +183,16 @@ def test_a_plan_that_has_expired_takes_no_fix(record: models.Import) -> None:
         save(record, ROLE, minutes=60 * 24 * 60)
 
 
+def test_the_fixes_of_a_plan_that_has_expired_are_in_the_plan_that_is_made_again(record: models.Import) -> None:
+    save(record, ROLE)
+    expired = NOW + timedelta(days=60)
+    models.Import.objects.filter(pk=record.pk).update(finished_at=NOW)
+    assert plan_ends.expire_due(expired) >= 1
+    assert draft_ends.delete_expired(expired) == 0
+    record.refresh_from_db()
+    assert [fix.text for fix in drafts.list_fixes(plan_again(record))] == ["Officer"]
+
+
 @pytest.mark.parametrize("edit", [
     Edit(4, "ROLE", "Officer", "Admin"), Edit(999, "ROLE", "", "Admin"), Edit(2, "NEW_EXTERNAL_ID", "", "E-1"),
     Edit(2, "RANK", "", "Captain"), Edit(2, "id", "", "1"), Edit(0, "ROLE", "", "Admin"),
