@@ -162,3 +162,14 @@ def test_a_fix_not_yet_checked_is_not_put_into_a_row_of_another_sheet(chief: Cli
     answer = type_cell(chief, address, 2, "EMAIL", "user7@agency.example", "other7@agency.example")
     assert answer.status_code == 409
     assert not ImportDraft.objects.filter(of__number=again.rpartition("/")[2]).exists()
+
+
+@pytest.mark.parametrize("name", ["code", "column", "value", "text"])
+def test_a_nul_character_in_an_action_on_rows_is_no_error_of_ours(chief: Client, name: str) -> None:
+    """PostgreSQL stores none and looks for none."""
+    address = preview(chief, person(7, RANK="Sargent"), person(8, RANK="Sargent"))
+    group = {"code": "unknown-rank", "column": "RANK", "value": "Sargent", "text": "Sergeant"}
+    for more in ({}, {"do": "remember"}):
+        answer = chief.post(f"{address}/values", group | more | {name: f"{group[name]}\0"})
+        assert answer.status_code in (302, 404)
+    assert not any("\\u0000" in str(one) for one in models.Import.objects.values_list("options", flat=True))

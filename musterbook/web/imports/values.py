@@ -26,7 +26,8 @@ _LONGEST = 10_000
 def fix_group(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with another value in all rows of a group, or with the value mapped and remembered (F13)."""
     record = actions.find_plan(request, number)
-    code, heading, value, text = (request.POST.get(name, "")[:_LONGEST] for name in ("code", "column", "value", "text"))
+    names = ("code", "column", "value", "text")
+    code, heading, value, text = (request.POST.get(name, "")[:_LONGEST].replace("\0", "") for name in names)
     column = BY_HEADING.get(heading)
     if column is None or column.unique:
         raise Http404
