@@ -173,3 +173,16 @@ def test_a_nul_character_in_an_action_on_rows_is_no_error_of_ours(chief: Client,
         answer = chief.post(f"{address}/values", group | more | {name: f"{group[name]}\0"})
         assert answer.status_code in (302, 404)
     assert not any("\\u0000" in str(one) for one in models.Import.objects.values_list("options", flat=True))
+
+
+@pytest.mark.parametrize("permission", ["users.import", "users.view", ""])
+def test_who_may_apply_a_plan_may_discard_it_and_nobody_else(chief: Client, permission: str) -> None:
+    models.Role.objects.filter(name="Chief").update(permissions=[permission] if permission else [])
+    address = preview(chief, person(7))
+    answer = browser("user.2").post(f"{address}/discard")
+    allowed = permission == "users.import"
+    assert answer.status_code == (302 if allowed else 403)
+    ended = models.Import.objects.get(number=address.rpartition("/")[2]).ended
+    assert ended == ("discarded" if allowed else "")
+    if not permission:
+        assert browser("user.2").post("/springfield/imports/none/discard").status_code == 403

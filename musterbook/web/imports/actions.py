@@ -38,7 +38,7 @@ from musterbook.directory.storage import import_files
 from musterbook.http import request_context
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import ReadingForm
-from musterbook.web.permission import get_account, needs, refuse
+from musterbook.web.permission import get_account, may, needs, refuse, require_sign_in
 
 PATIENCE = 3.0
 """The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
@@ -206,9 +206,11 @@ def redirect_to_plan(record: models.Import) -> HttpResponseBase:
 
 
 @require_POST
-@needs("users.view")
+@require_sign_in
 def discard(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Discard the plan of a preview or held import."""
+    """Discard the plan of a preview or held import. The pages of bulk actions need another permission than imports."""
+    if not (may(request, "users.import") or may(request, "users.view")):
+        return refuse(request, "users.import")
     record = find_import(request, number)
     try:
         queue.discard(record, request_context.audit_context(request))
