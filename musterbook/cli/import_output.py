@@ -83,7 +83,7 @@ _LABELS = Labels(
         "reactivated": gettext_noop("of these, reactivated"),
         "losing_access": gettext_noop("losing access"),
         "privileges": gettext_noop("gaining a permission"),
-        "marked": gettext_noop("marked with their source, or as leaving"),
+        "marked": gettext_noop("marked with the source of the file, or as leaving"),
         "identity_changes": gettext_noop("of these, identity changes"),
     }
 )

@@ -53,7 +53,7 @@ def _handle_errors() -> Iterator[None]:
     except (typer.Exit, BrokenPipeError):
         raise
     except KeyboardInterrupt:
-        say(_("Cancelled. Nothing was changed."))
+        say(_("Canceled. Nothing was changed."))
         raise typer.Exit(Exit.FAILED) from None
     except Exception as error:  # noqa: BLE001  (whatever it is, a person gets one line, and the log the rest)
         status, sentence = _explain_error(error) or (Exit.FAILED, log_unexpected(error))

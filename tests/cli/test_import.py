@@ -457,7 +457,7 @@ def test_a_source_is_shown_with_what_it_marks(springfield: Muster) -> None:
     models.Agency.objects.update(grace_days=3)
     source = ("--agency", "springfield-pd", "--source", "HR-Sworn")
     shown = springfield("import", springfield.file(ANN, BOB), *source, "--preview").text
-    assert "source hr-sworn" in shown and "To apply it" in shown and "2    marked with their source" in shown
+    assert "source hr-sworn" in shown and "To apply it" in shown and "2    marked with the source of the file" in shown
     assert springfield("import", springfield.file(ANN, BOB), *source).status == 0
     done = springfield("import", springfield.file(ANN), *source, "--mode", "sync")
     assert (done.status, "leaving: becomes Inactive on" in done.text) == (0, True)
