@@ -186,3 +186,13 @@ def test_who_may_apply_a_plan_may_discard_it_and_nobody_else(chief: Client, perm
     assert ended == ("discarded" if allowed else "")
     if not permission:
         assert browser("user.2").post("/springfield/imports/none/discard").status_code == 403
+
+
+def test_no_page_of_an_import_leads_to_a_page_that_is_refused(chief: Client) -> None:
+    models.Role.objects.filter(name="Chief").update(permissions=["users.import"])
+    other = browser("user.2")
+    address = preview(other, person(3, RANK="Captain"), person(2, ROLE="x"), person(9))
+    pages = [address, f"{address}?show=updated", f"{address}?show=errored", "/springfield/", "/springfield/imports/"]
+    links = {link for page in pages for link in re.findall(r'href="(/springfield/[^"#?]*)', read_page(other, page))}
+    assert {link for link in links if other.get(link).status_code >= 400} == set()
+    assert "First 2 Last 2" in read_page(other, f"{address}?show=errored")

@@ -181,7 +181,8 @@ def test_what_users_are_called_stays_text(springfield: Springfield) -> None:
         f"/springfield/imports/{number}?show={show}" for number in numbers for show in ("errored", "added", "noted")
     ]
     assert [path for path in shown if not _is_text(client.get(path))] == []
-    assert "NICKNAME&lt;script&gt;" in client.get(shown[0]).content.decode()
+    matched = client.get(f"/springfield/imports/{numbers[0]}/match")
+    assert _is_text(matched) and "NICKNAME&lt;script&gt;" in matched.content.decode()
 
 
 def _previews_of_markup(agency: models.Agency) -> list[str]:

@@ -32,7 +32,7 @@ from musterbook.http import request_context
 from musterbook.web import parsers
 from musterbook.web.imports import decisions, differences, groups, rows, sentences, tiles
 from musterbook.web.imports.forms import ConfirmForm, PlanAgainForm, ReadingForm
-from musterbook.web.permission import get_account
+from musterbook.web.permission import get_account, may
 
 MAILED_SENTENCE = tiles.SENTENCES["mailed"][0]
 _HELD_ROWS = {"rekeys": "updated", "updates": "updated", "additions": "added", "unreadable-rows": "errored"}
@@ -202,6 +202,7 @@ def list_rows(
         "before": _make_address(tile, text, page.number - 1, kind) if page.number > 1 else "",
         "after": _make_address(tile, text, page.number + 1, kind) if page.number < page.pages else "",
         "is_done": record.state == "applied",
+        "may_view": may(request, "users.view"),
     } | (_describe_wrong_rows(request, record, page) if tile == "errored" else {})
 
 
