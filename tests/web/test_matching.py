@@ -215,6 +215,16 @@ def test_only_the_required_columns_without_a_likely_heading_are_missing(admin: C
     assert "Check 1 required column" in page and "missing</h2>" not in page
 
 
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.4 not a list", b"<html><body>Sign in</body></html>"])
+def test_a_file_without_headings_leads_to_no_page_that_matches_them(admin: Client, content: bytes) -> None:
+    """It was a page that said that eight columns are missing, and had nothing to choose."""
+    address = send(admin, content)
+    page = read(admin, address)
+    assert "Refused: nothing has changed" in page and "Match columns and values" not in page
+    answer = admin.get(f"{address}/match")
+    assert (answer.status_code, answer.headers["Location"]) == (302, address)
+
+
 def test_a_later_file_is_not_interrupted_and_nothing_is_created_unless_chosen(
     admin: Client, springfield: Springfield
 ) -> None:

@@ -1,11 +1,19 @@
 """Whether the columns and values of an import's file are to be matched before its plan is looked at (F4, F13)."""
 
 from musterbook.directory import models
-from musterbook.directory.imports import first_steps, unknown_values
+from musterbook.directory.imports import first_steps, plan_files, unknown_values
 from musterbook.directory.models import FROM_FILE, ImportKind
 
 _BY_COLUMNS = frozenset({"missing-column", "misspelt-column", "duplicate-column"})
 """The problems of a file that are solved by matching its columns."""
+
+
+def has_headings(record: models.Import) -> bool:
+    """Return whether the file has headings to match. An empty file has none, and neither has a picture."""
+    try:
+        return bool(plan_files.read_header(record.number).headings)
+    except plan_files.PlanGone:
+        return False
 
 
 def needs_columns(record: models.Import) -> bool:

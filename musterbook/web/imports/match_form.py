@@ -188,6 +188,11 @@ class ColumnsForm(forms.Form):
         )
 
     @property
+    def has_headings(self) -> bool:
+        """Return whether there is anything to match. A file that cannot be read has no headings."""
+        return bool(self._file.headings)
+
+    @property
     def lines(self) -> list[ColumnLine]:
         """Return the headings that need a look: those with a suggestion first, and those to be ignored last."""
         lines = [

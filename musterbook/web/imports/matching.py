@@ -44,6 +44,8 @@ def match(request: HttpRequest, number: str) -> HttpResponseBase:
     except plan_files.PlanGone:
         messages.error(request, _("The file of this import is no longer kept. Upload it again."))
         return redirect("import", number)
+    if not headings_form.has_headings:
+        return redirect("import", number)
     values_form = _make_values_form(request, record, sent)
     if sent is None or not (headings_form.is_valid() and values_form.is_valid()):
         return _render(request, record, headings_form, values_form)

@@ -305,9 +305,10 @@ def _make_forms(
         expired = plan_ends.get_end(record, datetime.now(UTC)) == plan_ends.PlanEnd.EXPIRED
         return {"form": form, "expired": PlanAgainForm(record) if plans and expired else None}
     options = Options.of_json(record.options)
-    found: dict[str, Any] = {"form": form, "again": PlanAgainForm(record), "can_match": True}
+    found: dict[str, Any] = {"form": form, "again": PlanAgainForm(record)}
     initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet", "header_row")}
     return found | {
+        "can_match": matching.has_headings(record),
         "needs_columns": matching.needs_columns(record),
         "reading": reading or ReadingForm(initial=initial),
         "new_users": groups.make_defaults_form(record),

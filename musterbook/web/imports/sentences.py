@@ -68,13 +68,19 @@ _DID: tuple[tuple[str, Any], ...] = (
     ("skipped", ngettext_lazy("%(count)s row was skipped.", "%(count)s rows were skipped.", "number")),
 )  # fmt: skip
 """The count → its sentence, for a plan and for an import that was applied."""
+_REACTIVATED_WILL = gettext_lazy("This user will be reactivated.")
+_REACTIVATED_DID = gettext_lazy("This user was reactivated.")
+"""The sentence about the reactivated user, if only one is updated."""
 _CHANGES = ("added", "updated", "losing_access", "deactivated", "released", "marked")
 """The counts of what an import changes."""
 
 
 def describe_counts(counts: Mapping[str, int], *, done: bool) -> list[str]:
     """Return the sentences that sum up the plan, or what was done."""
-    sentences = [_count(text, counts[name]) for name, text in (_DID if done else _WILL) if counts.get(name)]
+    texts = dict(_DID if done else _WILL)
+    if counts.get("updated") == 1:
+        texts["reactivated"] = _REACTIVATED_DID if done else _REACTIVATED_WILL
+    sentences = [_count(text, counts[name]) for name, text in texts.items() if counts.get(name)]
     if not would_change(counts):
         sentences.insert(0, _("Nothing was changed.") if done else _("Nothing will change."))
     return sentences

@@ -140,15 +140,15 @@ def _describe_risk(name: str, risk: marks.Risk) -> str:
     advice = _("To prevent this, select “Exempt from synchronize” or “Not changed by files”.")
     if not risk.grace_days:
         text = _(
-            "The next synchronize import will make %(name)s Inactive, unless they are in its file: the last one,"
-            " on %(last)s, looked at all users."
+            "The next synchronize import will make %(name)s Inactive if they are missing from its file. The last one was on"
+            " %(last)s."
         )
         return f"{text % {'name': name, 'last': last}} {advice}"
     text = ngettext(
-        "The next synchronize import will make %(name)s Inactive after %(days)s day, unless they are in its file: the last"
-        " one, on %(last)s, looked at all users.",
-        "The next synchronize import will make %(name)s Inactive after %(days)s days, unless they are in its file: the last"
-        " one, on %(last)s, looked at all users.",
+        "The next synchronize import will make %(name)s Inactive after %(days)s day if they are missing from its file. The"
+        " last one was on %(last)s.",
+        "The next synchronize import will make %(name)s Inactive after %(days)s days if they are missing from its file. The"
+        " last one was on %(last)s.",
         risk.grace_days,
     )
     return f"{text % {'name': name, 'last': last, 'days': risk.grace_days}} {advice}"
