@@ -168,7 +168,9 @@ def _prepare_mail(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
 def _find_cancel_reason(mail: Mail, user: User) -> str:
     """Return why the email must not be sent any more, or ""."""
     if mail.kind in NoticeKind.values:
-        return notices.find_cancel_reason(mail.notice, user)
+        is_moved = emails.to_mailbox(mail.to) != emails.to_mailbox(user.email)
+        moved = "Not sent: the user's address has changed." if is_moved else ""
+        return notices.find_cancel_reason(mail.notice, user) or moved
     return _find_account_reason(mail, user)
 
 

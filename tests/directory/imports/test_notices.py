@@ -254,6 +254,15 @@ def test_an_email_leaves_once_and_only_while_it_is_true(made: models.Agency, set
     assert outbox.send_due("v", lambda: now) == 0
 
 
+def test_an_email_goes_to_no_address_that_the_user_has_given_up(made: models.Agency) -> None:
+    hold(made)
+    models.User.objects.filter(external_id="E-1").update(email="new@agency.example")
+    outbox.send_due("w", lambda: datetime.now(UTC))
+    mail = Mail.objects.get(kind=NoticeKind.HELD, user__external_id="E-1")
+    assert mail.sent_at is None
+    assert mail.problem == "Not sent: the user's address has changed."
+
+
 def test_what_is_no_longer_on_hold_is_not_announced(made: models.Agency) -> None:
     record = hold(made)
     assert unread(made, 1) == [1]
