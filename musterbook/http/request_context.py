@@ -23,6 +23,11 @@ def agency(request: HttpRequest) -> Agency:
     return found
 
 
+def is_for_script(request: HttpRequest) -> bool:
+    """Return whether a script of the page sent the request and reads the answer. It keeps what it sent until it is saved."""
+    return request.headers.get("Accept") == "application/json"
+
+
 def is_part(request: HttpRequest) -> bool:
     """Return whether the request asks for a fragment and not for the whole page."""
     return bool(HtmxDetails(request))

@@ -40,7 +40,7 @@ def middleware(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
         if request.method == "POST":
             if isinstance(request.user, Account) and kept_forms.TOKEN in request.POST:
                 kept_forms.forget_form(request, request.POST[kept_forms.TOKEN])
-            elif not request.user.is_authenticated:
+            elif not request.user.is_authenticated and not request_context.is_for_script(request):
                 _keep_refused(request, response)
         elif response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method == "GET":
             page = _find_page(request)
@@ -134,7 +134,7 @@ def answer_stale(request: HttpRequest) -> HttpResponseBase | None:
         return redirect(settings.LOGIN_REDIRECT_URL)
     if name == uploads.PAGE:
         return redirect(submission.keep_stale(request))
-    token = kept_forms.keep_form(request, is_stale=True)
+    token = "" if request_context.is_for_script(request) else kept_forms.keep_form(request, is_stale=True)
     address = reverse("continue_form", args=[token]) if token else reverse("home")
     return HttpResponseClientRedirect(address) if request_context.is_part(request) else redirect(address)
 

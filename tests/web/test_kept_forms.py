@@ -98,6 +98,25 @@ def test_every_form_is_kept_when_its_session_has_ended_and_is_sent_again_as_it_w
     assert lost == {}
 
 
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_cells_that_a_script_saves_leave_the_forms_of_other_tabs_where_they_are(
+    springfield: Springfield, boss: Client, is_stale: bool
+) -> None:
+    """The script keeps them on its page and sends them as a form, once its user asks for it."""
+    [page] = (page for page in list_forms() if page.name == "import_fixes")
+    token, path = read_token(boss), f"/springfield/{page.path(springfield.agency)}"
+    age_session(boss, 60)
+    led = send(boss, "/springfield/roles/add", token, {"name": "Clerk"}).headers["Location"]
+    if is_stale:
+        sign_in_there(boss, led)
+    for number in range(kept_forms.MAX_FORMS):
+        cell = {"csrfmiddlewaretoken": token, "cell-2-ROLE": f"Clerk {number}"}
+        answer = boss.post(path, cell, headers={**ORIGIN, "Accept": "application/json"})
+        assert answer.status_code in (302, 403)
+    back = "/springfield/" if is_stale else sign_in_there(boss, led).headers["Location"]
+    assert len(list_kept(boss)) == 1 and boss.get(back).status_code == 200
+
+
 def test_every_form_with_the_token_of_another_sign_in_is_kept_and_its_sender_confirms_it(
     springfield: Springfield,
 ) -> None:

@@ -22,7 +22,6 @@ from musterbook.http import request_context
 from musterbook.web.imports import actions, decisions, rows
 from musterbook.web.permission import get_account, needs, refuse
 
-_JSON = "application/json"
 _LONGEST = 1_000
 """The most characters of a value in an address."""
 _SHOWN = 200
@@ -138,7 +137,7 @@ def _explain(request: HttpRequest, record: models.Import, error: Exception) -> H
 def _answer(request: HttpRequest, number: str, *, status: int = 200, error: str = "", **more: Any) -> HttpResponseBase:
     """Answer a script with the state of the fixes, and anything else with the page of the plan and the messages."""
     record = drafts.find_current(actions.find_import(request, number))
-    if request.headers.get("Accept") == _JSON:
+    if request_context.is_for_script(request):
         body = rows.describe_fixes(record, get_account(request).user.external_id) | {"error": error} | more
         if record.number != number and not error:
             text = _("The preview was made again in the meantime. Your fix is saved there.")
