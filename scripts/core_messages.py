@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from musterbook.core.domain import labels, phrases, problems
+from musterbook.core.domain import columns, labels, phrases, problems
 from musterbook.core.reporting import summary
 
 Found = tuple[str, tuple[str, ...], str | None]
@@ -15,6 +15,7 @@ def list_core_messages() -> Iterator[Found]:
     """Yield every text of `core` that a reader sees in their language."""
     for kind in problems.CATALOG.values():
         yield from _list_texts("domain/problems.py", (kind.sentence, kind.remedy))
+    yield from _list_texts("domain/columns.py", tuple(column.about for column in columns.ALL))
     yield from _list_texts("domain/phrases.py", phrases.PHRASES)
     yield from _list_texts("domain/labels.py", labels.SOURCES)
     for pair in labels.EMAIL_COUNTS.values():

@@ -17,7 +17,7 @@ from musterbook.web import charts
 from musterbook.web.imports import log
 from musterbook.web.permission import may
 from musterbook.web.users import chosen_users
-from musterbook.web.users.search import STATE_LABELS
+from musterbook.web.users.search import STATE_LABELS, label_state
 
 _MOST_PLANS, _MOST_EMAILS = 5, 5
 
@@ -33,7 +33,9 @@ def describe(request: HttpRequest, agency: models.Agency, at: datetime) -> dict[
         context |= _describe_accounts(request, agency, at)
     if may(request, "users.view"):
         numbers = counts.count_by_state(agency, at)
-        context["states"] = [(name, STATE_LABELS[name], numbers.get(name, 0)) for name in STATE_LABELS]
+        context["states"] = [
+            (name, label_state(name, numbers.get(name, 0)), numbers.get(name, 0)) for name in STATE_LABELS
+        ]
     context["may_view"] = may(request, "users.view")
     context["sees_tasks"] = "plans" in context or "failed_emails" in context
     context["has_tasks"] = any(context.get(name) for name in ("plans", "failed_emails", "expiring"))

@@ -35,6 +35,8 @@ PHRASES = (
     "It is their {column}, and users sign in with either, so two users cannot share one.",
     "{person} had it before.",
     "{person}, badge {badge})",
+    "{person}, Active)",
+    "{person}, Inactive)",
     ", where the user has “{value}”",
     # Files and their types
     "a PNG image", "a JPEG image", "a GIF image", "a TIFF image", "an image or a sound", "a gzip archive", "a bzip2 archive",
@@ -155,6 +157,7 @@ PHRASES = (
     "Users: {users}.",
     *(f"{name} {{number}} → {{total}}" for name in COUNTED),
     "{id} ({was} → {now})",
+    "and {number} more",
     *OUTCOMES,
     # The supervisor that stays
     "blank",

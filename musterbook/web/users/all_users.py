@@ -23,7 +23,7 @@ from musterbook.directory.users.user_list import Position, UserPage
 from musterbook.http import request_context
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.users import bulk, chosen_users, list_address, list_table
-from musterbook.web.users.search import FIELDS, STATE_LABELS, SearchForm
+from musterbook.web.users.search import FIELDS, STATE_LABELS, SearchForm, label_state
 
 _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 _NOBODY = CountedPage(UserPage([], "", ""), 0, False, None)
@@ -93,7 +93,7 @@ def _make_tabs(query: QueryDict, by_state: dict[str, int] | None) -> list[dict[s
     """Return the tabs of the states, with the numbers of users, if they are known."""
     numbers: dict[str, int | None] = {name: by_state[name] if by_state else None for name in STATE_LABELS}
     tabs = {"": (pgettext("users", "All"), sum(by_state.values()) if by_state else None)}
-    tabs |= {name: (str(label), numbers[name]) for name, label in STATE_LABELS.items()}
+    tabs |= {name: (label_state(name, number), number) for name, number in numbers.items()}
     return [
         {
             "label": label,

@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext, npgettext_lazy, pgettext
 
 from musterbook.directory import models
 from musterbook.directory.agency import vocabularies
@@ -31,6 +31,20 @@ STATE_LABELS = {
     "Password reset": gettext_lazy("Password reset"),
     "Inactive": gettext_lazy("Inactive"),
 }
+
+_COUNTED = {
+    "Active": npgettext_lazy("state", "Active", "Active", "number"),
+    states.INVITED: npgettext_lazy("state", "Invited", "Invited", "number"),
+    states.EXPIRED: npgettext_lazy("state", "Invitation expired", "Invitation expired", "number"),
+    "Locked": npgettext_lazy("state", "Locked", "Locked", "number"),
+    "Password reset": npgettext_lazy("state", "Password reset", "Password reset", "number"),
+    "Inactive": npgettext_lazy("state", "Inactive", "Inactive", "number"),
+}
+
+
+def label_state(name: str, number: int | None) -> str:
+    """Return the name of a state next to the number of users who have it. None: the number is not known."""
+    return str(_COUNTED[name] % {"number": 2 if number is None else number})
 
 
 class SearchForm(forms.Form):

@@ -40,6 +40,14 @@ def test_a_problem_is_in_the_readers_language_and_its_values_are_as_in_the_file(
     assert problem.message == "There is no rank “Sargent”." and texts.get_language() is texts.ENGLISH
 
 
+def test_a_value_is_translated_if_it_is_words_of_ours_and_kept_if_a_file_has_it() -> None:
+    place = Problem.of("headings-elsewhere", value="row 1", place="Rows 2, 5 have", advice="")
+    rank = Problem.of("unknown-rank", 3, "RANK", "row 1", suggestion="")
+    with texts.reading(LOUD):
+        assert place.message == "ROWS 2, 5 HAVE THE REQUIRED HEADINGS. THEY WERE LOOKED FOR IN ROW 1."
+        assert rank.message == "THERE IS NO RANK “row 1”."
+
+
 @pytest.mark.parametrize("code", problems.CATALOG)
 def test_every_problem_keeps_its_parameters_in_another_language(code: str) -> None:
     kind = problems.CATALOG[code]
@@ -64,6 +72,10 @@ def test_every_problem_keeps_its_parameters_in_another_language(code: str) -> No
         ("a tab, after “Ann”", "A TAB, AFTER “Ann”"),
         ("a PDF", "A PDF"),
         ("blank", "BLANK"),
+        ("Rows 2, 5 have", "ROWS 2, 5 HAVE"),
+        ("Counts: added 3 → 4, x 1 → 2.", "COUNTS: ADDED 3 → 4, x 1 → 2."),
+        ("Users: E-1 (added → not concerned), and 5 more.", "USERS: E-1 (ADDED → NOT CONCERNED), AND 5 MORE."),
+        ("Ann Lee (E-1, Active)", "Ann Lee (E-1, ACTIVE)"),
         ("dana.dietz@example.org", "dana.dietz@example.org"),
         ("Ann blank", "Ann blank"),
         ("It is Ann. She has no @.", "It is Ann. She has no @."),
