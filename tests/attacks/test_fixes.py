@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook.directory import models
+from musterbook.directory.imports import queue
 from musterbook.directory.models import ImportDraft
 from tests import worker
 from tests.accounts.conftest import Springfield, signed_in
@@ -196,3 +197,23 @@ def test_no_page_of_an_import_leads_to_a_page_that_is_refused(chief: Client) -> 
     links = {link for page in pages for link in re.findall(r'href="(/springfield/[^"#?]*)', read_page(other, page))}
     assert {link for link in links if other.get(link).status_code >= 400} == set()
     assert "First 2 Last 2" in read_page(other, f"{address}?show=errored")
+
+
+def test_a_match_on_an_older_page_keeps_what_another_user_has_fixed(chief: Client) -> None:
+    address = preview(chief, person(7, ROLE="Oficer"), person(8, RANK="Majr"))
+    form = re.findall(r'<select[^>]* name="(value-[^"]+)"', read_page(chief, f"{address}/match"))
+    assert len(form) == 2
+    group = {"code": "unknown-role", "column": "ROLE", "value": "Oficer", "text": "Officer"}
+    browser("user.2").post(f"{address}/values", group)
+    chosen = dict.fromkeys(form, "") | {form[-1]: "=Sergeant"}
+    again = chief.post(f"{address}/match", chosen).headers["Location"].partition("?")[0]
+    assert tiles(chief, again) == {"added": 2}
+
+
+def test_apply_says_that_fixes_are_still_being_checked(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = preview(chief, person(7, ROLE="Oficer"), person(9))
+    type_cell(chief, address, 2, "ROLE", "Oficer", "Officer")
+    monkeypatch.setattr(queue, "wait", lambda record, _seconds: record)
+    again = chief.post(address).headers["Location"]
+    assert "Your fixes are being checked. Nothing has been applied yet." in read_page(chief, again)
+    assert not added(9)
