@@ -57,7 +57,7 @@ def test_the_plan_of_unused_accounts_is_shown_and_done_by_the_commands_that_it_n
     record = models.Import.objects.latest("pk")
     assert record.state == "held"
     shown = staffed("imports", "show", record.number)
-    assert "Held, nothing was changed: springfield-pd, Deactivate (No sign-in for 90 days)" in shown.text
+    assert "On hold, nothing has changed: springfield-pd, Deactivate (No sign-in for 90 days)" in shown.text
     assert "5 deactivated" in plain(shown.text) and "updated" not in shown.text
     assert f"To see the users: muster imports show {record.number} --rows changed" in shown.text
     do = f"muster apply {record.number} --confirm deactivations=5"

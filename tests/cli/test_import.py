@@ -109,7 +109,7 @@ def test_a_preview_that_would_be_held_is_a_preview_that_says_so(springfield: Mus
 def test_the_output_names_the_next_command(springfield: Muster) -> None:
     springfield.imported(ANN, BOB, CAT)
     held = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
-    assert held.text.startswith("Held, nothing was changed: springfield-pd, synchronize")
+    assert held.text.startswith("On hold, nothing has changed: springfield-pd, synchronize")
     assert "2 users would lose access. The limit is 1, with 3 active users." in held.text
     assert "E-cat        Cat Smith" in held.text
     assert held.text.rstrip().endswith("--confirm deactivations=2")

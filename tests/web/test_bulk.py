@@ -266,7 +266,7 @@ def test_many_deactivations_want_their_number(agency: Springfield, boss: Client)
     models.Agency.objects.update(limits=[cast.allow(1, 1)])
     address = plan(boss, act="deactivate", user=ids(agency, 3, 4))
     wrong = boss.post(address, {"deactivations": "3"})
-    assert wrong.status_code == 422 and "Type that number" in text(wrong) and agency.user(3).active
+    assert wrong.status_code == 422 and "Enter that number" in text(wrong) and agency.user(3).active
     boss.post(address, {"deactivations": "2"})
     assert not agency.user(3).active and not agency.user(4).active
 

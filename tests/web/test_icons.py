@@ -50,7 +50,7 @@ def test_what_is_blank_is_named_and_the_summary_has_the_words_of_the_fields() ->
     form = _Form({})
     messages = [
         "Enter a value for “Name”.", "Select a value for “Kind”.", "Select a value for “Several”.", "Select a file for “File”.",
-        "Tick “I agree”.", "Say something.",
+        "Select “I agree”.", "Say something.",
     ]  # fmt: skip
     assert [message for field in form for message in muster.list_errors(field)] == messages
     page = form.render()

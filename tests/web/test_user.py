@@ -645,7 +645,7 @@ def test_second_factors_are_removed(springfield: Springfield, admin: Client, off
     set_up(officer)
     assert "Remove second factors" in read_page(admin, at(springfield, 2))
     path = at(springfield, 2, "second-factors")
-    assert "must set up a new one before they can continue" in read_page(admin, path)
+    assert "must set up a new second factor before they can continue" in read_page(admin, path)
     assert "Enter how you checked who is asking" in admin.post(path, {"reason": "  "}).content.decode()
     assert factors.has_factor(springfield.user(2).account)
     assert "have been removed" in post(admin, path, reason="Came to the desk") and not factors.has_factor(

@@ -43,7 +43,7 @@ _STATES = texts.Labels(
         "waiting": "Waiting for its turn",
         "running": "Running",
         "previewed": "Preview",
-        "held": "Held",
+        "held": "On hold",
         "applied": "Applied",
         "refused": "Refused",
         "failed": "Failed",
@@ -61,14 +61,14 @@ PLAN_ENDS = texts.Labels(
 """How a plan that was shown ended, as text."""
 _EFFECTS = texts.Labels(
     {
-        "previewed": "nothing was changed yet",
-        **dict.fromkeys(("held", "refused", "failed", "canceled"), "nothing was changed"),
+        "previewed": "nothing has changed yet",
+        **dict.fromkeys(("held", "refused", "failed", "canceled"), "nothing has changed"),
     }
 )
 
 
 def format_state_title(code: str, joint: str = ": ") -> str:
-    """Return the title of an import in this state: “Held: nothing was changed”. `joint` joins its two parts."""
+    """Return the title of an import in this state: “On hold: nothing has changed”. `joint` joins its two parts."""
     return joint.join(filter(None, (_STATES[code], _EFFECTS.get(code))))
 
 

@@ -118,7 +118,7 @@ class BulkChange:
             "errored": gettext("left out"),
             "updated": gettext(self.kind.done),
             "unchanged": gettext("already so"),
-            "noted": gettext("with notes"),
+            "noted": gettext("with warnings"),
         }
 
     def as_json(self) -> dict[str, str]:

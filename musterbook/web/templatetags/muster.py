@@ -67,7 +67,7 @@ def _name_missing(field: BoundField) -> str:
     label = {"label": field.label}
     widget = field.field.widget
     if isinstance(widget, forms.CheckboxInput):
-        return _("Tick “%(label)s”.") % label
+        return _("Select “%(label)s”.") % label
     if isinstance(widget, forms.FileInput):
         return _("Select a file for “%(label)s”.") % label
     if isinstance(widget, (forms.Select, forms.RadioSelect)):  # which includes several choices

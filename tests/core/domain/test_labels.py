@@ -9,8 +9,8 @@ from musterbook.core.domain.labels import CHANNELS, capitalize_label, format_sta
     ("code", "title"),
     [
         ("waiting", "Waiting for its turn"),
-        ("previewed", "Preview: nothing was changed yet"),
-        ("held", "Held: nothing was changed"),
+        ("previewed", "Preview: nothing has changed yet"),
+        ("held", "On hold: nothing has changed"),
         ("applied", "Applied"),
     ],
 )

@@ -107,7 +107,7 @@ def test_labels_and_counts_are_in_the_readers_language() -> None:
     with texts.reading(LOUD):
         assert labels.CHANNELS["page"] == "A WEB PAGE" and labels.CHANNELS.get("none", "x") == "X"
         assert dict(labels.PLAN_ENDS.items())["expired"] == "EXPIRED" and "LEAVING" in labels.PROTECTIONS.values()
-        assert labels.format_state_title("held") == "HELD: NOTHING WAS CHANGED"
+        assert labels.format_state_title("held") == "ON HOLD: NOTHING HAS CHANGED"
         assert labels.describe_protection("exempt", 3) == "EXEMPT FROM SYNCHRONIZE (ROW 3)"
         assert labels.describe_protection("leaving", None, "2026-03-01").startswith("LEAVING: BECOMES INACTIVE ON 2026")
         assert labels.count_emails({"invitation": 2, "reset": 1}) == "2 INVITATIONS, 1 LINK FOR A NEW PASSWORD"
