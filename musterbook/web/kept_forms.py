@@ -63,6 +63,10 @@ def _keep_refused(request: HttpRequest, response: HttpResponseBase) -> None:
     if submission.is_waiting_page(parse_qs(parts.query)["next"][0]):
         messages.info(request, _("Your file is kept. It continues after you sign in."))
         return
+    name = request.resolver_match.url_name if request.resolver_match else ""
+    if name == uploads.PAGE:
+        messages.info(request, _("Your file was not kept, and nothing has changed. Select it again after you sign in."))
+        return
     token = kept_forms.keep_form(request)
     if token:
         messages.info(request, _("What you sent is kept. It continues after you sign in."))

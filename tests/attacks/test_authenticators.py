@@ -65,7 +65,7 @@ def test_an_administrator_asks_it_of_everyone_once_it_is_said_how_many_that_stop
     sent = {"everyone": "on", "shown": ""}
     page = client.post(SETTINGS, sent).content.decode()
     assert "Everyone: 2 users" in page
-    assert "This holds for you" in page
+    assert "This applies to you" in page
     assert not models.Agency.objects.get().second_factor
     assert client.post(SETTINGS, sent | {"agreed": "everyone"}, follow=True).redirect_chain[-1][0] == PAGES
     assert models.Agency.objects.get().second_factor
@@ -164,6 +164,7 @@ def test_each_page_says_whether_it_needs_a_recent_sign_in(springfield: Springfie
 
 ONLY_SHOW = {
     "home", "roles", "ranks", "rank", "groups", "group", "imports", "api_access", "agency_sign_on", "account_set_password",
+    "help", "help_document", "help_picture",
 }  # fmt: skip
 """Pages that look at no form."""
 
@@ -196,7 +197,7 @@ def test_an_export_comes_after_the_recent_sign_in_that_it_asked_for(springfield:
 
 
 def test_a_limit_that_was_typed_is_saved_after_signing_in_again(springfield: Springfield, aged: Client) -> None:
-    page = "/springfield/settings/imports"
+    page = "/springfield/settings/limits"
     form = aged.get(page).context["form"]
     shown = {name: form[name].value() for name in form.fields}
     sent = {name: value for name, value in shown.items() if value is not None} | {"deactivations_users": "2000"}

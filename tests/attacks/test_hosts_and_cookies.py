@@ -208,7 +208,7 @@ def test_a_database_that_is_away_is_no_error_of_the_page(
     monkeypatch.setattr(models.Agency.objects, "get", away)
     answer = Client(raise_request_exception=False).get("/springfield/")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
-    assert "Nothing was changed" in text(answer)
+    assert "Nothing has changed" in text(answer)
 
 
 BODIES: tuple[Any, ...] = (

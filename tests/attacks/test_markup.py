@@ -36,8 +36,18 @@ ALLOWED_PYTHON = {
     "musterbook/web/forms.py: format_html",
     "musterbook/web/forms.py: format_html_join",
     "musterbook/web/accounts/account_adapter.py: format_html",
+    "musterbook/web/agency/forms.py: format_html",
+    "musterbook/web/records/audit_words.py: format_html",
+    "musterbook/web/templatetags/imports.py: format_html",
+    "musterbook/web/templatetags/muster.py: format_html",
+    "musterbook/web/templatetags/muster.py: format_html_join",
+    "musterbook/web/templatetags/muster.py: mark_safe",
+    "musterbook/web/documents.py: mark_safe with a pattern that is no literal",  # our documents, whose HTML is escaped
 }
-"""Where our Python makes markup: by `format_html` with a literal pattern, which escapes all that it puts in."""
+"""Where our Python makes markup: by `format_html` with a literal pattern, which escapes all that it puts in.
+
+A pattern of the catalogs is one, too: tests/test_messages.py compares its markup with that of the text.
+"""
 _MARKUP = {
     "mark_safe", "SafeString", "SafeText", "SafeData", "html_safe", "format_html", "format_html_join", "__html__",
 }  # fmt: skip
@@ -79,8 +89,15 @@ def _makes_markup(node: ast.AST) -> Iterator[str]:
         return
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if called in _MARKUP:
-        literal = all(isinstance(one, ast.Constant) for one in node.args[: 2 if called.endswith("join") else 1])
+        literal = all(map(_is_literal, node.args[: 2 if called.endswith("join") else 1]))
         yield called if literal else f"{called} with a pattern that is no literal"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    """Whether it is a literal, or a literal that is translated or marked as safe."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"_", "mark_safe"}:
+        return all(map(_is_literal, node.args))
+    return isinstance(node, ast.Constant)
 
 
 def test_our_scripts_never_make_markup_of_text() -> None:
@@ -197,14 +214,15 @@ INJECTED = "".join(
         "hx-boost=true hx-post=/springfield/sign-out hx-trigger=revealed",
     )
 )
+_CELL = 'aria-label="Select First 1 Last 1, E-1"></td>'
 PLACES = {
-    "a cell": ('<td data-label="Name">', f'<td data-label="Name">{INJECTED}'),
+    "a cell": (_CELL, f"{_CELL}{INJECTED}"),
     "a cell that closes all around it": (
-        '<td data-label="Name">',
-        f'<td data-label="Name"></td></tr></table></form></div></main></body></html>{INJECTED}',
+        _CELL,
+        f"{_CELL}</td></tr></table></form></div></main></body></html>{INJECTED}",
     ),
     "a form": ('<form id="selection"', f'{INJECTED}<form id="selection"'),
-    "another body": ('<td data-label="Name">', f'<td data-label="Name"><body hx-disable=false>{INJECTED}'),
+    "another body": (_CELL, f"{_CELL}<body hx-disable=false>{INJECTED}"),
 }
 
 
@@ -235,14 +253,14 @@ def test_markup_that_got_into_a_page_would_send_nothing(page: Page, springfield:
         page.fill("#id_q", "First")
     page.wait_for_timeout(400)
     assert sent == []
-    assert page.get_by_role("status").inner_text().endswith("found")
+    assert page.locator("#results").first.inner_text().startswith(("1–1", "1–3", "3 users", "1 user"))
 
 
 @pytest.mark.any_database
 def test_without_this_guard_it_would(page: Page, springfield: Springfield) -> None:
     springfield.registered(1)
     enter(page, "user.1")
-    inject(page, "<body hx-disable>", f"<body>{INJECTED}")
+    inject(page, "<body hx-disable", f"<body>{INJECTED}<span")
     page.route("**/sign-out", lambda route: route.fulfill(status=204))
     sent = list_posts(page)
     page.goto("/springfield/users/")

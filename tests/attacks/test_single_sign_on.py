@@ -580,7 +580,7 @@ def test_an_administrator_releases_a_link_and_nobody_else_does(
     boss = Client()
     sign_in(boss, "user.1")
     assert "linked to County since" in text(boss.get(f"/springfield/users/{officer.pk}/"))
-    assert "Release the link" in text(boss.get(path))
+    assert "from the provider?" in text(boss.get(path))
     assert Identity.objects.exists()
     age_session(boss, 16)
     boss.post(path)
@@ -725,8 +725,8 @@ def test_an_address_that_could_change_a_header_or_a_request_is_not_saved(address
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("hosts", "a.example;b", "hosts has"), ("hosts", "*.example", "hosts has"), ("acr", "<x>", "acr is"),
-        ("amr", '"', "amr is"), ("max_age_minutes", -1, "max_age_minutes"), ("max_age_minutes", "5", "Write a whole number"),
+        ("hosts", "a.example;b", "hosts: "), ("hosts", "*.example", "hosts: "), ("acr", "<x>", "acr: "),
+        ("amr", '"', "amr: "), ("max_age_minutes", -1, "max_age_minutes"), ("max_age_minutes", "5", "Write a whole number"),
         ("max_age_minutes", True, "Write a whole number"), ("max_age_minutes", 10**9, "max_age_minutes"),
     ],
 )  # fmt: skip

@@ -145,7 +145,7 @@ def test_opening_the_address_of_a_file_that_waits_does_nothing(springfield: Spri
     name = cast.keep_waiting(user, cast.file([person(7)]), datetime.now(UTC))
     before = models.Event.objects.count(), models.Import.objects.count()
     for _ in range(2):
-        assert "A file waits for you" in text(chief.get(f"{PAGE}/waiting/{name}"))
+        assert "Your file is ready" in text(chief.get(f"{PAGE}/waiting/{name}"))
     assert (models.Event.objects.count(), models.Import.objects.count()) == before
     stranger = Client(enforce_csrf_checks=True)
     stranger.cookies = chief.cookies

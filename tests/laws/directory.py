@@ -136,8 +136,9 @@ def marks(made: models.Agency) -> Marks:
 
 
 def traces(made: models.Agency) -> tuple[int, int]:
-    """How many events and mails the agency has."""
-    return (models.Event.objects.filter(agency=made).count(), models.Mail.objects.filter(agency=made).count())
+    """How many events and mails the agency has, without the notices to those who can confirm an import."""
+    mails = models.Mail.objects.filter(agency=made).exclude(kind__in=models.NoticeKind.values)
+    return (models.Event.objects.filter(agency=made).count(), mails.count())
 
 
 def keys_hold(made: models.Agency) -> bool:

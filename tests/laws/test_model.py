@@ -1,8 +1,7 @@
 """The plan against the oracle, a plan against itself with its short cuts switched off, and the laws that need no database."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -145,22 +144,10 @@ def test_what_is_settled_early_changes_nothing(unsettled: pytest.MonkeyPatch, ca
         assert _summarize(_made(case)) == quick
 
 
-def _keep_copies_in_order(case: Case, order: Sequence[int]) -> list[int]:
-    """Leave rows with equal cells in the order of the file: the first of them counts, and the others are skipped (M6)."""
-    copies: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for row in sorted(order, reverse=True):
-        copies[_get_cells(case, row)].append(row)
-    return [copies[_get_cells(case, row)].pop() for row in order]
-
-
-def _get_cells(case: Case, row: int) -> tuple[object, ...]:
-    return tuple(sorted(case.file.rows[row].items()))
-
-
 @given(cases.cases(), st.data())
 @_thorough
 def test_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.DataObject) -> None:
-    order = _keep_copies_in_order(case, data.draw(st.permutations(sorted(case.file.rows))))
+    order = world.keep_copies_in_order(case, data.draw(st.permutations(sorted(case.file.rows))))
     back = dict(zip(sorted(case.file.rows), order, strict=True))
     one, other = _made(case), _made(world.shuffle(case, order))
     assert {back[row]: outcome for row, outcome in other.rows.select("row", "outcome").iter_rows()} == dict(

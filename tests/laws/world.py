@@ -1,5 +1,6 @@
 """An invented agency for the laws: its people, a file about them, and how the file is imported."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -178,6 +179,18 @@ def export(people: Sequence[Person]) -> dict[int, Row]:
         | {"SUPERVISOR_EMAIL": guarded(emails.get(person.boss, ""))}
         for number, person in enumerate(people, start=2)
     }
+
+
+def keep_copies_in_order(case: Case, order: Sequence[int]) -> list[int]:
+    """Leave rows with equal cells in the order of the file: the first of them counts, and the others are skipped (M6)."""
+    copies: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for row in sorted(order, reverse=True):
+        copies[_get_cells(case, row)].append(row)
+    return [copies[_get_cells(case, row)].pop() for row in order]
+
+
+def _get_cells(case: Case, row: int) -> tuple[object, ...]:
+    return tuple(sorted(case.file.rows[row].items()))
 
 
 def shuffle(case: Case, order: Sequence[int]) -> Case:

@@ -267,6 +267,15 @@ def test_the_sign_in_page_says_that_a_file_is_kept(springfield: Springfield, bos
     assert b"Your file is kept. It continues after you sign in." in boss.get(led.headers["Location"]).content
 
 
+def test_the_sign_in_page_says_that_a_file_is_not_kept_after_its_session_was_ended_on_purpose(boss: Client) -> None:
+    token = read_token(boss)
+    boss.post("/springfield/sign-out", {"csrfmiddlewaretoken": token})
+    file = SimpleUploadedFile("night.csv", cast.file([cast.person(4)]))
+    led = send(boss, "/springfield/users/import", token, {"mode": "update", "file": file, "do": "preview"})
+    assert led.headers["Location"] == f"{SIGN_IN}/springfield/users/import"
+    assert b"Your file was not kept" in boss.get(led.headers["Location"]).content
+
+
 def test_a_part_of_a_page_is_kept_as_a_whole_form(springfield: Springfield, boss: Client) -> None:
     token = read_token(boss)
     age_session(boss, 60)
