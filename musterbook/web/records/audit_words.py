@@ -12,7 +12,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, ngettext_lazy, pgettext
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy, pgettext, pgettext_lazy
 
 from musterbook.accounts import sessions
 from musterbook.core.domain.labels import CHANNELS, capitalize_label
@@ -129,12 +129,32 @@ def describe_event(event: ListedEvent, *, sees_users: bool = False) -> ShownEven
         capitalize_label(CHANNELS.get(event.through, event.through)),
         sessions.describe_program(event.agent) if event.agent else "",
         str(event_kinds.OUTCOMES.get(event.outcome, event.outcome)),
-        [
-            FieldChange(str(LABELS.get(name, event_kinds.label_field(name))), before, after)
-            for name, (before, after) in event.changes.items()
-        ],
+        [FieldChange(_label_field(name), before, after) for name, (before, after) in event.changes.items()],
         sees_users,
     )
+
+
+_FIELDS: Mapping[str, Any] = {
+    "address": gettext_lazy("Address"),
+    "asked": pgettext_lazy("field of an event", "Asked"),
+    "factor": gettext_lazy("Second factor"),
+    "factors": pgettext_lazy("field of an event", "Factors"),
+    "file": gettext_lazy("File"),
+    "file_name": gettext_lazy("File name"),
+    "group": gettext_lazy("Group"),
+    "import": gettext_lazy("Import"),
+    "link": gettext_lazy("Link"),
+    "more of the same": pgettext_lazy("field of an event", "More of the same"),
+    "provider": gettext_lazy("Provider"),
+    "reason": pgettext_lazy("field of an event", "Reason"),
+    "token": gettext_lazy("Token"),
+    "why": gettext_lazy("Why"),
+}
+"""The labels of fields that are not of a user. Those of an agency's settings are as in an agency file."""
+
+
+def _label_field(name: str) -> str:
+    return str(LABELS.get(name) or _FIELDS.get(name) or event_kinds.label_field(name))
 
 
 def describe_group(group: EventGroup, *, sees_users: bool = False) -> ShownRow:
