@@ -256,10 +256,10 @@ def test_add_user_says_when_a_synchronize_import_would_deactivate_the_user(
         [person(1, ROLE="Admin"), person(2)],
         Options(mode=Mode.SYNC, confirmed={"deactivations": 1}),
     )
-    assert "The next synchronize import will make this user Inactive, unless they are in its file" in read_page(
+    assert "The next synchronize import will make this user Inactive if they are missing from its file" in read_page(
         admin, path
     )
-    assert f"{risk}, unless they are in its file" in post(admin, path, **make_form(admin))
+    assert f"{risk} if they are missing from its file" in post(admin, path, **make_form(admin))
     assert models.User.objects.get(external_id="E-9").active
     kept = {"external_id": "E-8", "email": "y@agency.example", "username": "y", "badge_number": "y", "x_no_files": "on"}
     assert risk not in post(admin, path, **make_form(admin, **kept))
