@@ -251,3 +251,12 @@ def test_the_plan_has_no_barriers_with_its_folds_open(page: Page, transactional_
     expect(page.get_by_role("heading", name="Applied")).to_be_visible()
     assert barriers(page) == []
     assert not cast.user(made.agency, 2).active
+
+
+def test_the_summary_of_an_import_leads_to_its_users(springfield: Springfield, chief: Client) -> None:
+    done = cast.run(springfield.agency, cast.file([person(2, LOCATION="Pier 9"), person(4)]), Options())
+    link = f'/springfield/users/?import={done.record.number}"'
+    assert link in read_page(chief, f"/springfield/imports/{done.record.number}")
+    assert "First 4" in read_page(chief, link.rstrip('"'))
+    again = cast.run(springfield.agency, cast.file([person(4)]), Options())
+    assert "Show these users" not in read_page(chief, f"/springfield/imports/{again.record.number}")
