@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]  # it has no stubs
 from django.test import Client
 from pytest_django import Settings
 

@@ -71,7 +71,7 @@ def test_what_another_backup_has_half_done_is_left_alone() -> None:
 def test_a_provider_on_a_host_that_may_not_be_asked_is_refused(settings: Settings) -> None:
     settings.MUSTER_OUTSIDE_HOSTS = ("login.example.org",)
     said = sign_on_file._check_address("server", {"server": "https://login.example.com/x"})
-    assert said == ["is on login.example.com, which MUSTER_OUTSIDE_HOSTS does not name."]
+    assert said == ["The address is on login.example.com, which MUSTER_OUTSIDE_HOSTS does not name."]
 
 
 def test_a_file_that_is_gone_meanwhile_takes_no_room(tmp_path: Path) -> None:

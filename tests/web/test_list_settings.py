@@ -66,7 +66,7 @@ def test_columns_density_and_page_size_are_kept_for_their_user(agency: Springfie
     )
     assert answer.headers["Location"] == f"{USERS}?q=user"
     page = read(chief)
-    assert headings(page)[1:] == ["Name External id", "Supervisor", "Location"] and "m-list--compact" in page
+    assert headings(page)[1:] == ["Name External ID", "Supervisor", "Location"] and "m-list--compact" in page
     assert f'<a href="/springfield/users/{agency.user(1).pk}/">First 1 Last 1</a>' in page and "Harbor" in page
     assert '<option value="25" selected>' in page
     other = Client()

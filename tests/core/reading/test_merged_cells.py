@@ -29,7 +29,7 @@ def test_a_note_names_the_column_whose_cells_are_blank_under_a_merge() -> None:
     table = read(merged("I2:I4", "Z1:Z9", "A9:A9"))
     assert table.cells["location"].to_list() == ["HQ", "", ""]
     [note] = table.notes
-    assert (note.code, note.column, "rows 3–4" in note.message) == ("merged-cells", "LOCATION", True)
+    assert (note.code, note.column, "rows: 3–4" in note.message) == ("merged-cells", "LOCATION", True)
 
 
 def test_a_merge_shows_only_its_first_cell_as_in_a_spreadsheet() -> None:

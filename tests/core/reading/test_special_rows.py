@@ -14,7 +14,7 @@ def test_a_row_that_repeats_the_headings_is_skipped_with_a_note(again: str) -> N
     """F6."""
     table = taken(text(ROW, again, OTHER))
     assert (table.cells["row"].to_list(), table.skipped["row"].to_list()) == ([2, 4], [3])
-    assert [(note.code, "row 3" in note.message) for note in table.notes] == [("repeated-headings", True)]
+    assert [(note.code, "rows: 3)" in note.message) for note in table.notes] == [("repeated-headings", True)]
 
 
 def test_a_row_that_repeats_only_some_headings_is_a_row() -> None:
