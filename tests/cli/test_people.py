@@ -116,8 +116,10 @@ def test_no_user_invites_users_that_they_may_not_manage_and_the_trail_has_the_re
     assert staffed("invite", *OF, "E-otto", "--as", "E-cy").status == 0
     done = staffed("unlock", *OF, "E-cy", "--as", "E-otto")
     assert (done.status, "credentials.manage" in done.err) == (2, True)
-    refused = models.Event.objects.filter(kind="act.refused").values_list(
-        "actor", "subject_external_id", "changes", "outcome"
+    refused = (
+        models.Event.objects.filter(kind="act.refused")
+        .order_by("id")
+        .values_list("actor", "subject_external_id", "changes", "outcome")
     )
     assert list(refused) == [
         ("E-cy", "E-ann", '{"asked":["","invite"]}', "refused"),

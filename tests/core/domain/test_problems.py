@@ -100,3 +100,8 @@ def test_rows_give_a_frame_of_problems() -> None:
         Problem.of("taken", 5, "EMAIL", "b", holder="b", advice=""),
     ]
     assert dict(problems.flag_rows(rows.clear(), "required", column="EMAIL").schema) == SCHEMA
+
+
+def test_another_sentence_about_a_problem_has_its_parameters() -> None:
+    problem = Problem("unknown-rank", 5, "RANK", "Sargent")
+    assert problem.describe("“{value}” is no rank of ours.") == "“Sargent” is no rank of ours."

@@ -104,6 +104,7 @@ def test_numbers_have_bounds(made: models.Agency, name: str, bounds: tuple[int, 
     [
         ("name", ""), ("name", "a\nb"), ("name", "x" * 256), ("default_country", "USA"), ("default_country", "ZZ"),
         ("mails_off", ["reset"]), ("mails_off", "welcome to all"), ("password_length", 7), ("password_length", 11.5),
+        ("language", "xx"), ("time_zone", "Mars/Base"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(made: models.Agency, name: str, value: object) -> None:
