@@ -39,6 +39,7 @@ ALLOWED_PYTHON = {
     "musterbook/web/agency/forms.py: format_html",
     "musterbook/web/records/audit_words.py: format_html",
     "musterbook/web/templatetags/imports.py: format_html",
+    "musterbook/web/users/list_table.py: format_html",
     "musterbook/web/templatetags/muster.py: format_html",
     "musterbook/web/templatetags/muster.py: format_html_join",
     "musterbook/web/templatetags/muster.py: mark_safe",

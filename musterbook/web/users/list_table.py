@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from musterbook.directory.users.list_views import ListView
 from musterbook.directory.users.user_list import ListedUser
+from musterbook.web.templatetags.muster import moment
 from musterbook.web.users.search import STATE_LABELS
 
 SORT_LABELS: dict[str, Promise] = {
@@ -57,25 +61,15 @@ _SHORT = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell of the table: `kind` says how it is shown, `below` is its second line, `css` has its classes."""
-
-    column: str
-    label: str
-    kind: str
-    text: str = ""
-    below: str = ""
-    at: datetime | None = None
-    css: str = ""
-    link: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
-    """A user of the table."""
+    """A user of the table: the label of the box that selects them, and their cells as HTML.
+
+    The cells are not made by the template: with hundreds of cells a page, that took most of its time.
+    """
 
     user: ListedUser
-    cells: list[Cell]
+    label: str
+    cells: list[SafeString]
 
 
 def list_sorts(column: str) -> tuple[str, ...]:
@@ -90,22 +84,38 @@ def make_rows(users: Iterable[ListedUser], view: ListView) -> list[Row]:
         name: f"m-list__{name}" + (" m-list__third" if name in third else " m-list__more" if name in _NARROW else "")
         for name in view.columns
     }
-    return [Row(user, [_make_cell(user, name, classes[name]) for name in view.columns]) for user in users]
+    label = _("Select %(first)s %(last)s, %(id)s")
+    return [
+        Row(
+            user,
+            label % {"first": user.first_name, "last": user.last_name, "id": user.external_id},
+            [_make_cell(user, name, classes[name]) for name in view.columns],
+        )
+        for user in users
+    ]
 
 
-def _make_cell(user: ListedUser, column: str, css: str) -> Cell:
-    label = str(SORT_LABELS.get(column) or COLUMN_LABELS[column])
+def _make_cell(user: ListedUser, column: str, css: str) -> SafeString:
     if column == "name":
-        return Cell(column, label, "name", f"{user.first_name} {user.last_name}", user.external_id, css=css)
+        return format_html(
+            '<td class="{}"><a href="{}"><strong>{} {}</strong></a> <span class="m-id">{}</span></td>',
+            css, reverse("user", args=[user.id]), user.first_name, user.last_name, user.external_id,
+        )  # fmt: skip
     if column == "status":
-        return Cell(column, label, "state", str(STATE_LABELS[user.status]), slugify(user.status), css=css)
+        state = STATE_LABELS[user.status]
+        return format_html(
+            '<td class="{}"><span class="m-state m-state--{}">{}</span></td>', css, slugify(user.status), state
+        )
     if column in _TIMES:
-        return Cell(column, label, "time", at=getattr(user, _TIMES[column]), css=css)
+        return format_html('<td class="{}">{}</td>', css, moment(getattr(user, _TIMES[column])))
     if column == "supervisor":
-        return Cell(column, label, "user", user.supervisor_name, css=css, link=user.supervisor)
+        address = reverse("user", args=[user.supervisor]) if user.supervisor else ""
+        link = format_html('<a href="{}">{}</a>', address, user.supervisor_name) if address else ""
+        return format_html('<td class="{}">{}</td>', css, link)
     text: Any = getattr(user, column)
-    css = f"{css} m-nowrap" if len(text) <= _SHORT and column != "email" else css
-    return Cell(column, label, "text", text, user.username if column == "email" else "", css=css)
+    if column == "email":
+        return format_html('<td class="{}">{} <span class="m-id">{}</span></td>', css, text, user.username)
+    return format_html('<td class="{}">{}</td>', f"{css} m-nowrap" if len(text) <= _SHORT else css, text)
 
 
 _TIMES = {"last_sign_in": "last_sign_in_at", "added": "created_at"}
