@@ -92,7 +92,7 @@ def read_catalog(path: Path) -> Catalog:
 def _write(path: Path, catalog: Catalog) -> None:
     """Write the catalog without lines and dates, which would change with every edit of the code."""
     for message in catalog:
-        message.locations = [(name, None) for name in sorted({name for name, _ in message.locations})]  # type: ignore[misc]
+        message.locations = [(name, None) for name in sorted({name for name, _ in message.locations})]  # type: ignore[misc]  # its stubs want a line
     buffer = io.BytesIO()
     write_po(buffer, catalog, width=120, include_lineno=False, sort_output=True, ignore_obsolete=True, omit_header=True)
     path.write_text(f"{_make_header(path)}\n{buffer.getvalue().decode().strip()}\n", encoding="utf-8")

@@ -180,7 +180,7 @@ class Gallery:
         self._visit(page, "user, myself", f"{root}users/?q=Kealamakia", page.locator("tbody a").first.click)
         self._try("user, deactivate", page, lambda: self._open_act(page, root, "Deactivate"))
         for name in ("roles", "groups", "ranks"):
-            self._try(f"one of {name}", page, lambda name=name: self._open_first(page, f"{root}{name}/"))  # type: ignore[misc]
+            self._try(f"one of {name}", page, lambda name=name: self._open_first(page, f"{root}{name}/"))  # type: ignore[misc]  # bound by default
 
     def _take_forms(self, page: Page, root: str) -> None:
         """Take forms that were sent with mistakes, and the selection of users."""
@@ -199,7 +199,7 @@ class Gallery:
         (self.folder / "new.csv").write_text(_NEW_ADMINISTRATOR, encoding="utf-8")
         self.commands.run("agency", "apply", str(self.folder / "new.toml"))
         self.commands.import_file(self.folder / "new.csv", agency=_NEW)
-        page = self.browser.new_page(viewport=_FIRST_SCREEN)  # type: ignore[arg-type]
+        page = self.browser.new_page(viewport=_FIRST_SCREEN)  # type: ignore[arg-type]  # a literal of both keys
         self._register(page, self.commands.query("invite", "--agency", _NEW, "1", "--print-link")["link"])
         for name, address in {
             "home": "",
@@ -294,4 +294,4 @@ def take_looks(page: Page, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 800})
         page.screenshot(path=INTO / f"{stem}-{look}.png", full_page=True)
     page.emulate_media(media="screen", color_scheme="light")
-    page.set_viewport_size(_FIRST_SCREEN)  # type: ignore[arg-type]
+    page.set_viewport_size(_FIRST_SCREEN)  # type: ignore[arg-type]  # as above

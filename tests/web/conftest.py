@@ -10,7 +10,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests import worker
-from tests.accounts.conftest import Springfield, build_springfield
+from tests.accounts.conftest import Springfield, build_springfield, signed_in
 from tests.accounts.test_entrance import sign_in
 
 
@@ -64,6 +64,13 @@ def _quick_hashes(settings: Settings) -> None:
 def springfield(live_server: LiveServer) -> Springfield:
     """An agency with an administrator, an officer, and an Inactive officer."""
     return build_springfield()
+
+
+@pytest.fixture
+def chief(springfield: Springfield, client: Client) -> Client:
+    """A browser in which the administrator is signed in."""
+    signed_in(client, "user.1")
+    return client
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from musterbook.directory import models
 from musterbook.directory.imports.options import Options
 from musterbook.directory.storage import formats
 from musterbook.directory.users import orders, user_list
-from tests.accounts.conftest import Springfield, signed_in
+from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -44,13 +44,6 @@ def _build_springfield() -> Springfield:
 def springfield(db: None) -> Springfield:
     """An agency with an administrator, and users of several kinds."""
     return _build_springfield()
-
-
-@pytest.fixture
-def chief(springfield: Springfield, client: Client) -> Client:
-    """A browser in which the administrator is signed in."""
-    signed_in(client, "user.1")
-    return client
 
 
 def read_page(client: Client, query: str = "") -> str:

@@ -43,13 +43,6 @@ def springfield(db: None) -> Springfield:
 
 
 @pytest.fixture
-def chief(springfield: Springfield, client: Client) -> Client:
-    """A browser in which the administrator is signed in."""
-    signed_in(client, "user.1")
-    return client
-
-
-@pytest.fixture
 def address(chief: Client) -> str:
     """The plan of two wrong rows and a right one."""
     return preview(chief, person(7, ROLE="Oficer"), person(8, EMAIL="x"), person(9))

@@ -17,7 +17,7 @@ from musterbook.directory.imports import heartbeats, plan_files, plan_pages, que
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.queue import EarlierImport, ImportStatus
 from musterbook.directory.storage import formats, import_files
-from tests.accounts.conftest import Springfield, age_session, signed_in
+from tests.accounts.conftest import Springfield, age_session
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -35,7 +35,7 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 
 
 @built_once
-def _build_springfield() -> Springfield:
+def build_two_officers() -> Springfield:
     """An agency with an administrator, and two officers."""
     made = Springfield(cast.agency())
     made.imported(person(1, ROLE="Admin"), person(2, RANK="Captain"), person(3))
@@ -46,14 +46,7 @@ def _build_springfield() -> Springfield:
 @pytest.fixture
 def springfield(db: None) -> Springfield:
     """An agency with an administrator, and two officers."""
-    return _build_springfield()
-
-
-@pytest.fixture
-def chief(springfield: Springfield, client: Client) -> Client:
-    """A browser in which the administrator is signed in."""
-    signed_in(client, "user.1")
-    return client
+    return build_two_officers()
 
 
 def send(client: Client, file: bytes, *, do: str = "preview", name: str = "roster.csv", **more: str) -> str:

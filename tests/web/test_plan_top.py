@@ -11,13 +11,12 @@ from pytest_django import Settings
 from musterbook.directory import models
 from musterbook.directory.imports.options import Options
 from tests.accounts.conftest import Springfield, signed_in
-from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.conftest import enter
 from tests.web.looks import barriers
 from tests.web.test_import_look import send as send_in
-from tests.web.test_import_plan import NORA, damaged, preview, read_page, tiles
+from tests.web.test_import_plan import NORA, build_two_officers, damaged, preview, read_page, tiles
 
 pytestmark = pytest.mark.any_database
 
@@ -27,26 +26,10 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
     settings.MUSTER_HOME = tmp_path
 
 
-@built_once
-def _build_springfield() -> Springfield:
-    """An agency with an administrator, and two officers."""
-    made = Springfield(cast.agency())
-    made.imported(person(1, ROLE="Admin"), person(2, RANK="Captain"), person(3))
-    made.registered(1)
-    return made
-
-
 @pytest.fixture
 def springfield(db: None) -> Springfield:
     """An agency with an administrator, and two officers."""
-    return _build_springfield()
-
-
-@pytest.fixture
-def chief(springfield: Springfield, client: Client) -> Client:
-    """A browser in which the administrator is signed in."""
-    signed_in(client, "user.1")
-    return client
+    return build_two_officers()
 
 
 def post(client: Client, address: str, **fields: str) -> str:
@@ -234,7 +217,7 @@ def test_a_refused_file_does_not_say_what_it_would_have_done(chief: Client) -> N
 
 
 def test_the_plan_has_no_barriers_with_its_folds_open(page: Page, transactional_db: None) -> None:
-    made = _build_springfield()
+    made = build_two_officers()
     models.Agency.objects.update(limits=[cast.allow(0)])
     enter(page, "user.1", "users/import")
     rows = [person(1, ROLE="Admin"), *cast.people(7, 8, RANK="Colonel"), person(9, ROLE="Clerk")]

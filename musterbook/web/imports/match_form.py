@@ -81,7 +81,7 @@ class ValueLine:
 class _Select(forms.Select):
     """A list without the attribute `required`: the page says itself what is missing."""
 
-    use_required_attribute = staticmethod(lambda *_: False)  # type: ignore[assignment]
+    use_required_attribute = staticmethod(lambda *_: False)  # type: ignore[assignment]  # Django has a method
 
 
 class ColumnsForm(forms.Form):
