@@ -150,8 +150,12 @@ _MAILS: Mapping[str, tuple[Promise, Promise]] = {
         gettext_lazy("Each of these users got a new invitation. Earlier ones no longer work."),
     ),
     "reset": (
-        gettext_lazy("Each of these users will get a link to choose a new password. The old one works until then."),
-        gettext_lazy("Each of these users got a link to choose a new password. The old one works until then."),
+        gettext_lazy(
+            "Each of these users will get a link to choose a new password. The old one works until they choose it."
+        ),
+        gettext_lazy(
+            "Each of these users got a link to choose a new password. The old one works until they choose it."
+        ),
     ),
 }
 MAILED: Mapping[str, Promise] = {
