@@ -2,9 +2,11 @@
 
 from datetime import date, datetime, tzinfo
 
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 _UTC = "UTC"
@@ -32,3 +34,8 @@ def render_time(at: datetime, where: tzinfo) -> SafeString:
     local = at.astimezone(where)
     exact = f"{local.isoformat(' ', 'seconds')} ({local.tzname() or ''})"
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, format_time(at, where))
+
+
+def render_moment(at: datetime | None) -> SafeString | str:
+    """Return a time in the reader's zone as an HTML element, or “never” for None."""
+    return render_time(at, timezone.get_current_timezone()) if at else _("never")

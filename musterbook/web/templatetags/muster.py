@@ -6,7 +6,6 @@ from datetime import date, datetime
 from django import forms, template
 from django.forms.boundfield import BoundField
 from django.templatetags.static import static
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
@@ -91,7 +90,7 @@ def wraps(text: object) -> SafeString:
 @register.filter
 def moment(at: datetime | None) -> SafeString | str:
     """Return a time in the reader's zone, with the exact time on hover, or “never” for None."""
-    return times.render_time(at, timezone.get_current_timezone()) if at else _("never")
+    return times.render_moment(at)
 
 
 @register.filter

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from musterbook.directory.users.list_views import ListView
 from musterbook.directory.users.user_list import ListedUser
-from musterbook.web.templatetags.muster import moment
+from musterbook.web import times
 from musterbook.web.users.search import STATE_LABELS
 
 SORT_LABELS: dict[str, Promise] = {
@@ -107,7 +107,7 @@ def _make_cell(user: ListedUser, column: str, css: str) -> SafeString:
             '<td class="{}"><span class="m-state m-state--{}">{}</span></td>', css, slugify(user.status), state
         )
     if column in _TIMES:
-        return format_html('<td class="{}">{}</td>', css, moment(getattr(user, _TIMES[column])))
+        return format_html('<td class="{}">{}</td>', css, times.render_moment(getattr(user, _TIMES[column])))
     if column == "supervisor":
         address = reverse("user", args=[user.supervisor]) if user.supervisor else ""
         link = format_html('<a href="{}">{}</a>', address, user.supervisor_name) if address else ""
