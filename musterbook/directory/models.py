@@ -329,6 +329,86 @@ class SearchChunk(models.Model):
         constraints = [models.UniqueConstraint(fields=["agency", "slot"], name="search_chunk_once")]
 
 
+class FeedMode(models.TextChoices):
+    """The modes that a feed can import in."""
+
+    UPDATE = "update"
+    SYNC = "sync"
+
+
+class Feed(models.Model):
+    """A feed: a saved way of importing, whose files arrive without a person (`musterbook.feeds`).
+
+    Its name never changes, because folders, scripts and the audit trail name it. Workers write the second half of the
+    columns, which say what the feed is doing; people write the first half.
+    """
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=63)
+    """Lower-case letters, digits and single hyphens, such as `hr-sworn`."""
+    mode = models.CharField(max_length=8, choices=FeedMode.choices)
+    source = models.CharField(max_length=63, default="", blank=True)
+    """The source of its imports (rule S9), its own name by default; "" for all users."""
+    reading = models.JSONField(default=dict)
+    """The options of its imports (`imports.options.Options.as_json`): how a file is read, and what it means."""
+    location = models.JSONField(default=dict)
+    """Where its files are: `kind`, and what a location of this kind needs (`feeds.locations`). It has no secret."""
+    secrets = models.JSONField(default=dict)
+    """The sealed secrets of the location (`config.encryption`), by name."""
+    host_key = models.TextField(default="", blank=True)
+    """The pinned host key of an SFTP server, as a line of `known_hosts` has it; "" before a person has accepted it."""
+    token = models.CharField(max_length=64, default="", blank=True)
+    """The SHA-256 of the token with which a program sends its files; "" for none."""
+    schedule = models.JSONField(default=dict)
+    """When it is checked, and when a file is expected (`feeds.schedule`)."""
+    limits = models.JSONField(null=True)
+    """Its own limits, as `Agency.limits`; null for the agency's (rule S4)."""
+    least_percent = models.PositiveSmallIntegerField(default=80)
+    """A file with fewer rows than this share of the last applied one is held (rule N7); 0: never."""
+    together = models.BooleanField(default=False)
+    """Whether all waiting files are one snapshot (rule N1), instead of one import each."""
+    notify = models.JSONField(default=dict)
+    """Kind of notice → external IDs of users, and addresses, that get it by email."""
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.CharField(max_length=255, default="", blank=True)
+    """The external ID of the user who paused it; "" for the command line."""
+    paused_why = models.CharField(max_length=255, default="", blank=True)
+    created_at = models.DateTimeField()
+
+    approved = models.CharField(max_length=64, default="")
+    """The digest of the settings with which a person last applied a file; a feed with another one shows its first file
+    to a person (rule N3)."""
+    stopped = models.TextField(default="")
+    """Why it has stopped by itself, until a person continues it; "" if it has not."""
+    next_check_at = models.DateTimeField(null=True)
+    """When it is due; null: at once."""
+    worker = models.CharField(max_length=64, default="")
+    """The worker that checks it, until `lease_until` (rule N6)."""
+    lease_until = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    seen = models.JSONField(default=dict)
+    """What the last check found and did not take, and since when it has not changed (rule N1); validators of HTTPS."""
+    arrived_at = models.DateTimeField(null=True)
+    """When a file last arrived, also one with nothing new."""
+    last_rows = models.PositiveIntegerField(null=True)
+    """The number of rows of the last applied file."""
+    problem = models.TextField(default="")
+    """Why its location could not be used at the last check; "" if it could."""
+    failing_since = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    """The number of checks in a row that failed."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["agency", "name"], name="feed_once"),
+            models.CheckConstraint(condition=Q(mode__in=FeedMode.values), name="feed_mode"),
+        ]
+        indexes = [
+            models.Index(fields=["next_check_at"], condition=Q(paused_at__isnull=True, stopped=""), name="feed_due"),
+            models.Index(fields=["token"], condition=~Q(token=""), name="feed_token"),
+        ]
+
+
 class Import(models.Model):
     """An import: its operator, time, mode, file and result (rule A4)."""
 
@@ -386,6 +466,8 @@ class Import(models.Model):
     """The worker that runs it; "" if the process that began it runs it itself."""
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     """The number of times that a worker has claimed it."""
+    feed = models.ForeignKey(Feed, SET_NULL, null=True, related_name="+", db_index=False)
+    """The feed that its file arrived by, also for another import of the same file."""
 
     class Meta:
         constraints = [
@@ -403,6 +485,35 @@ class Import(models.Model):
             models.Index(
                 fields=["agency", "finished_at"], condition=Q(ended="", state__in=SHOWING), name="import_plan_open"
             ),
+            models.Index(fields=["feed", "id"], condition=Q(feed__isnull=False), name="import_of_feed"),
+        ]
+
+
+class FeedFile(models.Model):
+    """A file that arrived by a feed (rule N2). Several files that are one snapshot are one row."""
+
+    feed = models.ForeignKey(Feed, CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    modified = models.CharField(max_length=64)
+    """The time of its last change, as its location gives it."""
+    sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    """When it was taken."""
+    of = models.ForeignKey(Import, SET_NULL, null=True, related_name="+")
+    """The import that it was taken for; null if it has nothing new, or could not be imported."""
+    parts = models.JSONField(default=list)
+    """The names of its files if they are several."""
+    problem = models.TextField(default="")
+    """Why it could not be imported."""
+    settled_at = models.DateTimeField(null=True)
+    """When the end of its import was carried out: what was learned, and the file moved where that is possible."""
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["feed", "at"], name="feed_file_by_time"),
+            models.Index(fields=["feed", "sha256"], name="feed_file_by_content"),
+            models.Index(fields=["feed"], condition=Q(settled_at__isnull=True), name="feed_file_to_settle"),
         ]
 
 
@@ -419,14 +530,21 @@ class Worker(models.Model):
 
 
 class NoticeKind(models.TextChoices):
-    """The kinds of notices: an import is held, it failed or was refused, it was applied with problems.
+    """The kinds of notices: what happened to an import, and what keeps a feed from running by itself.
 
+    An import is held, it failed or was refused, it was applied with problems, or without (for feeds only). The first
+    file of a feed waits, the file is late, the location cannot be reached, or the feed has stopped.
     This is the one list of them: for the pages, the emails and their settings. The value is also the kind of email.
     """
 
     HELD = "import-held"
     FAILED = "import-failed"
     PROBLEMS = "import-problems"
+    FINISHED = "import-finished"
+    FIRST = "feed-first-file"
+    LATE = "feed-late"
+    UNREACHABLE = "feed-unreachable"
+    STOPPED = "feed-stopped"
 
 
 class Notice(models.Model):
@@ -435,13 +553,24 @@ class Notice(models.Model):
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     kind = models.CharField(max_length=20)
     """One of NoticeKind."""
-    of = models.ForeignKey(Import, CASCADE, related_name="+", db_index=False)
+    of = models.ForeignKey(Import, CASCADE, null=True, related_name="+", db_index=False)
+    feed = models.ForeignKey(Feed, CASCADE, null=True, related_name="+", db_index=False)
+    """The feed that it is about, if it is about no import."""
+    day = models.DateField(null=True)
+    """The day of a notice about a feed, in the agency's time zone: there is one of a kind each day (rule N5)."""
+    facts = models.JSONField(default=dict)
+    """What it says about a feed."""
     permission = models.CharField(max_length=40)
     """The permission that a user needs to see the import."""
     at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["of", "kind"], name="notice_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["of", "kind"], name="notice_once"),
+            models.UniqueConstraint(
+                fields=["feed", "kind", "day"], condition=Q(feed__isnull=False), name="notice_of_feed_once"
+            ),
+        ]
         indexes = [models.Index(fields=["agency", "id"], name="notice_by_agency")]
 
 
@@ -587,7 +716,8 @@ class Mail(models.Model):
     """A mail to send: written in the transaction of the change that it reports, and sent after it (rule D8)."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
-    user = models.ForeignKey(User, DO_NOTHING, related_name="+")
+    user = models.ForeignKey(User, DO_NOTHING, null=True, related_name="+")
+    """The user that it goes to; null for an address that a feed notifies."""
     kind = models.CharField(max_length=20)
     """The kind of mail: one of those that `accounts.mails` has texts for."""
     to = models.CharField(max_length=254)

@@ -79,6 +79,7 @@ CHANNELS = texts.Labels(
         "api": "the API",
         "scim": "SCIM",
         "folder": "a watched folder",
+        "feed": "a feed",
         "system": "Musterbook",
     }
 )
@@ -98,6 +99,11 @@ EMAIL_TITLES = texts.Labels(
         "import-held": "Notice: import on hold",
         "import-failed": "Notice: import failed",
         "import-problems": "Notice: import with problems",
+        "import-finished": "Notice: import finished",
+        "feed-first-file": "Notice: first file of a feed",
+        "feed-late": "Notice: feed late",
+        "feed-unreachable": "Notice: feed unreachable",
+        "feed-stopped": "Notice: feed stopped",
     }
 )
 """The title of each kind of email."""

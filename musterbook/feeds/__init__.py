@@ -1,0 +1,1 @@
+"""Feeds: files that arrive without a person, and are imported within limits."""

@@ -1,0 +1,1 @@
+"""Feeds, from a file that arrives to the end of its import."""
