@@ -22,7 +22,7 @@ from cryptography.fernet import InvalidToken
 from musterbook.accounts import claims
 from musterbook.accounts.claims import PersonClaims, Untrusted, read_claim
 from musterbook.accounts.sign_on_attempts import SignOnAttempt
-from musterbook.config import encryption, outbound_requests
+from musterbook.config import encryption, outbound_connections, outbound_requests
 from musterbook.directory.agency.sign_on_file import Provider, get_issuer
 
 ALGORITHMS = (
@@ -199,7 +199,7 @@ def _fetch_document(address: str, kept_for: float = _KEPT_FOR) -> dict[str, Any]
 def _request_document(address: str) -> dict[str, Any] | Untrusted:
     try:
         return _parse_answer(outbound_requests.fetch(address), claims.METADATA)
-    except outbound_requests.OutsideError as error:
+    except outbound_connections.OutsideError as error:
         return Untrusted(claims.NO_ANSWER, error)
     except Untrusted as error:
         return error
@@ -246,7 +246,7 @@ def _unseal_secret(provider: Provider) -> str:
 def _fetch(address: str, **more: Any) -> outbound_requests.Response:
     try:
         return outbound_requests.fetch(address, **more)
-    except outbound_requests.OutsideError as error:
+    except outbound_connections.OutsideError as error:
         raise Untrusted(claims.NO_ANSWER, error) from error
 
 

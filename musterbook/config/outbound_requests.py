@@ -1,61 +1,40 @@
 """Requests to other servers, limited in time and size. Only this module sends them.
 
-They go only to public addresses, or to those that the configuration names. An agency's administrator or a provider's
-own metadata may name an address. So the name is resolved first, each address is checked, and the connection uses the
-address that was checked. A name that resolves to another address a moment later has no effect.
+httpx speaks HTTP. It gets its connections from `outbound_connections`, which checks the addresses that they go to. No
+redirect is followed here, and no proxy or password of the user account is used.
 """
 
-import http.client
-import io
 import ipaddress
 import re
 import socket
 import ssl
-import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from urllib.parse import urlencode
+from typing import Any, Self
 
 import certifi
+import httpcore
+import httpx
 from django.conf import settings
 
+from musterbook.config import outbound_connections
+from musterbook.config.outbound_connections import OutsideError, RequestRefused, TimeLimit
+
 LARGEST = 512 * 1024
-"""The maximum size of a response, in bytes."""
+"""The maximum size of a response to `fetch`, in bytes."""
 SECONDS = 10.0
-"""The time limit for one request in seconds, from the lookup of the name to the last byte."""
-_MOST_ADDRESSES = 3
-"""The most addresses of one name that are tried."""
+"""The time limit for one `fetch` in seconds, from the lookup of the name to the last byte."""
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[a-z0-9._~!$&*+,=:@%/-]*)?(?P<query>\?[a-z0-9._~!$&*+,=:@%/?-]*)?",
     re.IGNORECASE | re.ASCII,
 )
 _HIGHEST_PORT = 65_535
-_BLOCKED = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.88.99.0/24", "3fff::/20")))
-"""Addresses that are public by number, but must not be reached.
-
-They are the service that Azure gives its machines, old 6to4 relays, and addresses reserved for documentation.
-"""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-"""IPv6 addresses that a gateway translates to IPv4."""
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 """The names of this machine in a URL."""
-_RESOLVER = ThreadPoolExecutor(max_workers=8, thread_name_prefix="outside")
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class OutsideError(Exception):
-    """The request was not answered: the server is unreachable, too slow, or its response is too large."""
-
-
-class RequestRefused(OutsideError):
-    """The request was not sent, because this installation does not allow it.
-
-    The message has the reason, and the setting that would allow it.
-    """
+_LONGEST_ERROR = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +99,86 @@ def allows_http() -> bool:
 
 def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Response:
     """Send a request to another server: GET, or POST of a form. Follow no redirect. Raise RequestRefused and OutsideError."""
+    wanted = {"Accept": "application/json", **(headers or {})}
+    with open_response(url, TimeLimit.start(SECONDS), form=form, headers=wanted) as response:
+        body = bytearray()
+        for part in response.read_parts():
+            body += part
+            if len(body) > LARGEST:
+                raise OutsideError(f"{response.target.origin} answered more than {LARGEST:,} bytes.")
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Response(response.status, kind, bytes(body))
+
+
+class OpenResponse:
+    """A response whose body is not read yet. It must be closed, as by `with`."""
+
+    def __init__(self, target: Target, client: httpx.Client, response: httpx.Response) -> None:
+        self.target = target
+        self.status = response.status_code
+        self.headers = response.headers
+        self._client, self._response = client, response
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read_parts(self) -> Iterator[bytes]:
+        """Return the parts of the body, as the server sent them. Raise OutsideError if it ends too early or too late."""
+        with _translate_errors(self.target):
+            yield from self._response.iter_raw()
+
+    def close(self) -> None:
+        """End the connection. What was not read is not read anymore."""
+        self._response.close()
+        self._client.close()
+
+
+def open_response(
+    url: str,
+    limit: TimeLimit,
+    *,
+    form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> OpenResponse:
+    """Send a request, and return the response up to its body. Raise RequestRefused and OutsideError."""
     target = parse_url(url)
     if target is None:
         raise RequestRefused(f"“{url[:200]}” is not a web address that this installation uses.")
-    _check_name(target)
-    deadline = time.monotonic() + SECONDS
+    _check_target(target)
+    client = httpx.Client(transport=_Transport(target, limit), trust_env=False, timeout=limit.seconds)
     try:
-        connection = _connect(target, deadline)
-        try:
-            return _send_request(connection, target, form, headers or {}, deadline)
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise OutsideError(f"{target.origin} did not answer: {type(error).__name__}: {error}") from error
+        with _translate_errors(target):
+            return OpenResponse(target, client, _send_request(client, target, form, headers or {}))
+    except BaseException:
+        client.close()
+        raise
+
+
+def _send_request(
+    client: httpx.Client, target: Target, form: Mapping[str, str] | None, headers: Mapping[str, str]
+) -> httpx.Response:
+    request = client.build_request(
+        "GET" if form is None else "POST",
+        target.origin + target.path,
+        data=form,
+        # A compressed body could be much larger than what is received.
+        headers={"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "Musterbook", **headers},
+    )
+    return client.send(request, stream=True, follow_redirects=False)
+
+
+@contextmanager
+def _translate_errors(target: Target) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ProxyError as error:
+        raise OutsideError(f"{target.origin} did not answer: the proxy answered {error}") from error
+    except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+        raise OutsideError(f"{target.origin} did not answer: {reason}") from error
 
 
 def explain_refusal(url: str) -> str:
@@ -144,9 +190,11 @@ def explain_refusal(url: str) -> str:
     try:
         if target is None:
             raise RequestRefused("its address is not written as it must be.")
-        _check_name(target)
+        _check_target(target)
         if not settings.MUSTER_OUTSIDE_PROXY:
-            _filter_addresses(target, _resolve(target, time.monotonic() + SECONDS))
+            outbound_connections.find_addresses(
+                target.host, target.port, TimeLimit.start(SECONDS), is_loopback_only=target.scheme == "http"
+            )
     except RequestRefused as error:
         return str(error)
     except OSError:
@@ -154,101 +202,10 @@ def explain_refusal(url: str) -> str:
     return ""
 
 
-def is_host_allowed(host: str) -> bool:
-    """Return whether requests to the host are allowed: one of MUSTER_OUTSIDE_HOSTS, or any host if that is empty."""
-    allowed = settings.MUSTER_OUTSIDE_HOSTS
-    return not allowed or any(_matches_host(host, name) for name in allowed)
-
-
-def _check_name(target: Target) -> None:
-    if not is_host_allowed(target.host):
-        raise RequestRefused(f"{target.host} is not in MUSTER_OUTSIDE_HOSTS.")
+def _check_target(target: Target) -> None:
+    outbound_connections.check_host(target.host)
     if target.scheme == "http" and not allows_http():
         raise RequestRefused(f"{target.origin} is not encrypted: only https:// is used.")
-
-
-def _matches_host(host: str, name: str) -> bool:
-    return host.endswith(name[1:]) if name.startswith("*.") else host == name
-
-
-def _connect(target: Target, deadline: float) -> socket.socket:
-    """Return a connection to the server. It is encrypted with a verified certificate, unless it is plain."""
-    proxy = settings.MUSTER_OUTSIDE_PROXY
-    plain = _connect_via_proxy(parse_url(proxy), target, deadline) if proxy else _connect_direct(target, deadline)
-    return plain if target.scheme == "http" else _wrap_tls(plain, target.host, deadline)
-
-
-def _connect_direct(target: Target, deadline: float) -> socket.socket:
-    """Return a connection to one of the name's allowed addresses."""
-    last_error: OSError = OSError("no address")
-    for address in _filter_addresses(target, _resolve(target, deadline))[:_MOST_ADDRESSES]:
-        try:
-            return socket.create_connection((str(address), target.port), timeout=_get_remaining(deadline))
-        except OSError as error:
-            last_error = error
-    raise last_error
-
-
-def _connect_via_proxy(proxy: Target | None, target: Target, deadline: float) -> socket.socket:
-    """Return a connection through the proxy. The proxy resolves the name, so only named hosts are allowed."""
-    if proxy is None or target.scheme == "http" or not settings.MUSTER_OUTSIDE_HOSTS:
-        raise RequestRefused("MUSTER_OUTSIDE_PROXY needs MUSTER_OUTSIDE_HOSTS, and takes https:// alone.")
-    connection = socket.create_connection((proxy.host.strip("[]"), proxy.port), timeout=_get_remaining(deadline))
-    try:
-        bounded = _BoundedConnection(connection, deadline)
-        name = f"{target.host}:{target.port}"
-        bounded.sendall(f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode("ascii"))
-        response = http.client.HTTPResponse(bounded, method="CONNECT")  # type: ignore[arg-type]  # it has all methods used here
-        response.begin()
-        if response.status != http.client.OK:
-            raise OSError(f"the proxy answered {response.status}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _resolve(target: Target, deadline: float) -> list[Address]:
-    """Return the addresses of the name.
-
-    This runs in a thread, because the lookup of the system has no time limit.
-    """
-    lookup = _RESOLVER.submit(socket.getaddrinfo, target.host.strip("[]"), target.port, 0, socket.SOCK_STREAM)
-    entries = lookup.result(timeout=_get_remaining(deadline))
-    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries))
-
-
-def _filter_addresses(target: Target, addresses: Iterable[Address]) -> list[Address]:
-    """Return the addresses that connections are allowed to. Raise RequestRefused if there are none."""
-    allowed = [
-        address for address in addresses if is_allowed(address) and (target.scheme == "https" or address.is_loopback)
-    ]
-    if not allowed:
-        raise RequestRefused(
-            f"{target.host} has no public address. MUSTER_OUTSIDE_NETWORKS can name networks of your own that may be reached."
-        )
-    return allowed
-
-
-def is_allowed(address: Address) -> bool:
-    """Return whether a connection may go to the address: a public one, or one of MUSTER_OUTSIDE_NETWORKS."""
-    if any(address in network for network in settings.MUSTER_OUTSIDE_NETWORKS):
-        return True
-    if isinstance(address, ipaddress.IPv6Address):
-        embedded = _extract_ipv4(address)
-        if embedded is not None:
-            return is_allowed(embedded)
-        if address.is_site_local or address.sixtofour or address.teredo:
-            return False
-    special = address.is_multicast or address.is_reserved or address.is_unspecified
-    return address.is_global and not special and not any(address in network for network in _BLOCKED)
-
-
-def _extract_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that the IPv6 address represents, or None."""
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped
 
 
 @cache
@@ -260,71 +217,94 @@ def _make_context() -> ssl.SSLContext:
     return context
 
 
-def _wrap_tls(plain: socket.socket, host: str, deadline: float) -> socket.socket:
-    try:
-        plain.settimeout(_get_remaining(deadline))
-        return _make_context().wrap_socket(plain, server_hostname=host.strip("[]"))
-    except BaseException:
-        plain.close()
-        raise
+class _Transport(httpx.HTTPTransport):
+    """The transport of httpx, with connections to checked addresses alone."""
+
+    def __init__(self, target: Target, limit: TimeLimit) -> None:
+        context = _make_context()
+        super().__init__(verify=context, trust_env=False)
+        proxy = _parse_proxy(target)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            proxy=httpcore.Proxy(f"http://{proxy.host}:{proxy.port}") if proxy else None,
+            network_backend=_Backend(target, limit, proxy),
+            max_connections=1,
+        )
 
 
-def _get_remaining(deadline: float) -> float:
-    """Return the remaining seconds. Raise TimeoutError if there are none."""
-    remaining = deadline - time.monotonic()
-    if remaining <= 0:
-        raise TimeoutError(f"no whole answer within {SECONDS:g} seconds")
-    return remaining
+def _parse_proxy(target: Target) -> Target | None:
+    """Return the proxy, or None without one. It resolves the name itself, so only named hosts are allowed."""
+    if not settings.MUSTER_OUTSIDE_PROXY:
+        return None
+    proxy = parse_url(settings.MUSTER_OUTSIDE_PROXY)
+    if proxy is None or target.scheme == "http" or not settings.MUSTER_OUTSIDE_HOSTS:
+        raise RequestRefused("MUSTER_OUTSIDE_PROXY needs MUSTER_OUTSIDE_HOSTS, and takes https:// alone.")
+    return proxy
 
 
-class _BoundedReader(io.RawIOBase):
-    """The incoming data of a connection, readable until the time limit."""
+class _Backend(httpcore.NetworkBackend):
+    """Opens the connections of httpcore: to the checked addresses of the target, or to the proxy."""
 
-    def __init__(self, connection: socket.socket, ends: float) -> None:
-        self._connection, self._ends = connection, ends
+    def __init__(self, target: Target, limit: TimeLimit, proxy: Target | None) -> None:
+        self._target, self._limit, self._proxy = target, limit, proxy
 
-    def readable(self) -> bool:
-        return True
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Return a connection to the host, as `outbound_connections` allows it."""
+        del timeout, local_address, socket_options
+        limit = self._limit
+        if self._proxy:
+            proxy = self._proxy
+            return _Stream(outbound_connections.connect_to(proxy.host.strip("[]"), proxy.port, limit), limit)
+        is_plain = self._target.scheme == "http"
+        name = f"[{host}]" if ":" in host else host
+        return _Stream(outbound_connections.connect(name, port, limit, is_loopback_only=is_plain), limit)
 
-    def readinto(self, into: object) -> int:
-        self._connection.settimeout(_get_remaining(self._ends))
-        return self._connection.recv_into(into)  # type: ignore[arg-type]  # a buffer
 
+class _Stream(httpcore.NetworkStream):
+    """A connection that is read and written until the time limit."""
 
-class _BoundedConnection:
-    """A connection that http.client reads and writes until the time limit."""
+    def __init__(self, connection: socket.socket, limit: TimeLimit) -> None:
+        self._connection, self._limit = connection, limit
 
-    def __init__(self, connection: socket.socket, ends: float) -> None:
-        self._connection, self._ends = connection, ends
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return the next bytes; none at the end."""
+        del timeout
+        self._connection.settimeout(self._limit.get_remaining())
+        return self._connection.recv(max_bytes)
 
-    def makefile(self, _: str) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReader(self._connection, self._ends))
-
-    def sendall(self, data: bytes) -> None:
-        self._connection.settimeout(_get_remaining(self._ends))
-        self._connection.sendall(data)
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send the bytes. Raise httpcore.WriteError if the server takes no more: httpcore then reads its response."""
+        del timeout
+        self._connection.settimeout(self._limit.get_remaining())
+        try:
+            self._connection.sendall(buffer)
+        except ConnectionError as error:
+            raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:
-        """Leave the connection open for `fetch` to close: http.client closes it while it still reads."""
+        """End the connection."""
+        self._connection.close()
 
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Return the connection, encrypted after the certificate of the server was verified."""
+        del timeout
+        try:
+            self._connection.settimeout(self._limit.get_remaining())
+            encrypted = ssl_context.wrap_socket(self._connection, server_hostname=server_hostname)
+        except BaseException:
+            self.close()
+            raise
+        return _Stream(encrypted, self._limit)
 
-def _send_request(
-    connection: socket.socket,
-    target: Target,
-    form: Mapping[str, str] | None,
-    headers: Mapping[str, str],
-    deadline: float,
-) -> Response:
-    client = http.client.HTTPConnection(target.host, target.port)
-    client.default_port = _default_port(target.scheme)
-    client.sock = _BoundedConnection(connection, deadline)
-    body = None if form is None else urlencode(form)
-    defaults = {"Accept": "application/json", "Connection": "close"}
-    if body is not None:
-        defaults["Content-Type"] = "application/x-www-form-urlencoded"
-    client.request("GET" if form is None else "POST", target.path, body, defaults | dict(headers))
-    response = client.getresponse()
-    content = response.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise OutsideError(f"{target.origin} answered more than {LARGEST:,} bytes.")
-    return Response(response.status, response.headers.get_content_type(), content)
+    def get_extra_info(self, info: str) -> Any:
+        """Return what httpcore asks about the connection: only its object of TLS."""
+        return self._connection if info == "ssl_object" and isinstance(self._connection, ssl.SSLSocket) else None

@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.utils.translation import gettext as _
 
-from musterbook.config import encryption, outbound_requests
+from musterbook.config import encryption, outbound_connections, outbound_requests
 
 KINDS = ("oidc", "saml")
 MATCHES = ("email", "external_id")
@@ -167,7 +167,7 @@ def _check_address(name: str, texts: Provider) -> list[str]:
             _("“%(text)s” has a question mark. Write the issuer without it and what follows it.")
             % {"text": texts[name]}
         ]
-    if name == "server" and not outbound_requests.is_host_allowed(address.host):
+    if name == "server" and not outbound_connections.is_host_allowed(address.host):
         return [_("The address is on %(host)s, which MUSTER_OUTSIDE_HOSTS does not name.") % {"host": address.host}]
     return []
 
