@@ -30,6 +30,8 @@ OPERATORS = (
 """The operators of cosmic-ray that are used. Others change what Python or mypy refuses anyway: `a + b` to `a << b`."""
 
 _DECORATORS = ("cache", "classmethod", "contextmanager", "dataclass", "property", "staticmethod")
+_MAY_NOT_COMPILE = ("ReplaceBinaryOperator_Mul_FloorDiv", "ReplaceBinaryOperator_Div_Mul")
+"""Operators that also change the `*` and `/` of a list of parameters."""
 _LARGE = 1000
 
 Position = tuple[int, int]
@@ -78,12 +80,21 @@ def find(file: str, source: str) -> list[Fault]:
     from_operators = [(name, *at) for name in OPERATORS for at in _positions(name, nodes)]
     left_out = list(_left_out(tree))
     statements = list(_statements(tree))
-    return [
+    found = [
         Fault(file, name, occurrence, start[0], _smallest(statements, start[0]))
         for name, occurrence, start in from_operators
         if not any(span.holds(start) for span in left_out)
         and not _cannot_be_made(name, source.splitlines()[start[0] - 1][start[1] :])
     ]
+    return [fault for fault in found if fault.operator not in _MAY_NOT_COMPILE or _compiles(change(fault, source))]
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "", "exec", dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True
 
 
 _DOTTED = re.compile(r"\w*\.")

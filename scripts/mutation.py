@@ -1,13 +1,12 @@
 """Try whether the tests notice faults: `python -m scripts.mutation --minutes 30 [MODULES…]`.
 
 It takes a random sample of all faults that `scripts.faults` can make, each module in proportion, changes a copy of the tree by
-one of them at a time, and runs the tests that reach the changed statement, on SQLite. They are those of `tests/core`,
-`tests/laws` and `tests/cases`, and for `directory` also those of `tests/directory` and some of `tests/attacks` and `tests/cli`.
-A fault survives only if all of them pass. docs/contributing/mutation.md says more.
+one of them at a time, and runs the tests that reach the changed statement, on SQLite. For a module of `core` they are those of
+`tests/core`, `tests/laws` and `tests/cases`. For one of `directory`, they are those of `tests/directory` and some of
+`tests/attacks` and `tests/cli`. A fault survives only if all of them pass. docs/contributing/mutation.md says more.
 """
 
 import argparse
-import ast
 import hashlib
 import json
 import math
@@ -24,11 +23,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 from scripts import faults, setup
+from scripts.fault_reach import Names, Reach
 from scripts.fault_tests import KILLED, SURVIVED, TIMED_OUT
 from scripts.faults import Fault
 
@@ -44,59 +44,15 @@ _TESTS_OF_DIRECTORY = (
     "tests/directory", "tests/attacks/test_anchors.py", "tests/attacks/test_audit_trail.py",
     "tests/attacks/test_old_trails.py", "tests/cli/test_audit.py", "tests/cli/test_chosen.py", "tests/cli/test_import.py",
 )  # fmt: skip
-"""The folders and files whose tests try the faults: of any module, and of a module of `directory` in addition."""
+"""The folders and files whose tests try the faults: of a module of `core`, and of one of `directory`."""
 LEFT_OUT = (
     "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py",
 )  # fmt: skip
 """Tests that start many processes, or measure; none of them runs."""
 _COMMAND = [sys.executable, "-m", "scripts.fault_tests"]
-_FIRST_SECONDS = 3.0
-"""The time of the first group of tests of a fault: most faults need no more, and start no more."""
-_TIMES, _AT_LEAST = 6.0, 60.0
-"""A group of tests has timed out after so many times its recorded time, and this many seconds."""
-
-
-@dataclass
-class Reach:
-    """The tests that reach a line, and how long they take."""
-
-    tests: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    lines: dict[str, dict[int, set[int]]] = field(default_factory=dict)
-
-    def add(self, recorded: dict[str, Any]) -> None:
-        """Add what the tests of a folder reach. Number 0 of each is the import of a module."""
-        offset = len(self.tests)
-        self.tests += recorded["tests"]
-        self.seconds += recorded["seconds"]
-        for file, lines in recorded["lines"].items():
-            known = self.lines.setdefault(file, {})
-            for line, numbers in lines.items():
-                known.setdefault(int(line), set()).update(offset + number for number in numbers)
-
-    def choose(self, fault: Fault, importers: Iterable[str]) -> list[int]:
-        """Return the tests that reach the statement of a fault, the fastest first.
-
-        If it runs at import, these are the tests that reach any line of its module, or of a module that imports it.
-        """
-        known, (first, last) = self.lines.get(fault.file, {}), fault.statement
-        found = {number for line in range(first, last + 1) for number in known.get(line, ())}
-        if any(not self.tests[number] for number in found):
-            found |= {
-                number for file in (fault.file, *importers) for at in self.lines.get(file, {}).values() for number in at
-            }
-        return sorted((number for number in found if self.tests[number]), key=lambda number: self.seconds[number])
-
-    def group(self, numbers: list[int]) -> tuple[list[list[str]], list[float]]:
-        """Return the first few tests and the rest, and how long each group may take."""
-        first, spent = 0, 0.0
-        while first < len(numbers) and spent < _FIRST_SECONDS:
-            spent += self.seconds[numbers[first]]
-            first += 1
-        groups = [group for group in (numbers[:first], numbers[first:]) if group]
-        limits = [_AT_LEAST + _TIMES * sum(self.seconds[number] for number in group) for group in groups]
-        return [[self.tests[number] for number in group] for group in groups], limits
+_TIMES, _AT_LEAST = 6.0, 30.0
+"""A test has timed out after so many times its recorded time, and this many seconds."""
 
 
 def order(by_module: dict[str, list[Fault]], seed: int) -> list[Fault]:
@@ -119,22 +75,6 @@ def interval(killed: int, total: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def importers(root: Path) -> dict[str, set[str]]:
-    """Return, for each file of the package, the files that import it."""
-    found: dict[str, set[str]] = {}
-    for path in sorted((root / "musterbook").rglob("*.py")):
-        for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
-            found.setdefault(f"{name.replace('.', '/')}.py", set()).add(path.relative_to(root).as_posix())
-    return found
-
-
-def _imported(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
 @dataclass
 class Outcome:
     """What the tests did to one fault."""
@@ -142,6 +82,8 @@ class Outcome:
     fault: Fault
     result: str
     text: str
+    by: str = ""
+    """The test that noticed it, or how long they all took."""
 
 
 class WorkerEnded(Exception):
@@ -228,37 +170,50 @@ def _prepare(folder: Path) -> None:
     subprocess.run(makes, cwd=folder, env=_environment(folder), check=True, stdout=subprocess.DEVNULL)
 
 
-def recorded(workers: list[Worker], folders: list[str]) -> Reach:
-    """Return what the tests of the folders reach: as recorded for this state of code and tests, or recorded now."""
-    reach, state = Reach(), _fingerprint()
-    for folder in folders:
-        path = RECORDS / f"{folder.replace('/', '-')}-{state}.json"
-        if not path.exists():
-            print(f"Recording which lines {folder} reaches …", flush=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(".draft")
-            answer = workers[0].ask({"record": {"folder": folder, "into": str(draft), "left_out": LEFT_OUT}})
-            if answer["failures"]:
-                print(f"These tests fail without any fault, and are left out:\n{answer['failures']}", flush=True)
-            if not draft.exists() or len(json.loads(draft.read_text(encoding="utf-8"))["tests"]) < 2:  # 0 is no test
-                draft.unlink(missing_ok=True)
-                sys.exit(f"No test of {folder} was recorded.")
-            draft.rename(path)
-        reach.add(json.loads(path.read_text(encoding="utf-8")))
+def recorded(worker: Worker, files: list[str]) -> Reach:
+    """Return what the tests of these files reach: as recorded for the code and each file as they are now, or recorded now."""
+    paths = {file: RECORDS / f"{file.replace('/', '-')}-{digest}.json" for file, digest in _fingerprints(files).items()}
+    missing = {file: str(path) for file, path in paths.items() if not path.exists()}
+    if missing:
+        print(f"Recording what {len(missing)} files of tests reach …", flush=True)
+        RECORDS.mkdir(parents=True, exist_ok=True)
+        answer = worker.ask({"record": {"files": missing}})
+        if answer["failures"]:
+            print(f"These tests fail without any fault, and are left out:\n{answer['failures']}", flush=True)
+    reach = Reach()
+    for path in paths.values():
+        if path.exists():
+            reach.add(json.loads(path.read_text(encoding="utf-8")))
+    if not reach.tests:
+        sys.exit("No test was recorded.")
     return reach
 
 
-def _fingerprint() -> str:
-    digest = hashlib.sha256()
+def _list_tests(names: Iterable[str]) -> list[str]:
+    """Return the files of tests that files and folders have."""
+    paths = [setup.ROOT / name for name in names]
+    found = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("test_*.py")))]
+    return [name for file in found if (name := file.relative_to(setup.ROOT).as_posix()) not in LEFT_OUT]
+
+
+def _fingerprints(files: list[str]) -> dict[str, str]:
+    """Return a digest for each file of tests: of the package, of what all tests use, and of the file itself."""
+    shared = hashlib.sha256()
     for path in sorted(path for top in ("musterbook", "tests") for path in (setup.ROOT / top).rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+        if not path.name.startswith("test_"):
+            shared.update(path.read_bytes())
+    digests = {}
+    for file in files:
+        own = shared.copy()
+        own.update((setup.ROOT / file).read_bytes())
+        digests[file] = own.hexdigest()[:16]
+    return digests
 
 
 def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) -> Iterator[Outcome]:
     """Try the faults in their order until the time is over."""
     sources = {fault.file: (setup.ROOT / fault.file).read_text(encoding="utf-8") for fault in chosen}
-    used = importers(setup.ROOT)
+    names = Names(setup.ROOT)
     waiting: queue.SimpleQueue[Fault] = queue.SimpleQueue()
     for fault in chosen:
         waiting.put(fault)
@@ -268,7 +223,7 @@ def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) 
         with suppress(queue.Empty, WorkerEnded):
             while time.monotonic() < until:
                 fault = waiting.get_nowait()
-                done.put(_try(worker, fault, sources[fault.file], reach, used.get(fault.file, set())))
+                done.put(_try(worker, fault, sources[fault.file], reach, names))
         done.put(None)
 
     for worker in workers:
@@ -277,12 +232,17 @@ def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) 
         yield from iter(done.get, None)
 
 
-def _try(worker: Worker, fault: Fault, source: str, reach: Reach, used: set[str]) -> Outcome:
-    groups, seconds = reach.group(reach.choose(fault, used))
-    answer = worker.ask(
-        {"file": fault.file, "source": faults.change(fault, source), "tests": groups, "seconds": seconds}
-    )
-    return Outcome(fault, answer["result"], faults.describe(fault, source))
+def _try(worker: Worker, fault: Fault, source: str, reach: Reach, names: Names) -> Outcome:
+    start = time.monotonic()
+    numbers, at_import = reach.choose(fault, names)
+    order = {
+        "file": fault.file, "source": faults.change(fault, source), "tests": [reach.tests[number] for number in numbers],
+        "seconds": [_AT_LEAST + _TIMES * reach.seconds[number] for number in numbers],
+        "groups": reach.group(numbers), "at_import": at_import,
+    }  # fmt: skip
+    answer = worker.ask(order)
+    about = f"{time.monotonic() - start:.0f} s, {len(numbers)} tests{', at import' * at_import}"
+    return Outcome(fault, answer["result"], faults.describe(fault, source), answer.get("test", about))
 
 
 def report(outcomes: list[Outcome], seed: int) -> str:
@@ -310,15 +270,21 @@ def main(arguments: list[str] | None = None) -> int:
     faults.fetch()
     by_module = {file: faults.find(file, (setup.ROOT / file).read_text(encoding="utf-8")) for file in files}
     chosen = order({file: found for file, found in by_module.items() if found}, options.seed)[: options.most]
-    folders = [*_TESTS, *(_TESTS_OF_DIRECTORY if any("/directory/" in file for file in files) else ())]
+    folders = [
+        folder for part, tests in (("/core/", _TESTS), ("/directory/", _TESTS_OF_DIRECTORY))
+        if any(part in file for file in files) for folder in tests
+    ]  # fmt: skip
     outcomes: list[Outcome] = []
     try:
         with copies(options.workers) as workers:
-            reach = recorded(workers, folders)
+            files = _list_tests(folders)
+            reach = recorded(workers[0], files)
+            for worker in workers:
+                worker.ask({"warm": files})
             print(f"{len(chosen)} faults to choose from, for {options.minutes:g} minutes …", flush=True)
             for outcome in run(workers, chosen, reach, time.monotonic() + options.minutes * 60):
                 outcomes.append(outcome)
-                print(f"{len(outcomes)} {outcome.result}: {outcome.text}", flush=True)
+                print(f"{len(outcomes)} {outcome.result}: {outcome.text} ({outcome.by})", flush=True)
     except KeyboardInterrupt:
         print("Interrupted.", flush=True)
     print(f"\n{report(outcomes, options.seed)}")

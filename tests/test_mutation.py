@@ -1,12 +1,16 @@
 """The run of faults: which faults are made, in which order they are tried, and which tests try them."""
 
 from collections import Counter
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
 
 import pytest
 
-from scripts import faults, mutation
+from scripts import faults, mutation, setup, warm_tests
+from scripts.fault_reach import Names, Reach
 from scripts.faults import Fault
-from scripts.mutation import Outcome, Reach
+from scripts.mutation import Outcome
 from scripts.setup import ROOT
 
 FETCHED = pytest.mark.skipif(
@@ -66,6 +70,14 @@ def test_faults_are_made_where_they_matter() -> None:
 
 
 @FETCHED
+def test_the_marks_of_a_list_of_parameters_are_no_operators() -> None:
+    source = "def size(a, /, *, b):\n    return a * b\n"
+    assert [faults.describe(fault, source) for fault in faults.find("a.py", source)] == [
+        "a.py:2  return a * b → return a // b"
+    ]
+
+
+@FETCHED
 def test_an_exception_is_replaced_unless_its_name_has_a_dot_which_cosmic_ray_cannot_replace() -> None:
     source = "import queue\ntry:\n    pass\nexcept queue.Empty:\n    pass\nexcept ValueError:\n    pass\n"
     assert [fault.line for fault in faults.find("a.py", source) if fault.operator == "ExceptionReplacer"] == [6]
@@ -83,31 +95,125 @@ def test_the_first_faults_are_a_sample_with_the_share_of_each_module_and_the_sam
 
 
 def test_a_fault_is_tried_by_the_tests_that_reach_its_statement_the_fastest_first() -> None:
+    reach, names = _reach(), Names(ROOT)
+
+    def choose(fault: Fault) -> list[str]:
+        numbers, at_import = reach.choose(fault, names)
+        assert not at_import
+        return [reach.tests[number] for number in numbers]
+
+    assert choose(_fault(1)) == ["quick", "law", "slow"]
+    assert choose(_fault(1, (1, 2))) == ["quick", "other", "law", "slow"]
+    assert choose(_fault(5)) == []
+
+
+def test_a_fault_that_runs_at_import_is_tried_by_the_tests_of_all_that_depends_on_what_it_defines(
+    tmp_path: Path,
+) -> None:
+    package, tests = tmp_path / "musterbook", tmp_path / "tests"
+    package.mkdir()
+    tests.mkdir()
+    (package / "a.py").write_text("SIZE = 3\nROOM = SIZE * 2\n\n\ndef other():\n    return 1\n")
+    (package / "b.py").write_text("from musterbook import a\n\n\ndef count():\n    return a.ROOM\n")
+    (tests / "test_a.py").write_text("from musterbook.a import SIZE\n")
+    reach = Reach()
+    reach.add({
+        "tests": ["", "tests/test_b.py::quick", "tests/test_b.py::other", "tests/test_a.py::slow"],
+        "seconds": [0.0, 0.1, 0.2, 3.0],
+        "lines": {"musterbook/a.py": {"1": [0], "2": [0], "6": [2]}, "musterbook/b.py": {"5": [1]}},
+    })  # fmt: skip
+    numbers, at_import = reach.choose(_fault(1, file="musterbook/a.py"), Names(tmp_path))
+    assert at_import
+    assert [reach.tests[number] for number in numbers] == ["tests/test_b.py::quick", "tests/test_a.py::slow"]
+
+
+def test_tests_of_a_fault_that_runs_at_import_are_run_in_two_groups() -> None:
     reach = _reach()
-    assert [reach.tests[number] for number in reach.choose(_fault(1), ())] == ["quick", "law", "slow"]
-    assert [reach.tests[number] for number in reach.choose(_fault(1, (1, 2)), ())] == ["quick", "other", "law", "slow"]
-    assert reach.choose(_fault(5), ()) == []
+    assert reach.group([2, 3, 5, 1]) == [3, 1]
+    assert reach.group([]) == [0, 0]
 
 
-def test_a_fault_that_runs_at_import_is_tried_by_all_tests_that_reach_its_module_or_one_that_imports_it() -> None:
-    reach = _reach(at_import=(7,))
-    assert {reach.tests[number] for number in reach.choose(_fault(7), ())} == {"quick", "other", "law", "slow"}
-    only_imported = Fault("c.py", "AddNot", 0, 1, (1, 1))
-    reach.lines["c.py"] = {1: {0}}
-    assert {reach.tests[number] for number in reach.choose(only_imported, ["b.py"])} == {"law"}
+BEFORE = """LARGE = 5
 
 
-def test_tests_are_run_in_two_groups_with_a_limit_for_each() -> None:
-    reach = _reach()
-    groups, limits = reach.group([2, 3, 5, 1])
-    assert groups == [["quick", "other", "law"], ["slow"]]
-    assert limits == [pytest.approx(60 + 6 * 6.1), 60 + 6 * 9.0]
-    assert reach.group([]) == ([], [])
+def keep(function):
+    return lambda number: function(number)
 
 
-def test_the_modules_that_import_a_module_are_found() -> None:
-    found = mutation.importers(ROOT)
-    assert "musterbook/core/planning/supervisors.py" in found["musterbook/core/planning/cycles.py"]
+@keep
+def add(number):
+    def inner():
+        return number + 1
+
+    return inner()
+
+
+class Limit:
+    most = 3
+
+    def allows(self, number):
+        return number <= self.most
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("number + 1", "number - 1"), ("number <= self", "number < self"), ("function(number)", "function(number) + 1")],
+)
+def test_a_function_that_a_fault_changes_gets_its_new_code_wherever_it_is_kept(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    path = tmp_path / "limit.py"
+    names: dict[str, Any] = {}
+    exec(compile(BEFORE, str(path), "exec"), names)
+    results = names["add"](1), names["Limit"]().allows(3)
+    changes = list(warm_tests.find_changes(BEFORE, BEFORE.replace(old, new), str(path), _functions(tmp_path)))
+    for function, code in changes:
+        function.__code__ = code
+    assert changes and (names["add"](1), names["Limit"]().allows(3)) != results
+
+
+@pytest.mark.parametrize(("old", "new"), [("LARGE = 5", "LARGE = 6"), ("most = 3", "most = 4"), ("@keep\n", "")])
+def test_a_fault_that_changes_what_runs_at_import_is_in_no_function(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(warm_tests.NotInFunctions):
+        list(warm_tests.find_changes(BEFORE, BEFORE.replace(old, new), str(tmp_path / "limit.py"), {}))
+
+
+def _functions(folder: Path) -> dict[CodeType, list[FunctionType]]:
+    return warm_tests.list_functions(folder)
+
+
+def test_the_folder_of_the_tests_is_as_before_after_each_fault(tmp_path: Path) -> None:
+    kept, folder = tmp_path / "kept", tmp_path / "folder"
+    for each in (kept, folder):
+        (each / "home").mkdir(parents=True)
+        (each / "home" / "rows").write_text("none")
+    (folder / "home" / "rows").write_text("three")
+    (folder / "home" / "rows-wal").write_text("open")
+    (folder / "left" / "over").mkdir(parents=True)
+    (folder / "link").symlink_to("left")
+    warm_tests.restore(kept, folder)
+    assert (folder / "home" / "rows").read_text() == "none"
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) == ["home", "home/rows"]
+
+
+def test_what_a_file_of_tests_reaches_is_recorded_again_only_if_it_or_what_all_share_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    for name in ("musterbook/a.py", "tests/world.py", "tests/test_a.py", "tests/test_b.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    files = mutation._list_tests(["tests"])
+    assert files == ["tests/test_a.py", "tests/test_b.py"]
+    before = mutation._fingerprints(files)
+    (tmp_path / "tests" / "test_b.py").write_text("2\n")
+    after = mutation._fingerprints(files)
+    assert (
+        before["tests/test_a.py"] == after["tests/test_a.py"] and before["tests/test_b.py"] != after["tests/test_b.py"]
+    )
+    (tmp_path / "tests" / "world.py").write_text("2\n")
+    assert not set(mutation._fingerprints(files).values()) & set(after.values())
 
 
 def test_the_report_counts_by_package_and_lists_what_nothing_noticed() -> None:
