@@ -13,6 +13,9 @@ from scripts.faults import Fault
 _FIRST_SECONDS = 3.0
 """The time of the tests of a first run of pytest, for a fault that runs at import: most need no more."""
 
+_OWN_FIRST = 4.0
+"""How much faster the tests of the mirrored file count."""
+
 Line = tuple[str, int]
 
 
@@ -64,7 +67,7 @@ class Names:
         """
         new = {
             name
-            for each in self._statements[fault.file]
+            for each in self._statements.get(fault.file, [])
             if each.first <= fault.line <= each.last
             for name in each.names
         }
@@ -127,17 +130,32 @@ class Reach:
     def choose(self, fault: Fault, names: Names) -> tuple[list[int], bool]:
         """Return the tests that reach the statement of a fault, the fastest first, and whether it runs at import.
 
-        If it does, these are the tests that reach a line that depends on what it defines, or whose file mentions that.
+        If it does, or if no test is known to reach it, these are the tests that reach a line that depends on what it defines, or
+        whose file mentions that. The tests of the file in the mirrored folder count as fast.
         """
         known, (first, last) = self.lines.get(fault.file, {}), fault.statement
         found = {number for line in range(first, last + 1) for number in known.get(line, ())}
         at_import = any(not self.tests[number] for number in found)
-        if at_import:
+        if at_import or not found:
             lines, files = names.find_dependent(fault)
             found |= {number for file, line in lines for number in self.lines.get(file, {}).get(line, ())}
             found |= {number for number, test in enumerate(self.tests) if test.partition("::")[0] in files}
-        chosen = sorted((number for number in found if self.tests[number]), key=lambda number: self.seconds[number])
-        return chosen, at_import
+        own = f"/test_{Path(fault.file).name}::"
+
+        def estimate(number: int) -> float:
+            return self.seconds[number] / (_OWN_FIRST if own in self.tests[number] else 1)
+
+        return sorted((number for number in found if self.tests[number]), key=estimate), at_import
+
+    def limit(self, numbers: list[int], seconds: float) -> list[int]:
+        """Return the first tests, as many as may be run in this time. One may always."""
+        spent, kept = 0.0, list[int]()
+        for number in numbers:
+            spent += self.seconds[number]
+            if kept and spent > seconds:
+                break
+            kept.append(number)
+        return kept
 
     def group(self, numbers: list[int]) -> list[int]:
         """Return how many tests a first run of pytest tries, and how many a second one."""

@@ -42,7 +42,8 @@ RECORDS = setup.ROOT / "build" / "mutation"
 _TESTS = ("tests/core", "tests/laws", "tests/cases")
 _TESTS_OF_DIRECTORY = (
     "tests/directory", "tests/attacks/test_anchors.py", "tests/attacks/test_audit_trail.py",
-    "tests/attacks/test_old_trails.py", "tests/cli/test_audit.py", "tests/cli/test_chosen.py", "tests/cli/test_import.py",
+    "tests/attacks/test_old_trails.py", "tests/attacks/test_uploads.py", "tests/cli/test_audit.py",
+    "tests/cli/test_chosen.py", "tests/cli/test_import.py",
 )  # fmt: skip
 """The folders and files whose tests try the faults: of a module of `core`, and of one of `directory`."""
 LEFT_OUT = (
@@ -210,7 +211,7 @@ def _fingerprints(files: list[str]) -> dict[str, str]:
     return digests
 
 
-def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) -> Iterator[Outcome]:
+def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float, longest: float) -> Iterator[Outcome]:
     """Try the faults in their order until the time is over."""
     sources = {fault.file: (setup.ROOT / fault.file).read_text(encoding="utf-8") for fault in chosen}
     names = Names(setup.ROOT)
@@ -223,7 +224,7 @@ def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) 
         with suppress(queue.Empty, WorkerEnded):
             while time.monotonic() < until:
                 fault = waiting.get_nowait()
-                done.put(_try(worker, fault, sources[fault.file], reach, names))
+                done.put(_try(worker, fault, sources[fault.file], reach, names, longest))
         done.put(None)
 
     for worker in workers:
@@ -232,16 +233,18 @@ def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) 
         yield from iter(done.get, None)
 
 
-def _try(worker: Worker, fault: Fault, source: str, reach: Reach, names: Names) -> Outcome:
+def _try(worker: Worker, fault: Fault, source: str, reach: Reach, names: Names, longest: float) -> Outcome:
     start = time.monotonic()
-    numbers, at_import = reach.choose(fault, names)
+    found, at_import = reach.choose(fault, names)
+    numbers = reach.limit(found, longest)
     order = {
         "file": fault.file, "source": faults.change(fault, source), "tests": [reach.tests[number] for number in numbers],
         "seconds": [_AT_LEAST + _TIMES * reach.seconds[number] for number in numbers],
         "groups": reach.group(numbers), "at_import": at_import,
     }  # fmt: skip
     answer = worker.ask(order)
-    about = f"{time.monotonic() - start:.0f} s, {len(numbers)} tests{', at import' * at_import}"
+    tried = f"{len(numbers)} tests" if len(numbers) == len(found) else f"{len(numbers)} of {len(found)} tests"
+    about = f"{time.monotonic() - start:.0f} s, {tried}{', at import' * at_import}"
     return Outcome(fault, answer["result"], faults.describe(fault, source), answer.get("test", about))
 
 
@@ -282,7 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
             for worker in workers:
                 worker.ask({"warm": files})
             print(f"{len(chosen)} faults to choose from, for {options.minutes:g} minutes …", flush=True)
-            for outcome in run(workers, chosen, reach, time.monotonic() + options.minutes * 60):
+            for outcome in run(workers, chosen, reach, time.monotonic() + options.minutes * 60, options.longest):
                 outcomes.append(outcome)
                 print(f"{len(outcomes)} {outcome.result}: {outcome.text} ({outcome.by})", flush=True)
     except KeyboardInterrupt:
@@ -309,6 +312,10 @@ def _parser() -> argparse.ArgumentParser:
         "modules", nargs="*", metavar="MODULES", help=f"modules or packages; {', '.join(PACKAGES)} if none is given"
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="how long faults are tried (30)")
+    parser.add_argument(
+        "--longest", type=float, default=math.inf, metavar="SECONDS",
+        help="how long the tests of one fault may take, as they were recorded: the slowest are left out (no limit)",
+    )  # fmt: skip
     parser.add_argument("--most", type=int, default=None, help="the largest number of faults to try (all)")
     parser.add_argument("--seed", type=int, default=1, help="the number that the sample comes from (1)")
     parser.add_argument(
