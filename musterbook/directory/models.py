@@ -504,6 +504,11 @@ class FeedFile(models.Model):
     """The import that it was taken for; null if it has nothing new, or could not be imported."""
     parts = models.JSONField(default=list)
     """The names of its files if they are several."""
+    leaving = models.JSONField(default=list)
+    """The files that leave its location when it has ended: the name and the time of the last change of each, first of those
+    that only said that it was complete."""
+    settings = models.CharField(max_length=64, default="")
+    """The digest of the settings that it was taken with (`Feed.approved`)."""
     problem = models.TextField(default="")
     """Why it could not be imported."""
     settled_at = models.DateTimeField(null=True)

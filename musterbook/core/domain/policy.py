@@ -108,7 +108,8 @@ class Policy:
     `operator` None is the system, which no role restricts. `limits`: one for each kind, and those of roles and groups.
     `file_values`: the mapped values (F13) and the defaults (F14). `decisions`: what the operator has decided about rows
     that are errors otherwise.
-    `expect_rows`: the number of data rows that the file must have (F11).
+    `expect_rows`: the number of data rows that the file must have (F11). `last_rows`, `least_percent`: the file is held if
+    it has fewer data rows than this share of the last applied file of its feed (N7); None: there was none.
     """
 
     mode: Mode = Mode.UPDATE
@@ -125,3 +126,9 @@ class Policy:
     """The day of the import, from which the grace period is counted."""
     decisions: Decisions = field(default_factory=Decisions)
     expect_rows: int | None = None
+    last_rows: int | None = None
+    least_percent: int = 0
+
+    def shrinks(self, rows: int) -> bool:
+        """Return whether a file with that many data rows has too few of them (N7)."""
+        return rows * 100 < (self.last_rows or 0) * self.least_percent

@@ -85,10 +85,9 @@ class FileFacts:
 class Doubt:
     """A reason to doubt that the file is complete. It holds a synchronize import (rules F6, F11).
 
-    - `code`: `cut-off`, `row-count` or `shrunk`.
+    - `code`: `cut-off` or `row-count`.
     - `rows`: the number of data rows of the file.
-    - `detail`: the row in which the file ends, the number of rows that the file says it has, or the number that the
-      last file had.
+    - `detail`: the row in which the file ends, or the number of rows that the file says it has.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""The holds of a plan: why it waits until the operator confirms it (rules S3, S4, F6, F11)."""
+"""The holds of a plan: why it waits until the operator confirms it (rules S3, S4, F6, F11, N7)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from musterbook.core.values.keys import fold
 
 LIMIT = "limit"
 UNREADABLE = "unreadable-rows"
-CUT_OFF = "cut-off"
-NUMBERED = (*(kind.value for kind in LimitKind), UNREADABLE, "row-count", "shrunk")
+CUT_OFF, SHRUNK = "cut-off", "shrunk"
+NUMBERED = (*(kind.value for kind in LimitKind), UNREADABLE, "row-count", SHRUNK)
 """The names of holds that are confirmed by a number."""
 UNNUMBERED = (CUT_OFF,)
 """The names of holds that have no number."""
@@ -95,6 +95,8 @@ def find_holds(
     others = [Hold(UNREADABLE, rows=unreadable)] if unreadable else []
     if policy.mode is Mode.SYNC:
         others += [Hold(doubt.code, rows=doubt.rows, fact=doubt.detail) for doubt in table.doubts]
+    if policy.shrinks(table.cells.height):
+        others.append(Hold(SHRUNK, rows=table.cells.height, fact=f"{policy.last_rows:,}"))
     if others:
         active, allowed = _measure_deactivations(snapshot, policy)
         others = [replace(hold, active=active, limit=allowed) for hold in others]

@@ -20,20 +20,35 @@ class UnknownName(Exception):
     """A limit names a role or a group that the agency does not have; the message is its name."""
 
 
-def read_limits(agency: models.Agency) -> tuple[Limit, ...]:
-    """Return the limits of an agency: those that it sets, and the default of each other kind."""
-    chosen = read_own_limits(agency)
+def read_limits(agency: models.Agency, feed: models.Feed | None = None) -> tuple[Limit, ...]:
+    """Return the limits of an agency: those that it sets, and the default of each other kind.
+
+    `feed`: the feed of the import. Each limit that it sets itself replaces the agency's for the same kind and the same
+    users; all others of the agency hold as well.
+    """
+    own = read_stored(agency, feed.limits or ()) if feed else ()
+    replaced = {_identify(limit) for limit in own}
+    chosen = (*(limit for limit in read_own_limits(agency) if _identify(limit) not in replaced), *own)
     kinds = {limit.kind for limit in chosen if limit.whole}
     return (*(limit for limit in DEFAULT_LIMITS if limit.kind not in kinds), *chosen)
 
 
+def _identify(limit: Limit) -> tuple[str, str, str]:
+    return limit.kind.value, limit.role, limit.group
+
+
 def read_own_limits(agency: models.Agency) -> tuple[Limit, ...]:
     """Return the limits that the agency sets itself. Those of a role or group that no longer exists are left out."""
-    roles = _map_names(models.Role, "name", agency, [one.get("role") for one in agency.limits])
-    groups = _map_names(models.Group, "external_id", agency, [one.get("group") for one in agency.limits])
+    return read_stored(agency, agency.limits)
+
+
+def read_stored(agency: models.Agency, stored: Sequence[Stored]) -> tuple[Limit, ...]:
+    """Return stored limits of the agency, or of one of its feeds, without those of a role or group that is gone."""
+    roles = _map_names(models.Role, "name", agency, [one.get("role") for one in stored])
+    groups = _map_names(models.Group, "external_id", agency, [one.get("group") for one in stored])
     return tuple(
         _make_limit(one, roles.get(one.get("role"), ""), groups.get(one.get("group"), ""))
-        for one in agency.limits
+        for one in stored
         if one.get("role") in (None, *roles) and one.get("group") in (None, *groups)
     )
 

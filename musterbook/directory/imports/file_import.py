@@ -198,12 +198,13 @@ def make_attempt(
         users = _read_all_users(agency, upload, options.mode)
         table = file_ends.note_line_end(record, reading(), options.source)
         record.file_facts = _describe_table(table)
+        feed = models.Feed.objects.filter(pk=record.feed_id).first() if record.feed_id else None
         file_values = FileValues(options.values, agency.values, options.defaults, agency.defaults)
         policy = Policy(
             options.mode,
             options.strict,
             operator,
-            limits.read_limits(agency),
+            limits.read_limits(agency, feed),
             approval.list_valid(agency, record, options.confirmed),
             file_values=file_values,
             source=options.source,
@@ -211,6 +212,8 @@ def make_attempt(
             today=context.at.date(),
             decisions=options.make_decisions(agency),
             expect_rows=options.expect_rows,
+            last_rows=feed.last_rows if feed else None,
+            least_percent=feed.least_percent if feed else 0,
         )
         if options.mode is Mode.REKEY:
             known = snapshot_queries.read_rekey_snapshot(agency, table)

@@ -107,6 +107,16 @@ def end_by(record: models.Import) -> None:
     if record.state == "held":
         older = [one.pk for one in _select_held(record)]
         _end(_select_open().filter(pk__in=older), PlanEnd.REPLACED, at, record)
+    if record.feed_id and (record.state == "applied" or shows_plan(record)):
+        _end(_select_of_feed(record), PlanEnd.REPLACED, at, record)
+
+
+def _select_of_feed(record: models.Import) -> "QuerySet[models.Import]":
+    """Return the open plans of earlier files of the feed that the import's file arrived by, as a query set.
+
+    Whoever confirms one of them would bring back what the newer file has changed.
+    """
+    return _select_open().filter(agency=record.agency_id, feed=record.feed_id, pk__lt=record.pk)
 
 
 def _select_open() -> "QuerySet[models.Import]":

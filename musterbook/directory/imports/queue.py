@@ -41,23 +41,27 @@ def submit(
     *,
     context: AuditContext,
     key: str | None = None,
+    feed: models.Feed | None = None,
+    write: Callable[[models.Import], None] = records.insert_record,
 ) -> models.Import:
     """Submit a file for a worker to import or preview. The record and the file are stored when this returns.
 
-    `key`: the idempotency key (D6); a repeated request returns the import of the first one. Raise UnknownOperator,
-    NotPermitted, KeyTaken, OverQuota, and OSError if the file cannot be kept.
+    `key`: the idempotency key (D6); a repeated request returns the import of the first one. `feed`: the feed that the
+    file arrived by. `write`: writes the record, and what must exist together with it, in one transaction. It may decide
+    to write no record: then the file is not kept, and the record that is returned has no id. Raise UnknownOperator,
+    NotPermitted, KeyTaken, OverQuota, OSError if the file cannot be kept, and what `write` raises.
     """
     file_import.authorize_import(agency, context.actor, options.mode)
     file = file_import.describe_file(upload)
     record = records.make_record(
-        agency, file_import.get_kind(options.mode), options.as_json(), context, key=key, **file
+        agency, file_import.get_kind(options.mode), options.as_json(), context, key=key, feed=feed, **file
     )
 
     def keep() -> None:
         quotas.check_quotas(agency, context, upload.size)
         upload.keep(record.number)
 
-    return _enqueue(record, keep)
+    return _enqueue(record, keep, write)
 
 
 def submit_again(
@@ -73,6 +77,7 @@ def submit_again(
         context,
         key=key,
         origin=record,
+        feed_id=record.feed_id,
         **_copy_file_fields(record),
     )
 
@@ -203,7 +208,9 @@ def _copy_file_fields(record: models.Import) -> dict[str, Any]:
     return {name: getattr(record, name) for name in ("file_name", "file_size", "file_sha256")}
 
 
-def _enqueue(record: models.Import, keep: Callable[[], None]) -> models.Import:
+def _enqueue(
+    record: models.Import, keep: Callable[[], None], write: Callable[[models.Import], None] = records.insert_record
+) -> models.Import:
     """Keep the file, then write the record. Return the earlier record if the same request came before, by its key."""
     while True:
         earlier = file_import.find_same_key(record) or file_import.find_same_preview(record)
@@ -212,12 +219,22 @@ def _enqueue(record: models.Import, keep: Callable[[], None]) -> models.Import:
         keep()
         try:
             with locks.write_transaction(lambda: None):
-                records.insert_record(record)
+                write(record)
         except DuplicateKey:
-            import_files.delete_file(record.number)
-            selection.delete_ids(record.number)
+            _delete_kept(record)
+        except records.NotWanted:
+            _delete_kept(record)
+            raise
         else:
+            if not record.pk:
+                _delete_kept(record)
             return record
+
+
+def _delete_kept(record: models.Import) -> None:
+    """Delete what was kept for an import that is not recorded."""
+    import_files.delete_file(record.number)
+    selection.delete_ids(record.number)
 
 
 def discard(record: models.Import, context: AuditContext) -> None:

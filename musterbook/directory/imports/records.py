@@ -33,6 +33,10 @@ class DuplicateKey(Exception):
     """Another import of the agency has the same idempotency key."""
 
 
+class NotWanted(Exception):
+    """What writes the record together with something else finds that the import is not wanted any more."""
+
+
 class Superseded(Exception):
     """Another worker has claimed the import in the meantime: the work of this one does not count."""
 
@@ -56,12 +60,14 @@ def make_record(
 ) -> models.Import:
     """Return a new record, not yet written.
 
-    `shown`: the preview or held import whose plan this one applies. `more`: fields that not every kind of import has,
-    such as its file.
+    `shown`: the preview or held import whose plan this one applies, and whose feed it belongs to. `more`: fields that not
+    every kind of import has, such as its file and its feed.
     """
     shown_fields: dict[str, Any] = {"requester": context.actor}
     if shown:
-        shown_fields = {"requester": shown.requester, "origin": shown, "expected": shown.digest}
+        shown_fields = {
+            "requester": shown.requester, "origin": shown, "expected": shown.digest, "feed_id": shown.feed_id,
+        }  # fmt: skip
     return models.Import(
         number=new_number(context.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state,
         actor=context.actor, through=context.through, address=context.address[:64],
