@@ -71,14 +71,18 @@ _UNKNOWN = (
 
 
 def _claim(worker: str, at: datetime) -> list[Mail]:
-    """Claim due emails for this worker: those of single actions first, then some of each agency."""
+    """Claim due emails for this worker: those of single actions first, then notices, then some of each agency."""
     with transaction.atomic():
         room = min(_BATCH, settings.MUSTER_MAILS_PER_MINUTE - _count_recent(at))
-        batch = list(_query_due(at).filter(of=None).order_by("id")[: max(room, 0)])
+        batch = list(_query_due(at).filter(of=None).order_by(*_PRIORITY)[: max(room, 0)])
         batch += _list_import_mails(at, room - len(batch))
         mine = Mail.objects.filter(pk__in=[mail.pk for mail in batch])
         mine.update(worker=worker, lease_until=at + _LEASE, attempts=F("attempts") + 1)
-    return list(mine.filter(worker=worker).order_by(F("of_id").asc(nulls_first=True), "id"))
+    return list(mine.filter(worker=worker).order_by(F("of_id").asc(nulls_first=True), *_PRIORITY))
+
+
+_PRIORITY = (F("notice_id").asc(nulls_first=True), "id")
+"""A user waits for the link to a new password. The notices of many feeds do not delay it."""
 
 
 def _count_recent(at: datetime) -> int:
@@ -150,23 +154,26 @@ def _prepare_mail(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
     """
     with transaction.atomic():
         locks.lock_row(mail.agency)
-        user = User.objects.select_related("agency", "role", "account").get(pk=mail.user_id)
+        users = User.objects.select_related("agency", "role", "account")
+        user = users.get(pk=mail.user_id) if mail.user_id else None
         untrue = _find_cancel_reason(mail, user)
         if untrue:
             _end(mail, at, untrue)
             return None
         if not _query_claimed(mail).filter(lease_until__gt=at).update(handed_at=at):
             return None
-        if mail.kind == "invitation":
+        if user and mail.kind == "invitation":
             registration.mark_invited(user, at)
-        elif mail.kind == "reset":
+        elif user and mail.kind == "reset":
             user.reset_at = at
             user.save(update_fields=["reset_at"])
         return mails.compose_mail(mail, user, at)
 
 
-def _find_cancel_reason(mail: Mail, user: User) -> str:
-    """Return why the email must not be sent any more, or ""."""
+def _find_cancel_reason(mail: Mail, user: User | None) -> str:
+    """Return why the email must not be sent any more, or "". `user`: None for an address that a feed names."""
+    if user is None:
+        return notices.find_address_cancel_reason(mail.notice, mail.to)
     if mail.kind in NoticeKind.values:
         is_moved = emails.to_mailbox(mail.to) != emails.to_mailbox(user.email)
         moved = "Not sent: the user's address has changed." if is_moved else ""

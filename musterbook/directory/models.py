@@ -564,7 +564,7 @@ class Notice(models.Model):
     day = models.DateField(null=True)
     """The day of a notice about a feed, in the agency's time zone: there is one of a kind each day (rule N5)."""
     facts = models.JSONField(default=dict)
-    """What it says about a feed."""
+    """What it says, for emails and programs (`imports.notice_facts`); empty for a notice of an earlier version."""
     permission = models.CharField(max_length=40)
     """The permission that a user needs to see the import."""
     at = models.DateTimeField()
@@ -746,7 +746,12 @@ class Mail(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["notice", "user"], condition=Q(notice__isnull=False), name="mail_of_notice_once"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["notice", "to"],
+                condition=Q(notice__isnull=False, user__isnull=True) & ~Q(to=""),
+                name="mail_to_address_once",
+            ),
         ]
         indexes = [
             models.Index(fields=["agency", "id"], condition=Q(ended_at__isnull=True), name="mail_to_send"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from musterbook.accounts import factors
 from musterbook.config import log_lines
 from musterbook.directory import permissions
-from musterbook.directory.imports import notices
+from musterbook.directory.imports import notice_recipients, notices
 from musterbook.directory.models import User
 from musterbook.web import help_pages
 
@@ -157,7 +157,7 @@ def build_context(request: HttpRequest) -> dict[str, Any]:
         "me": me,
         "menu": list_sections(ADMIN, request, me),
         "my_account": list_entries(MY_ACCOUNT, request, me),
-        "may_get_notices": bool(notices.list_visible(me.role)),
+        "may_get_notices": bool(notice_recipients.list_visible(me.role)),
         "unread_notices": partial(notices.count_unread, me),
         "help_address": help_pages.get_address(request),
         "lacks_second_factor": partial(factors.lacks_factor, account),

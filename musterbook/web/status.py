@@ -55,7 +55,9 @@ def _describe_plans(agency: models.Agency) -> dict[str, Any]:
 def _describe_accounts(request: HttpRequest, agency: models.Agency, at: datetime) -> dict[str, Any]:
     failed, expiring = open_tasks.list_failed_emails(agency, at), open_tasks.list_expiring(agency, at)
     emails = [(email, EMAIL_TITLES.get(email.kind, email.kind)) for email in failed.emails[:_MOST_EMAILS]]
-    uninvited = [email.user_id for email in failed.emails if email.kind == "invitation"][: chosen_users.MOST]
+    uninvited = [email.user_id for email in failed.emails if email.user_id and email.kind == "invitation"][
+        : chosen_users.MOST
+    ]
     return {
         "failed_emails": emails,
         "failed_number": len(failed.emails),

@@ -140,3 +140,10 @@ def _build_shelbyville() -> Springfield:
     made = Springfield(cast.agency("shelbyville"))
     made.imported(cast.person(1, ROLE="Admin"), cast.person(2))
     return made
+
+
+def make_notice(agency: models.Agency, kind: str) -> models.Notice | None:
+    """The notice of an email of this kind, about a feed; None for an email about a user. It is in no table."""
+    if kind not in models.NoticeKind.values:
+        return None
+    return models.Notice(agency=agency, kind=kind, feed=models.Feed(agency=agency, name="hr"), at=NOW)

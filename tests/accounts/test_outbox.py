@@ -132,19 +132,25 @@ def test_a_batch_takes_one_connection(springfield: Springfield, server: Mailbox,
 def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     springfield.registered(2)
     Mail.objects.all().delete()
+    feed = models.Feed.objects.create(
+        agency=springfield.agency, name="hr", mode="sync", created_at=NOW, stopped="x", failing_since=NOW
+    )
+    models.Import.objects.update(feed=feed)
     record = models.Import.objects.latest("pk")
     for kind in KINDS:
         registration.queue_mail(springfield.user(1 if kind == "invitation" else 2), kind, clock())
         if kind in NoticeKind.values:
+            is_about_feed = kind in (NoticeKind.LATE, NoticeKind.UNREACHABLE, NoticeKind.STOPPED)
+            about = {"feed": feed} if is_about_feed else {"of": record}
             notice = models.Notice.objects.create(
-                agency=springfield.agency, kind=kind, of=record, permission="users.import", at=clock()
+                agency=springfield.agency, kind=kind, permission="users.import", at=clock(), **about
             )
             Mail.objects.filter(kind=kind).update(notice=notice)
     models.Role.objects.filter(name="Officer").update(permissions=["users.import", "users.view"])
     outbox.send_due("w", clock)
     assert len(server.mails) == len(KINDS) == len({mail["Subject"] for mail in server.mails})
     for mail in server.mails:
-        assert "Springfield" in mail["Subject"]
+        assert "Springfield" in mail["Subject"] + text(mail)
         assert "First" in text(mail)
         assert "First" in text(mail, "html")
         assert "{{" not in text(mail) + text(mail, "html")

@@ -9,7 +9,7 @@ from django.utils import translation
 from musterbook.accounts import mails
 from musterbook.config import languages, time_zones
 from musterbook.directory import models
-from tests.accounts.conftest import Springfield, signed_in
+from tests.accounts.conftest import Springfield, make_notice, signed_in
 from tests.directory import cast
 
 pytestmark = pytest.mark.any_database
@@ -132,7 +132,8 @@ def test_an_alias_that_was_chosen_earlier_stays_a_choice(springfield: Springfiel
 
 def compose(springfield: Springfield, kind: str) -> str:
     user = models.User.objects.select_related("agency", "role", "account").get(pk=springfield.user(2).pk)
-    message = mails.compose_mail(models.Mail(kind=kind, user_id=user.pk, to=user.email, created_at=AT), user, cast.NOW)
+    mail = models.Mail(kind=kind, user_id=user.pk, to=user.email, created_at=AT, notice=make_notice(user.agency, kind))
+    message = mails.compose_mail(mail, user, cast.NOW)
     return f"{message.subject}\n{message.body}\n{message.alternatives[0][0]!s}"
 
 

@@ -11,7 +11,7 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
-from tests.accounts.conftest import GOOD, Springfield
+from tests.accounts.conftest import GOOD, Springfield, make_notice
 from tests.accounts.test_entrance import read_username, sign_in
 from tests.directory import cast
 from tests.directory.cast import person
@@ -175,7 +175,10 @@ def test_a_name_that_looks_like_a_link_is_in_no_mail(springfield: Springfield, f
     models.User.objects.filter(pk=springfield.user(2).pk).update(first_name=first, username=first)
     user = springfield.user(2)
     for kind in mails.KINDS:
-        mail = models.Mail(pk=1, agency=user.agency, user=user, kind=kind, to=user.email, created_at=cast.NOW)
+        mail = models.Mail(
+            pk=1, agency=user.agency, user=user, kind=kind, to=user.email, created_at=cast.NOW,
+            notice=make_notice(user.agency, kind),
+        )  # fmt: skip
         message = mails.compose_mail(mail, user, cast.NOW)
         for part in (str(message.body), str(message.alternatives[0]), message.subject):
             assert first not in part and "evil" not in part.casefold()

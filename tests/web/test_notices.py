@@ -10,14 +10,14 @@ from pytest_django import Settings
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
-from musterbook.directory.imports import notices
+from musterbook.directory.imports import feed_notices, notice_recipients, notices
 from musterbook.directory.imports.options import Options
 from musterbook.directory.models import NoticeKind
 from musterbook.web import notices as pages
 from tests.accounts.conftest import Springfield, signed_in
 from tests.built_once import built_once
 from tests.directory import cast
-from tests.directory.cast import person
+from tests.directory.cast import NOW, person
 from tests.web.conftest import enter
 from tests.web.looks import barriers
 
@@ -128,12 +128,40 @@ def test_earlier_notices_are_one_page_on(
 
 
 def test_every_kind_of_notice_has_its_texts() -> None:
-    assert set(pages.TITLES) == set(pages.EMAIL_LABELS) == set(NoticeKind)
+    assert set(pages.TITLES) == set(NoticeKind)
+    assert tuple(pages.EMAIL_LABELS) == notice_recipients.CHOICES
+
+
+def feed(made: Springfield) -> models.Feed:
+    return models.Feed.objects.create(agency=made.agency, name="hr-sworn", mode="sync", created_at=NOW)
+
+
+def test_the_list_says_what_keeps_a_feed_from_running(springfield: Springfield, boss: Client) -> None:
+    hr = feed(springfield)
+    hr.failing_since, hr.problem, hr.stopped = NOW, "hr.example.org does not answer.", "<b>The key</b> has changed."
+    for kind in (NoticeKind.LATE, NoticeKind.UNREACHABLE, NoticeKind.STOPPED):
+        feed_notices.add_notice(hr, kind, NOW, NOW.date(), {"expected_by": NOW})
+    hold(springfield)
+    models.Import.objects.update(feed=hr)
+    page = read(boss)
+    assert page.count("hr-sworn") >= 4 and page.count(">New</span>") == 4
+    assert "No file has arrived. One was expected by 2 March 2026, 07:00" in page
+    assert "It has not been reachable since 2 March 2026, 07:00 UTC: hr.example.org does not answer." in page
+    assert "&lt;b&gt;The key&lt;/b&gt; has changed." in page
+    assert ">4 new notices<" in page
+
+
+def test_a_failed_email_to_an_address_is_shown_at_home(springfield: Springfield, boss: Client) -> None:
+    models.Mail.objects.create(
+        agency=springfield.agency, kind="feed-late", to="boss@hr.example", created_at=NOW, ended_at=datetime.now(UTC),
+        problem="The mail server refused the email (550): no such mailbox",
+    )  # fmt: skip
+    assert "boss@hr.example · Notice: feed late" in read(boss, "/springfield/")
 
 
 def test_emails_are_chosen_in_my_account(springfield: Springfield, boss: Client) -> None:
     page = read(boss, CHOICE)
-    assert page.count(" checked") == 2
+    assert page.count(" checked") == 3
     assert boss.post(CHOICE, {"kinds": ["import-problems"]}).headers["Location"] == CHOICE
     assert notices.list_emails(springfield.user(1)) == [NoticeKind.PROBLEMS]
     assert boss.post(CHOICE, {}).status_code == 302
@@ -148,6 +176,7 @@ def window(page: Page, db: None) -> Page:
     made = _build()
     hold(made)
     run(made, [person(9, ROLE="x")])
+    feed_notices.add_notice(feed(made), NoticeKind.LATE, NOW, NOW.date(), {"expected_by": NOW})
     enter(page, "user.1", "notices/")
     return page
 
@@ -155,7 +184,7 @@ def window(page: Page, db: None) -> Page:
 def test_the_notices_have_no_barriers_and_are_read_in_a_window(window: Page) -> None:
     assert barriers(window) == []
     window.set_viewport_size({"width": 1280, "height": 800})
-    expect(window.get_by_role("link", name="Notices 2 new notices")).to_be_visible()
+    expect(window.get_by_role("link", name="Notices 3 new notices")).to_be_visible()
     window.get_by_role("button", name="Mark all as read").click()
     expect(window.locator(".m-bell__number")).to_have_count(0)
     window.get_by_role("link", name="Choose which notices you get by email").click()

@@ -1,8 +1,8 @@
 """Notices: an import is held, failed, or was applied with problems. A page lists them, and emails bring them.
 
 A notice and its emails are written in the transaction that ends the import, so both exist or neither does. Each import
-has one notice of a kind at most, and each user one email of a notice. Only users whose role allows them to see the
-import get the notice.
+has one notice of a kind at most, and each recipient one email of a notice. Only users whose role allows them to see the
+import get the notice. What keeps a feed from running is a notice too (`feed_notices`).
 """
 
 from collections.abc import Collection
@@ -12,16 +12,18 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from musterbook.directory import models, permissions
+from musterbook.directory import models
+from musterbook.directory.imports import notice_facts, notice_recipients
+from musterbook.directory.imports.notice_recipients import BY_DEFAULT, CHOICES
 from musterbook.directory.models import ImportKind, NoticeKind
 
-BY_DEFAULT: tuple[str, ...] = (NoticeKind.HELD, NoticeKind.FAILED)
-"""The kinds that a user gets by email unless they choose otherwise: those that leave the directory as it was."""
 PAGE = 50
 MOST_UNREAD = 99
-MOST_EMAILS = 100
-"""The most users who get an email of one notice."""
 KEPT_FOR = timedelta(days=90)
+WAITING = (NoticeKind.HELD, NoticeKind.FIRST)
+"""The kinds of an import that waits for a person. Their notices are over when its plan ends."""
+_WAITING_IN = {"held": NoticeKind.HELD, "previewed": NoticeKind.FIRST}
+_ONLY_OF_FEEDS = (NoticeKind.FIRST, NoticeKind.FINISHED)
 _FORGOTTEN_AT_ONCE = 1_000
 _EMAIL_ACTIONS = ("invite", "reset")
 
@@ -30,16 +32,24 @@ def choose_kind(record: models.Import) -> NoticeKind | None:
     """Return the kind of notice of a finished import, or None.
 
     A preview needs none, and a cancellation neither. If a plan had changed before it was applied, the operator sees the
-    new plan at once.
+    new plan at once. A preview that a feed makes by itself is the first file, which waits for a person (rule N3).
     """
-    if record.options.get("preview"):
+    if record.options.get("preview") and not is_by_feed(record):
         return None
-    if record.state == "held":
-        return NoticeKind.HELD
+    if record.state in _WAITING_IN:
+        return _WAITING_IN[record.state]
     if (record.state == "failed" and not record.stop) or (record.state == "refused" and record.origin_id is None):
         return NoticeKind.FAILED
-    with_problems = record.state == "applied" and record.counts.get("errored", 0)
-    return NoticeKind.PROBLEMS if with_problems and record.kind != ImportKind.BULK else None
+    if record.state != "applied" or record.kind == ImportKind.BULK:
+        return None
+    if record.counts.get("errored", 0):
+        return NoticeKind.PROBLEMS
+    return NoticeKind.FINISHED if record.feed_id else None
+
+
+def is_by_feed(record: models.Import) -> bool:
+    """Return whether a feed has made the import by itself."""
+    return record.feed_id is not None and record.through == "feed"
 
 
 def get_permission(record: models.Import) -> str:
@@ -49,75 +59,86 @@ def get_permission(record: models.Import) -> str:
     return "credentials.manage" if record.options["bulk"]["act"] in _EMAIL_ACTIONS else "users.edit"
 
 
-def list_visible(role: models.Role) -> list[str]:
-    """Return the permissions by which users of the role see notices. Pages of bulk changes need users.view as well."""
-    granted = permissions.get_permissions(role)
-    bulk = ("users.edit", "credentials.manage") if "users.view" in granted else ()
-    return [name for name in ("users.import", *bulk) if name in granted]
-
-
 def add(record: models.Import) -> None:
     """Add the notice of a finished import, if it needs one, and its emails, in the caller's transaction."""
     kind = choose_kind(record)
     if kind is None:
         return
     at = record.finished_at or datetime.now(UTC)
-    notice, is_new = models.Notice.objects.get_or_create(
-        of=record, kind=kind, defaults={"agency": record.agency, "permission": get_permission(record), "at": at}
+    facts = notice_facts.describe_import(record, record.feed, kind, at)
+    defaults = {"agency": record.agency, "permission": get_permission(record), "at": at, "facts": facts}
+    notice, is_new = models.Notice.objects.get_or_create(of=record, kind=kind, defaults=defaults)
+    if is_new:
+        add_mails(notice)
+
+
+def add_mails(notice: models.Notice) -> None:
+    """Add the emails of a new notice, one for each recipient."""
+    if not notice.agency.sends_mail:
+        return
+    found = notice_recipients.find_recipients(notice, get_feed(notice))
+    to: list[tuple[models.User | None, str]] = [(user, user.email) for user in found.users]
+    to += [(None, address) for address in found.addresses]
+    models.Mail.objects.bulk_create(
+        models.Mail(agency=notice.agency, user=user, kind=notice.kind, to=address, notice=notice, created_at=notice.at)
+        for user, address in to
     )
-    if is_new and record.agency.sends_mail:
-        models.Mail.objects.bulk_create(
-            models.Mail(agency=record.agency, user=user, kind=kind, to=user.email, notice=notice, created_at=at)
-            for user in _list_recipients(record, notice)
-        )
 
 
-def _list_recipients(record: models.Import, notice: models.Notice) -> list[models.User]:
-    """Return the users who want the notice by email.
-
-    They can see the import. The user who ran it on a page has seen its result there.
-    """
-    roles = [
-        role.pk
-        for role in models.Role.objects.filter(agency=record.agency_id)
-        if notice.permission in list_visible(role)
-    ]
-    users = models.User.objects.filter(
-        agency=record.agency_id, role__in=roles, active=True, registered_at__isnull=False
-    )
-    if record.through == "page":
-        users = users.exclude(external_id=record.actor)
-    chosen = models.NoticeSettings.objects.filter(user__in=users, emails__isnull=False)
-    wants = {user: notice.kind in (emails or ()) for user, emails in chosen.values_list("user", "emails")}
-    others = {user for user, wanted in wants.items() if not wanted}
-    if notice.kind not in BY_DEFAULT:
-        users = users.filter(pk__in=[user for user, wanted in wants.items() if wanted])
-    found = users.order_by("pk")[: MOST_EMAILS + len(others)]
-    return [user for user in found if user.pk not in others][:MOST_EMAILS]
+def get_feed(notice: models.Notice) -> models.Feed | None:
+    """Return the feed that the notice is about, or whose file its import has; None for other imports."""
+    return notice.of.feed if notice.of else notice.feed
 
 
 def find_cancel_reason(notice: models.Notice | None, user: models.User) -> str:
-    """Return why the email of a notice must not be sent any more, or ""."""
-    if notice is None or notice.permission not in list_visible(user.role) or not user.active:
+    """Return why the email of a notice must not be sent to the user any more, or ""."""
+    if notice is None or notice.permission not in notice_recipients.list_visible(user.role) or not user.active:
         return "Not sent: the user may no longer see the import."
-    if notice.kind == NoticeKind.HELD and notice.of.ended:
-        return "Not sent: the import is no longer on hold."
+    return _find_settled(notice)
+
+
+def find_address_cancel_reason(notice: models.Notice | None, address: str) -> str:
+    """Return why the email of a notice must not be sent to an address that a feed names any more, or ""."""
+    feed = get_feed(notice) if notice else None
+    if notice is None or feed is None or address not in notice_recipients.list_named(feed, NoticeKind(notice.kind)):
+        return "Not sent: the feed no longer names the address."
+    return _find_settled(notice)
+
+
+def _find_settled(notice: models.Notice) -> str:
+    """Return why nobody is needed any more, or ""."""
+    if notice.of:
+        if notice.kind in _ONLY_OF_FEEDS and notice.of.feed is None:
+            return "Not sent: the feed was removed."
+        is_over = notice.kind in WAITING and bool(notice.of.ended)
+        return "Not sent: the import is no longer on hold." if is_over else ""
+    feed = notice.feed
+    if feed and notice.kind == NoticeKind.LATE and feed.arrived_at and feed.arrived_at >= notice.at:
+        return "Not sent: the file has arrived."
+    if feed and notice.kind == NoticeKind.UNREACHABLE and not feed.failing_since:
+        return "Not sent: the location can be reached again."
+    if feed and notice.kind == NoticeKind.STOPPED and not feed.stopped:
+        return "Not sent: the feed runs again."
     return ""
 
 
 def count_unread(user: models.User) -> int:
     """Return how many notices the user has not read and still matter, at most MOST_UNREAD + 1. It takes one query."""
-    visible = list_visible(user.role)
+    visible = notice_recipients.list_visible(user.role)
     if not visible:
         return 0
     read_to = models.NoticeSettings.objects.filter(user=user).values("read_to")[:1]
     unread = _select(user, visible).filter(pk__gt=Coalesce(Subquery(read_to), 0))
-    return unread.exclude(kind=NoticeKind.HELD, of__ended__gt="")[: MOST_UNREAD + 1].count()
+    return unread.exclude(kind__in=WAITING, of__ended__gt="")[: MOST_UNREAD + 1].count()
 
 
 def _select(user: models.User, visible: Collection[str]) -> "QuerySet[models.Notice]":
-    """Return the notices that the user may see, except those of what they did on a page themselves."""
+    """Return the notices that the user may see, except those of what they did on a page themselves.
+
+    A file that was imported without problems needs nobody, so its notice is only for those who want an email of it.
+    """
     notices = models.Notice.objects.filter(agency=user.agency_id, permission__in=visible)
+    notices = notices.exclude(kind=NoticeKind.FINISHED)
     return notices.exclude(Q(of__actor=user.external_id, of__through="page"))
 
 
@@ -136,10 +157,12 @@ class NoticePage:
 
 def read_page(user: models.User, before: int = 0) -> NoticePage:
     """Return a page of the user's notices. `before`: only those with a lower id (0: from the latest)."""
-    notices = _select(user, list_visible(user.role))
+    notices = _select(user, notice_recipients.list_visible(user.role))
     if before:
         notices = notices.filter(pk__lt=before)
-    found = list(notices.select_related("of", "of__undoes", "of__successor").order_by("-pk")[: PAGE + 1])
+    found = list(
+        notices.select_related("of", "of__undoes", "of__successor", "of__feed", "feed").order_by("-pk")[: PAGE + 1]
+    )
     visible = found[:PAGE]
     settings = models.NoticeSettings.objects.filter(user=user).first()
     return NoticePage(
@@ -162,12 +185,12 @@ def list_emails(user: models.User) -> list[str]:
     """Return the kinds of notices that the user gets by email."""
     settings = models.NoticeSettings.objects.filter(user=user).first()
     chosen = BY_DEFAULT if settings is None or settings.emails is None else settings.emails
-    return [kind for kind in NoticeKind.values if kind in chosen]
+    return [str(kind) for kind in CHOICES if kind in chosen]
 
 
 def choose_emails(user: models.User, kinds: Collection[str]) -> None:
     """Set the kinds of notices that the user gets by email. Unknown kinds are ignored."""
-    known = [kind for kind in NoticeKind.values if kind in kinds]
+    known = [str(kind) for kind in CHOICES if kind in kinds]
     models.NoticeSettings.objects.update_or_create(user=user, defaults={"emails": known})
 
 

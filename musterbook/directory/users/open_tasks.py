@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from musterbook.directory import models
 
 SOON = timedelta(days=2)
@@ -11,15 +13,20 @@ MOST_EXPIRING = 500
 """The most users with an invitation that expires soon whose ids are read."""
 _LATEST, _RECENT = 200, timedelta(days=14)
 """The most failed emails that are read, and the time after which a failed email is no longer shown."""
+_Recipient = tuple[int | None, str, str]
+"""The id of a user, or else an address, and the kind of email."""
 _CANCELED = "Not sent:"
 """The beginning of the reason why an email that was no longer true has not been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedEmail:
-    """An email that could not be sent: its user, kind and reason, and when it was given up."""
+    """An email that could not be sent: its user, kind and reason, and when it was given up.
 
-    user_id: int
+    `user_id` is None for an address that a feed notifies, which is the `name` then.
+    """
+
+    user_id: int | None
     name: str
     kind: str
     problem: str
@@ -28,7 +35,7 @@ class FailedEmail:
 
 @dataclass(frozen=True, slots=True)
 class FailedEmails:
-    """The latest failed emails, one for each user and kind. `is_more`: there may be more of them."""
+    """The latest failed emails, one for each recipient and kind. `is_more`: there may be more of them."""
 
     emails: list[FailedEmail]
     is_more: bool
@@ -37,30 +44,33 @@ class FailedEmails:
 def list_failed_emails(agency: models.Agency, at: datetime) -> FailedEmails:
     """Return the emails of the last days that could not be sent, the latest first.
 
-    An email does not count if a later one of its kind has reached the user, or if it was no longer true.
+    An email does not count if a later one of its kind has reached the recipient, or if it was no longer true.
     """
     failed = models.Mail.objects.filter(agency=agency, ended_at__isnull=False, sent_at=None).exclude(problem="")
-    latest = list(failed.order_by("-pk").values_list("pk", "user_id", "kind", "problem", "ended_at")[:_LATEST])
-    by_user: dict[tuple[int, str], tuple[int, str, datetime]] = {}
-    for pk, user, kind, problem, ended_at in latest:
-        if ended_at and ended_at >= at - _RECENT and not problem.startswith(_CANCELED):
-            by_user.setdefault((user, kind), (pk, problem, ended_at))
-    for key in _find_sent_later({key: pk for key, (pk, _, _) in by_user.items()}):
-        del by_user[key]
-    names = _read_names(agency, (user for user, _ in by_user))
+    latest = list(failed.order_by("-pk").values_list("pk", "user_id", "to", "kind", "problem", "ended_at")[:_LATEST])
+    by_recipient: dict[_Recipient, tuple[int, str, datetime]] = {}
+    for pk, user, to, kind, problem, ended_at in latest:
+        if ended_at and ended_at >= at - _RECENT and not problem.startswith(_CANCELED) and (user or to):
+            by_recipient.setdefault((user, "" if user else to, kind), (pk, problem, ended_at))
+    for key in _find_sent_later({key: pk for key, (pk, _, _) in by_recipient.items()}):
+        del by_recipient[key]
+    names = _read_names(agency, (user for user, _, _ in by_recipient if user))
     emails = [
-        FailedEmail(user, names[user], kind, problem, ended_at)
-        for (user, kind), (_, problem, ended_at) in by_user.items()
-        if user in names
+        FailedEmail(user, names[user] if user else to, kind, problem, ended_at)
+        for (user, to, kind), (_, problem, ended_at) in by_recipient.items()
+        if user is None or user in names
     ]
     return FailedEmails(emails, len(latest) == _LATEST)
 
 
-def _find_sent_later(failed: dict[tuple[int, str], int]) -> list[tuple[int, str]]:
-    """Return those of the emails, by user and kind, that have a later one that was sent or waits to be sent."""
-    later = models.Mail.objects.filter(user__in={user for user, _ in failed}, pk__gt=min(failed.values(), default=0))
-    current = later.exclude(ended_at__isnull=False, sent_at=None).values_list("user_id", "kind", "pk")
-    return list({(user, kind) for user, kind, pk in current if pk > failed.get((user, kind), pk)})
+def _find_sent_later(failed: dict[_Recipient, int]) -> list[_Recipient]:
+    """Return those of the emails, by recipient and kind, that have a later one that was sent or waits to be sent."""
+    users, addresses = {user for user, _, _ in failed if user}, {to for _, to, _ in failed if to}
+    to_them = Q(user__in=users) | Q(user=None, to__in=addresses) if addresses else Q(user__in=users)
+    later = models.Mail.objects.filter(to_them, pk__gt=min(failed.values(), default=0))
+    current = later.exclude(ended_at__isnull=False, sent_at=None).values_list("user_id", "to", "kind", "pk")
+    keys = [((user, "" if user else to, kind), pk) for user, to, kind, pk in current]
+    return list({key for key, pk in keys if pk > failed.get(key, pk)})
 
 
 def _read_names(agency: models.Agency, ids: Iterable[int]) -> dict[int, str]:
