@@ -13,7 +13,7 @@ from musterbook.core.domain.policy import LimitKind
 from musterbook.core.domain.vocabulary import Role
 from musterbook.core.values.keys import fold
 from musterbook.directory import models, permissions
-from musterbook.directory.agency import limits, sign_on_file, values_in_file
+from musterbook.directory.agency import feed_writing, limits, sign_on_file, values_in_file
 from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
@@ -23,6 +23,7 @@ from musterbook.directory.agency.agency_file import (
     AgencyFile,
     InvalidAgencyFile,
 )
+from musterbook.directory.agency.feed_errors import InvalidFeed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
@@ -95,7 +96,7 @@ def _count_users(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
 def apply_file(file: AgencyFile, context: AuditContext) -> ApplyResult:
     """Create the agency, or update it to match the file. Settings that the file does not mention stay as they are.
 
-    Raise agency_file.Faulty, with nothing changed, if the file names a role that does not exist.
+    Raise InvalidAgencyFile, with nothing changed, if the file names a role that does not exist.
     """
     with transaction.atomic():
         agency, created = models.Agency.objects.get_or_create(
@@ -114,7 +115,8 @@ def apply_file(file: AgencyFile, context: AuditContext) -> ApplyResult:
             trail.record_event(
                 agency, context, EventKind.AGENCY_ADDED if created else EventKind.AGENCY_CHANGED, changes=changes
             )
-    return ApplyResult(created, changes, tuple(kept_entries))
+        feed_changes, kept_feeds = _write_feeds(agency, file, context)
+    return ApplyResult(created, {**changes, **feed_changes}, (*kept_entries, *kept_feeds))
 
 
 @contextmanager
@@ -188,6 +190,18 @@ def _write_limits(agency: models.Agency, file: AgencyFile) -> None:
     except limits.UnknownName as unknown:
         raise InvalidAgencyFile([_("[[limits]]: there is no role or group “%(name)s”.") % {"name": unknown}]) from None
     agency.save(update_fields=["limits"])
+
+
+def _write_feeds(
+    agency: models.Agency, file: AgencyFile, context: AuditContext
+) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Write the feeds that the file lists, each with its own event. Raise InvalidAgencyFile."""
+    if file.feeds is None:
+        return {}, []
+    try:
+        return feed_writing.apply_listed(agency, file.feeds, context)
+    except InvalidFeed as error:
+        raise InvalidAgencyFile([f"[[feeds]]: {name}: {sentence}" for name, sentence in error.errors]) from None
 
 
 def _require_factors(agency: models.Agency, file: AgencyFile) -> None:

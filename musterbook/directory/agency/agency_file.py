@@ -1,21 +1,18 @@
-"""The agency file (TOML): an agency's name, limits, roles, ranks and groups, or all errors in the file."""
+"""The agency file (TOML): an agency's name, limits, feeds, roles, ranks and groups, or all errors in the file."""
 
-import difflib
 import re
 import tomllib
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from django.utils.translation import gettext as _
 
-from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit, LimitKind
+from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit
 from musterbook.core.domain.vocabulary import Group, Rank, Role
 from musterbook.core.values.keys import fold
-from musterbook.directory.agency import sign_on_file, values_in_file
+from musterbook.directory.agency import feed_values, sign_on_file, values_in_file
 from musterbook.directory.agency.setting_values import (
-    ILLEGAL,
     explain_language,
     explain_notice,
     explain_zone,
@@ -24,6 +21,7 @@ from musterbook.directory.agency.setting_values import (
     read_notice,
     read_zone,
 )
+from musterbook.directory.agency.table_reader import NUMBERS, TableReader, suggest_name
 from musterbook.directory.permissions import ALL, PERMISSIONS
 
 ADMINISTRATOR = "Admin"
@@ -50,6 +48,7 @@ SETTINGS = (
     "sign_on",
     "values",
     "defaults",
+    "feeds",
     "roles",
     "ranks",
     "groups",
@@ -77,10 +76,7 @@ ACCOUNT_FLAGS = ("lock_all_places",)
 """The settings of accounts that are true or false; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
 """The kinds of mails that an agency can switch off. Mails about the security of an account are always sent."""
-MOST = 2**31 - 1
-NUMBERS = ("users", "percent", "most")
-"""The numbers of a limit."""
-_LONGEST_SLUG, _LONGEST = 63, 255
+_LONGEST_SLUG = 63
 
 
 class InvalidAgencyFile(Exception):
@@ -89,9 +85,6 @@ class InvalidAgencyFile(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-Meant = TypeVar("Meant")
 
 
 def check_slug(slug: object) -> str:
@@ -140,6 +133,8 @@ class AgencyFile:
     """Column → value in a file → the agency's value."""
     defaults: Mapping[str, str] | None = None
     """Column → the value of new users, if a file does not have the column."""
+    feeds: tuple[feed_values.Settings, ...] | None = None
+    """The settings of each feed (`feed_values.parse_feed`)."""
     roles: tuple[Role, ...] | None = None
     ranks: tuple[Rank, ...] | None = None
     groups: tuple[tuple[Group, str], ...] | None = None
@@ -163,28 +158,25 @@ def read_agency_file(content: bytes) -> AgencyFile:
     return parsed
 
 
-@dataclass
-class _FileReader:
+class _FileReader(TableReader):
     """The state of reading one file, with the problems found so far."""
 
-    problems: list[str] = field(default_factory=list)
-
     def agency(self, document: Mapping[str, Any]) -> AgencyFile:
-        self._check_keys(document, _("the file"), SETTINGS)
+        self.check_keys(document, _("the file"), SETTINGS)
         return AgencyFile(
             slug=self._parse_slug(document),
-            name=self._parse_text(document, "name", _("the file")),
+            name=self.parse_text(document, "name", _("the file")),
             country=self._parse_country(document) if "default_country" in document else None,
             language=self._parse_choice(document, "language", read_language, explain_language),
             time_zone=self._parse_choice(document, "time_zone", read_zone, explain_zone),
             limit=self._parse_limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
-            imports=self._parse_numbers(document, IMPORTS, _("the file"))
-            | {name: self._parse_flag(document, name, _("the file")) for name in IMPORT_FLAGS if name in document},
+            imports=self.parse_numbers(document, IMPORTS, _("the file"))
+            | {name: self.parse_flag(document, name, _("the file")) for name in IMPORT_FLAGS if name in document},
             limits=self._parse_limits(document),
             second_approver=(
-                self._parse_flag(document, "second_approver", _("the file")) if "second_approver" in document else None
+                self.parse_flag(document, "second_approver", _("the file")) if "second_approver" in document else None
             ),
-            mail=self._parse_flag(document, "mail", _("the file")) if "mail" in document else None,
+            mail=self.parse_flag(document, "mail", _("the file")) if "mail" in document else None,
             notice=self._parse_notice(document["sign_in_notice"]) if "sign_in_notice" in document else None,
             mails_off=self._parse_mails_off(document["mails_off"]) if "mails_off" in document else None,
             **self._parse_accounts(document.get("accounts", {})),
@@ -193,9 +185,10 @@ class _FileReader:
             defaults=values_in_file.read_defaults(document["defaults"], self.problems)
             if "defaults" in document
             else None,
-            roles=self._parse_each(document, "roles", self._parse_role),
-            ranks=self._parse_each(document, "ranks", self._parse_rank),
-            groups=self._parse_each(document, "groups", self._parse_group),
+            feeds=feed_values.read_feeds(document["feeds"], self.problems) if "feeds" in document else None,
+            roles=self.parse_each(document, "roles", self._parse_role),
+            ranks=self.parse_each(document, "ranks", self._parse_rank),
+            groups=self.parse_each(document, "groups", self._parse_group),
         )
 
     def _parse_slug(self, document: Mapping[str, Any]) -> str:
@@ -213,9 +206,9 @@ class _FileReader:
                 _("accounts is not a table: write %(location)s before its settings.") % {"location": location}
             )
             return {}
-        self._check_keys(table, location, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
-        flags = {name: self._parse_flag(table, name, location) for name in ACCOUNT_FLAGS if name in table}
-        numbers = self._parse_numbers(table, ACCOUNTS, location)
+        self.check_keys(table, location, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
+        flags = {name: self.parse_flag(table, name, location) for name in ACCOUNT_FLAGS if name in table}
+        numbers = self.parse_numbers(table, ACCOUNTS, location)
         roles = table.get("second_factor_roles")
         if roles is not None and not (isinstance(roles, list) and all(isinstance(role, str) for role in roles)):
             self.problems.append(
@@ -225,23 +218,9 @@ class _FileReader:
             roles = None
         return {
             "accounts": {**numbers, **flags},
-            "second_factor": self._parse_flag(table, "second_factor", location) if "second_factor" in table else None,
+            "second_factor": self.parse_flag(table, "second_factor", location) if "second_factor" in table else None,
             "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
         }
-
-    def _parse_numbers(
-        self, table: Mapping[str, Any], bounds: Mapping[str, tuple[int, int]], location: str
-    ) -> dict[str, int]:
-        """Return the numeric settings that the table has."""
-        numbers = {name: table[name] for name in bounds if name in table}
-        for name, value in numbers.items():
-            least, most = bounds[name]
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                self.problems.append(
-                    _("%(location)s: %(name)s is %(what)s: write a whole number from %(least)s to %(most)s.")
-                    % {"location": location, "name": name, "what": f"{value!r}", "least": least, "most": most}
-                )
-        return numbers
 
     def _parse_mails_off(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not set(map(str, value)) <= set(MAILS):
@@ -289,29 +268,12 @@ class _FileReader:
                 % {"location": location}
             )
             return default
-        self._check_keys(table, location, NUMBERS)
-        return replace(default, cautious=False, **self._parse_limit_numbers(table, f"{location}."))
-
-    def _parse_limit_numbers(self, table: Mapping[str, Any], location: str) -> dict[str, Any]:
-        """Return the numbers of a limit that the table has."""
-        numbers = {name: table[name] for name in NUMBERS if name in table}
-        for name, value in numbers.items():
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value <= MOST:
-                self.problems.append(
-                    _("%(location)s%(name)s is %(what)s: write 0 or a larger number.")
-                    % {"location": location, "name": name, "what": f"{value!r}"}
-                )
-            elif name == "percent" and value > 100:
-                self.problems.append(
-                    _("%(location)spercent is %(what)s: write a number from 0 to 100.")
-                    % {"location": location, "what": f"{value!r}"}
-                )
-        return numbers
+        self.check_keys(table, location, NUMBERS)
+        return replace(default, cautious=False, **self.parse_limit_numbers(table, f"{location}."))
 
     def _parse_limits(self, document: Mapping[str, Any]) -> tuple[Limit, ...] | None:
         """Return the limits that the file lists. A number that an entry leaves out is not part of the limit."""
-        found = self._parse_each(document, "limits", self._parse_own_limit)
+        found = self.parse_each(document, "limits", self.parse_own_limit)
         if (
             found
             and "deactivation_limit" in document
@@ -322,52 +284,9 @@ class _FileReader:
             )
         return found
 
-    def _parse_own_limit(self, entry: Mapping[str, Any], location: str) -> tuple[str, Limit]:
-        self._check_keys(entry, location, ("kind", *NUMBERS, "off", "role", "group"))
-        kind = self._parse_text(entry, "kind", location)
-        role, group = (self._parse_text(entry, name, location, required=False) for name in ("role", "group"))
-        off = self._parse_flag(entry, "off", location) if "off" in entry else False
-        if kind and kind not in list(LimitKind):
-            self.problems.append(
-                _("%(location)s: there is no limit of %(kind)s. %(what)s")
-                % {"location": location, "kind": kind, "what": _suggest_name(kind, list(LimitKind))}
-            )
-            kind = ""
-        if role and group:
-            self.problems.append(_("%(location)s has a role and a group: keep one of them.") % {"location": location})
-        numbers = self._parse_limit_numbers(entry, f"{location}: ")
-        if not off and not {"users", "percent"} & numbers.keys():
-            self.problems.append(
-                _("%(location)s has no number: write users, percent or both, or off = true.") % {"location": location}
-            )
-        limit = Limit(LimitKind(kind or LimitKind.UPDATES), **numbers, off=off, role=role, group=group)
-        return " ".join(filter(None, (kind, fold(role), group))), limit
-
-    def _parse_each(
-        self, document: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], tuple[str, Meant]]
-    ) -> tuple[Meant, ...] | None:
-        """Return the entries of a list of tables; `read` returns the key that must be unique, and the value of each."""
-        if name not in document:
-            return None
-        if not isinstance(document[name], list) or not all(isinstance(entry, dict) for entry in document[name]):
-            self.problems.append(
-                _("%(name)s is not a list of tables: write [[%(name)s]] before each.") % {"name": name}
-            )
-            return ()
-        entries: dict[str, Meant] = {}
-        for number, entry in enumerate(document[name], 1):
-            key, value = read(entry, f"[[{name}]] number {number}")
-            if key and key in entries:
-                self.problems.append(
-                    _("[[%(name)s]] number %(number)s is the same as an earlier one: keep one of them.")
-                    % {"name": name, "number": number}
-                )
-            entries[key] = value
-        return tuple(entries.values())
-
     def _parse_role(self, entry: Mapping[str, Any], location: str) -> tuple[str, Role]:
-        self._check_keys(entry, location, ("name", "permissions"))
-        name = self._parse_text(entry, "name", location)
+        self.check_keys(entry, location, ("name", "permissions"))
+        name = self.parse_text(entry, "name", location)
         permissions = entry.get("permissions", [])
         if not isinstance(permissions, list) or not all(isinstance(permission, str) for permission in permissions):
             self.problems.append(
@@ -378,7 +297,7 @@ class _FileReader:
             if permission not in PERMISSIONS:
                 self.problems.append(
                     _("%(location)s: there is no permission “%(permission)s”. %(what)s")
-                    % {"location": location, "permission": permission, "what": _suggest_name(permission, PERMISSIONS)}
+                    % {"location": location, "permission": permission, "what": suggest_name(permission, PERMISSIONS)}
                 )
         administrator = fold(name) == fold(ADMINISTRATOR)
         if administrator and "permissions" in entry and set(permissions) != ALL:
@@ -389,60 +308,12 @@ class _FileReader:
         return fold(name), Role(0, name, frozenset(permissions), administrator)
 
     def _parse_rank(self, entry: Mapping[str, Any], location: str) -> tuple[str, Rank]:
-        self._check_keys(entry, location, ("name", "abbreviation"))
-        name = self._parse_text(entry, "name", location)
-        return fold(name), Rank(0, name, self._parse_text(entry, "abbreviation", location, required=False))
+        self.check_keys(entry, location, ("name", "abbreviation"))
+        name = self.parse_text(entry, "name", location)
+        return fold(name), Rank(0, name, self.parse_text(entry, "abbreviation", location, required=False))
 
     def _parse_group(self, entry: Mapping[str, Any], location: str) -> tuple[str, tuple[Group, str]]:
-        self._check_keys(entry, location, ("external_id", "name", "active"))
-        external_id = self._parse_text(entry, "external_id", location)
-        name = self._parse_text(entry, "name", location, required=False) or external_id
-        return external_id, (Group(0, external_id, self._parse_flag(entry, "active", location)), name)
-
-    def _parse_text(self, table: Mapping[str, Any], name: str, location: str, *, required: bool = True) -> str:
-        value: object = table.get(name, "")
-        if not isinstance(value, str):
-            self.problems.append(
-                _("%(location)s: %(name)s is %(what)s, which is not text. Write it in quotation marks.")
-                % {"location": location, "name": name, "what": f"{value!r}"}
-            )
-            return ""
-        value = unicodedata.normalize("NFC", value).strip()
-        if required and not value:
-            self.problems.append(_("%(location)s has no %(name)s. Give it one.") % {"location": location, "name": name})
-        if len(value) > _LONGEST:
-            self.problems.append(
-                _("%(location)s: %(name)s has %(what)s characters. Shorten it to %(LONGEST)s.")
-                % {"location": location, "name": name, "what": len(value), "LONGEST": _LONGEST}
-            )
-        if ILLEGAL.search(value):
-            self.problems.append(
-                _("%(location)s: %(name)s contains a line break or another control character. Type it again.")
-                % {"location": location, "name": name}
-            )
-        return value
-
-    def _parse_flag(self, table: Mapping[str, Any], name: str, location: str) -> bool:
-        value = table.get(name, True)
-        if not isinstance(value, bool):
-            self.problems.append(
-                _("%(location)s: %(name)s is %(what)s. Write true or false.")
-                % {"location": location, "name": name, "what": f"{value!r}"}
-            )
-        return bool(value)
-
-    def _check_keys(self, table: Mapping[str, Any], location: str, known: tuple[str, ...]) -> None:
-        for name in table:
-            if name not in known:
-                self.problems.append(
-                    _("%(location)s: there is no setting “%(name)s”. %(what)s")
-                    % {"location": location, "name": name, "what": _suggest_name(name, known)}
-                )
-
-
-def _suggest_name(word: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    if close:
-        return _("Did you mean %(name)s?") % {"name": close[0]}
-    return _("There are: %(names)s.") % {"names": ", ".join(names)}
+        self.check_keys(entry, location, ("external_id", "name", "active"))
+        external_id = self.parse_text(entry, "external_id", location)
+        name = self.parse_text(entry, "name", location, required=False) or external_id
+        return external_id, (Group(0, external_id, self.parse_flag(entry, "active", location)), name)

@@ -20,7 +20,6 @@ from musterbook.directory.agency.agency_file import (
     IMPORT_FLAGS,
     IMPORTS,
     MAILS,
-    MOST,
 )
 from musterbook.directory.agency.roles import RoleInput
 from musterbook.directory.agency.setting_values import (
@@ -32,6 +31,7 @@ from musterbook.directory.agency.setting_values import (
     read_notice,
     read_zone,
 )
+from musterbook.directory.agency.table_reader import MOST
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks

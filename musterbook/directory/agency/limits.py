@@ -72,7 +72,7 @@ def replace_limits(agency: models.Agency, whole: Sequence[Limit], named: Sequenc
     """
     kinds = {limit.kind.value for limit in whole}
     kept = [one for one in agency.limits if (_is_named(one) and named is None) or _is_other(one, kinds)]
-    return [*kept, *(_store_limit(agency, limit) for limit in (*whole, *(named or ())))]
+    return [*kept, *(store_limit(agency, limit) for limit in (*whole, *(named or ())))]
 
 
 def _is_named(stored: Stored) -> bool:
@@ -83,7 +83,8 @@ def _is_other(stored: Stored, kinds: set[str]) -> bool:
     return not _is_named(stored) and stored["kind"] not in kinds
 
 
-def _store_limit(agency: models.Agency, limit: Limit) -> Stored:
+def store_limit(agency: models.Agency, limit: Limit) -> Stored:
+    """Return a limit as it is stored. Raise UnknownName."""
     return {
         "kind": limit.kind.value, "users": limit.users, "percent": limit.percent, "most": limit.most, "off": limit.off,
         "role": _find_id(models.Role, agency, limit.role, name_key=fold(limit.role)),

@@ -13,6 +13,7 @@ class Category(StrEnum):
     SIGNING_IN = gettext_noop("Signing in")
     CREDENTIALS = gettext_noop("Passwords and second factors")
     AGENCY = gettext_noop("Agency")
+    FEEDS = gettext_noop("Feeds")
     API_TOKENS = gettext_noop("API tokens")
     AUDIT_TRAIL = gettext_noop("Audit trail")
     REFUSALS = gettext_noop("Refusals")
@@ -214,6 +215,60 @@ class EventKind(StrEnum):
         Category.AGENCY,
         gettext_noop("Monitor removed"),
         gettext_noop("Removed {user} as a monitor of a group"),
+    )
+    FEED_ADDED = (
+        "feed.added",
+        Category.FEEDS,
+        gettext_noop("Feed added"),
+        gettext_noop("Added a feed"),
+    )
+    FEED_CHANGED = (
+        "feed.changed",
+        Category.FEEDS,
+        gettext_noop("Feed changed"),
+        gettext_noop("Changed the settings of a feed"),
+    )
+    FEED_REMOVED = (
+        "feed.removed",
+        Category.FEEDS,
+        gettext_noop("Feed removed"),
+        gettext_noop("Removed a feed"),
+    )
+    FEED_PAUSED = (
+        "feed.paused",
+        Category.FEEDS,
+        gettext_noop("Feed paused"),
+        gettext_noop("Paused a feed"),
+    )
+    FEED_RESUMED = (
+        "feed.resumed",
+        Category.FEEDS,
+        gettext_noop("Feed resumed"),
+        gettext_noop("Resumed a feed"),
+    )
+    FEED_SECRET_SET = (
+        "feed.secret-set",
+        Category.FEEDS,
+        gettext_noop("Secret of a feed set"),
+        gettext_noop("Set or removed a secret of a feed"),
+    )
+    FEED_HOST_KEY_ACCEPTED = (
+        "feed.host-key-accepted",
+        Category.FEEDS,
+        gettext_noop("Host key accepted"),
+        gettext_noop("Accepted the host key of a feed’s server"),
+    )
+    FEED_TOKEN_MADE = (
+        "feed.token-made",
+        Category.FEEDS,
+        gettext_noop("Token of a feed created"),
+        gettext_noop("Created a token for a feed"),
+    )
+    FEED_CHECK_ASKED = (
+        "feed.check-asked",
+        Category.FEEDS,
+        gettext_noop("Check of a feed requested"),
+        gettext_noop("Requested a check of a feed"),
     )
     API_TOKEN_MADE = (
         "api.token-made",

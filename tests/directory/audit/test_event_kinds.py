@@ -16,7 +16,8 @@ STORED = (
     "user.sign-on-bound", "user.sign-on-released", "agency.added", "agency.changed", "agency.secret-key-changed",
     "group.monitor-added", "group.monitor-removed", "api.token-made", "api.token-revoked", "api.token-refused",
     "audit.viewed", "audit.exported", "audit.checked", "audit.keyed", "act.refused", "request.refused",
-    "import.discarded", "import.file-refused",
+    "import.discarded", "import.file-refused", "feed.added", "feed.changed", "feed.removed", "feed.paused", "feed.resumed",
+    "feed.secret-set", "feed.host-key-accepted", "feed.token-made", "feed.check-asked",
 )  # fmt: skip
 """The kinds that trails hold, sealed: a name may be added here, and none may be removed or changed."""
 

@@ -98,6 +98,15 @@ def _decode_remembered(content: bytes, name: str) -> DecodedText | None:
     return DecodedText(text.body, text.encoding, guessed=True, remembered=True)
 
 
+def is_known(name: str) -> bool:
+    """Return whether an operator can name this encoding."""
+    try:
+        _find_codec(name)
+    except Refusal:
+        return False
+    return True
+
+
 def _find_codec(name: str) -> str:
     try:
         b" ".decode(name)
