@@ -69,7 +69,7 @@ def change(feed: models.Feed, settings: Settings, context: AuditContext) -> dict
 def _forget_location(feed: models.Feed, before: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Forget what is known of the former location. Return the secrets that the feed loses, before and after.
 
-    Secrets are for one server. Whoever names another one must have them, and set them again.
+    Secrets are for one server. The user who names another one must have them, and sets them again.
     """
     feed.seen, feed.stopped, feed.problem, feed.failing_since, feed.failures = {}, "", "", None, 0
     if feed_locations.get_target(before) == feed_locations.get_target(feed.location):
