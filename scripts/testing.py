@@ -67,7 +67,7 @@ def start_postgres() -> AbstractContextManager[str]:
 
 
 def _run_tests(name: str, url: str) -> Counter[str]:
-    """Run all tests on one database. Return the counts. `tests/parts.py` says which of them measure coverage."""
+    """Run all tests, or with a URL those of the database. Return the counts. `tests/parts.py` says which measure coverage."""
     report = OUT / f"{name}.xml"
     only = ["--only-database"] if url else []
     done = subprocess.run(

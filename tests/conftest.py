@@ -1,7 +1,7 @@
 """What all tests share: which database they run on, and installations of their own for those that start processes.
 
-Every test that needs a database runs on the one of DATABASE_URL, or on SQLite where that is unset; `./test` runs them on
-both. With `--only-database`, tests that need none, or are the same on any, are left out: they have run already, on the other.
+Every test that needs a database runs on the one of DATABASE_URL, or on SQLite where that is unset. With `--only-database`, as on
+PostgreSQL in `./test`, those that say the same on any database are left out (`tests/parts.py`): they have run on the other.
 """
 
 import os
@@ -38,7 +38,6 @@ load_profile()
 catalogs.compile_stale()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _OF_MODELS = ('"django_content_type"', '"auth_permission"')
-_DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,10 +54,16 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--only-database", action="store_true", help="leave out the tests that need no database")
+    parser.addoption("--only-database", action="store_true", help="leave out the tests that say the same on any")
     parser.addoption(
         "--part", choices=(WHOLE, FAST), help="run all tests, or the fast ones, in the order that ./test uses"
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not load files of which no test would run."""
+    only, part = config.getoption("--only-database"), config.getoption("--part")
+    return parts.is_left_out(collection_path, only_database=only, fast=part == FAST) or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -66,7 +71,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = [
         item
         for item in items
-        if (not config.getoption("--only-database") or _needs_database(item)) and (part != FAST or parts.is_fast(item))
+        if (not config.getoption("--only-database") or parts.is_for_both(item))
+        and (part != FAST or parts.is_fast(item))
     ]
     config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
     items[:] = parts.order(chosen) if part else chosen
@@ -78,13 +84,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
     pauses = item.config.getoption("--part") is not None and not parts.is_measured(item)
     with parts.pause_coverage() if pauses else nullcontext():
         return (yield)
-
-
-def _needs_database(item: pytest.Item) -> bool:
-    if item.get_closest_marker("any_database") is not None:
-        return False
-    fixtures = set(getattr(item, "fixturenames", ()))
-    return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
 
 
 @pytest.fixture
@@ -100,22 +99,32 @@ def as_owner(db: None) -> Iterator[None]:
 def _emptied_as_owner() -> Iterator[None]:
     """What empties the tables after a test without a transaction removes the triggers first.
 
-    On SQLite it leaves what Django keeps of models, and need not write it again.
+    It leaves what Django keeps of models, and need not write it again, which takes longer than all else.
     """
     usual = BaseDatabaseOperations.execute_sql_flush
 
     def emptied(operations: BaseDatabaseOperations, statements: list[str]) -> None:
         triggers.remove()
-        usual(operations, [one for one in statements if not (on_sqlite and any(table in one for table in _OF_MODELS))])
+        usual(operations, _leave_models(statements))
         triggers.install()
         _forget_anchors()
 
-    on_sqlite = connection.vendor == "sqlite"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", emptied)
-        if on_sqlite:
-            patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
         yield
+
+
+def _leave_models(statements: list[str]) -> list[str]:
+    """Return the statements that empty all tables, without what they do to the tables of models.
+
+    SQLite has a statement for each table, and PostgreSQL one that lists all tables.
+    """
+    if connection.vendor == "sqlite":
+        return [one for one in statements if not any(table in one for table in _OF_MODELS)]
+    (statement,) = statements
+    named, _, end = statement.removeprefix("TRUNCATE ").partition(";")
+    return [f"TRUNCATE {', '.join(table for table in named.split(', ') if table not in _OF_MODELS)};{end}"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Which tests `./test` measures coverage of, and which `./test --fast` runs.
+"""Which tests `./test` runs on both databases, which it measures coverage of, and which `./test --fast` runs.
 
 Measured tests take nearly twice as long. A test that is not measured still fails when it must; only what it reaches is not
 counted.
@@ -34,21 +34,66 @@ _MEASURED_ON_POSTGRESQL = (
     "tests/attacks/test_old_trails.py",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone."""
+_ON_BOTH = (
+    "tests/directory", "tests/accounts", "tests/attacks", "tests/test_databases.py", "tests/test_jobs.py",
+    # Laws, with directories and files that nobody has thought of: each plans, writes, exports and undoes on PostgreSQL.
+    "tests/laws/test_laws.py",
+    # Commands for the database itself, that read all of it, or of which several run at once.
+    *(f"tests/cli/test_{name}.py" for name in ("audit", "export", "installation", "people", "rekey")),
+    # Every page, once: what it asks the database is answered there too.
+    "tests/web/test_every_page.py",
+)  # fmt: skip
+"""Tests that run on PostgreSQL too, because what they test makes queries, takes locks, or relies on constraints.
+
+Pages, the API and commands make no query (`tests/test_architecture.py`), and a plan is made from frames alone. Their own tests,
+the shared cases and the law of harm say the same on any database.
+"""
+_ON_ONE = (
+    # Workbooks and encrypted backups are read before the database is asked.
+    "tests/attacks/test_uploads.py",
+    "tests/attacks/test_backups.py::test_an_encrypted_backup_opens_with_its_key_alone",
+    "tests/attacks/test_backups.py::test_a_passphrase_that_would_take_years",
+)  # fmt: skip
+"""Tests among those that say nothing of the database; `./test tests/attacks` runs all attacks on both nevertheless."""
+_NEEDS_DATABASE = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
 _NOT_FAST = ("tests/bench", "tests/attacks", "tests/cli/test_installation.py", *_MANY_PROCESSES)
 _FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """The environment variable by which coverage measures the processes that a test starts."""
 
 
+def needs_database(item: pytest.Item) -> bool:
+    """Return whether the test says something of the database that it runs on."""
+    if item.get_closest_marker("any_database") is not None:
+        return False
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & _NEEDS_DATABASE)
+
+
+def is_for_both(item: pytest.Item) -> bool:
+    """Return whether `./test` runs the test on PostgreSQL too."""
+    return needs_database(item) and _name(item).startswith(_ON_BOTH) and not _name(item).startswith(_ON_ONE)
+
+
+def is_left_out(path: Path, *, only_database: bool, fast: bool) -> bool:
+    """Return whether no test of the file or folder can run in this part, so that it need not be collected."""
+    if not path.is_relative_to(_ROOT / "tests"):
+        return False
+    name = path.relative_to(_ROOT).as_posix()
+    if fast and name.startswith(_NOT_FAST):
+        return True
+    return only_database and not any(name.startswith(entry) or entry.startswith(name) for entry in _ON_BOTH)
+
+
 def is_fast(item: pytest.Item) -> bool:
     """Return whether the test runs in `./test --fast`."""
-    return not (_path(item).startswith(_NOT_FAST) or _needs_browser(item))
+    return not (_name(item).startswith(_NOT_FAST) or _needs_browser(item))
 
 
 def is_measured(item: pytest.Item) -> bool:
     """Return whether coverage counts what the test reaches, on the database of DATABASE_URL."""
     if os.environ.get("DATABASE_URL"):
-        return _path(item).startswith(_MEASURED_ON_POSTGRESQL) and not _path(item).startswith(_MANY_PROCESSES)
-    return not (_path(item).startswith(_NOT_MEASURED) or _needs_browser(item))
+        return _name(item).startswith(_MEASURED_ON_POSTGRESQL) and not _name(item).startswith(_MANY_PROCESSES)
+    return not (_name(item).startswith(_NOT_MEASURED) or _needs_browser(item))
 
 
 @contextmanager
@@ -67,8 +112,9 @@ def pause_coverage() -> Iterator[None]:
         os.environ[_FOR_PROCESSES] = configuration
 
 
-def _path(item: pytest.Item) -> str:
-    return item.path.relative_to(_ROOT).as_posix()
+def _name(item: pytest.Item) -> str:
+    """Return the test's path and name, with which the entries of the lists begin."""
+    return f"{item.path.relative_to(_ROOT).as_posix()}::{item.name}"
 
 
 def _needs_browser(item: pytest.Item) -> bool:
