@@ -1,0 +1,113 @@
+"""The claim of a feed: one worker at a time checks it, for as long as its lease lasts (rule N6).
+
+A worker that is killed keeps its lease until it ends, and then another worker claims the feed. Every write of a check
+says under which claim it is made, so that a worker that was slow changes nothing after another one took over.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Q, QuerySet
+
+from musterbook.directory import models
+from musterbook.directory.storage import locks
+from musterbook.feeds.taking import LeaseLost
+
+LEASE = timedelta(minutes=2)
+_RENEW_AFTER = 20.0
+LONGEST_BACKOFF = timedelta(hours=1)
+"""The longest wait for the next check after a failure."""
+SKEW = timedelta(minutes=1)
+"""How much the clocks of two machines may differ. A time further in the future is one of a clock that was set back."""
+REMOTE = ("sftp", "https")
+"""The kinds of locations that are on another machine, which may be slow."""
+UNCHECKED = ("sent", "command")
+"""The kinds of locations that nothing is looked for at: the files are brought."""
+
+Clock = Callable[[], datetime]
+EndCheck = Callable[[], bool]
+
+
+class Interrupted(Exception):
+    """The worker was asked to end. The next one checks the feed."""
+
+
+def select_due(at: datetime) -> "QuerySet[models.Feed]":
+    """Return the feeds that are due and free, as a query set: those that wait the longest first."""
+    due = Q(next_check_at=None) | Q(next_check_at__lte=at)
+    running = models.Feed.objects.filter(due, _is_free(at), paused_at=None, stopped="")
+    return running.exclude(location__kind__in=UNCHECKED).order_by(F("next_check_at").asc(nulls_first=True), "pk")
+
+
+def _is_free(at: datetime) -> Q:
+    return Q(lease_until=None) | Q(lease_until__lt=at) | Q(lease_until__gt=at + LEASE + SKEW)
+
+
+def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[models.Feed]:
+    """Claim those of the feeds that are free, and return them. Each has the name of the claim as its `worker`."""
+    if not feeds.exists():
+        return []
+    name = f"{worker[:52]}-{secrets.token_hex(4)}"
+    if connection.features.has_select_for_update_skip_locked:
+        feeds = feeds.select_for_update(skip_locked=True)
+    with locks.write_transaction(lambda: None):
+        ids = list(feeds.values_list("pk", flat=True))
+        models.Feed.objects.filter(_is_free(at), pk__in=ids).update(worker=name, lease_until=at + LEASE)
+    claimed = models.Feed.objects.filter(worker=name, pk__in=ids).select_related("agency")
+    return sorted(claimed, key=lambda one: ids.index(one.pk))
+
+
+def release(feed: models.Feed, then: Callable[[], object] = lambda: None, **fields: Any) -> bool:
+    """Write the result of a check, and let others claim the feed. Return False if this worker has lost it.
+
+    `then`: writes more in the same transaction, unless it has.
+    """
+    with locks.write_transaction(lambda: None):
+        written = _update(feed, **fields, worker="", lease_until=None)
+        if written:
+            then()
+        return written
+
+
+def release_all(feeds: Sequence[models.Feed], **fields: Any) -> None:
+    """Do the same for several feeds of one claim."""
+    if feeds:
+        with locks.write_transaction(lambda: None):
+            mine = models.Feed.objects.filter(pk__in=[one.pk for one in feeds], worker=feeds[0].worker)
+            mine.update(**fields, worker="", lease_until=None)
+
+
+def write(feed: models.Feed, **fields: Any) -> bool:
+    """Write columns of the feed, if this worker still has it."""
+    with locks.write_transaction(lambda: None):
+        return _update(feed, **fields)
+
+
+def _update(feed: models.Feed, **fields: Any) -> bool:
+    return bool(models.Feed.objects.filter(pk=feed.pk, worker=feed.worker).update(**fields))
+
+
+class Lease:
+    """The lease of a claimed feed, which is renewed while the worker uses it."""
+
+    def __init__(self, feed: models.Feed, now: Clock, ending: EndCheck) -> None:
+        self.feed, self.now, self._ending = feed, now, ending
+        until = feed.lease_until or now()
+        self._renewed = time.monotonic() - max((now() - until + LEASE).total_seconds(), 0)
+
+    def keep(self) -> None:
+        """Renew the lease if it is old. Raise LeaseLost, and Interrupted if the worker is asked to end."""
+        if self._ending():
+            raise Interrupted
+        if time.monotonic() - self._renewed > _RENEW_AFTER:
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew the lease. Raise LeaseLost."""
+        if not write(self.feed, lease_until=self.now() + LEASE):
+            raise LeaseLost(self.feed.name)
+        self._renewed = time.monotonic()

@@ -1,0 +1,179 @@
+"""The end of an import of a feed is carried out: the feed learns from it, and its file leaves (rules N2, N3).
+
+Every step can be repeated, so a worker that is killed in the middle loses nothing.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from django.db import Error
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from musterbook.core.reading import headings
+from musterbook.core.reporting.results_file import ResultsKind
+from musterbook.directory import models
+from musterbook.directory.agency import feeds
+from musterbook.directory.imports import history, plan_ends
+from musterbook.directory.imports.options import Options
+from musterbook.directory.imports.plan_ends import PlanEnd
+from musterbook.directory.imports.plan_files import PlanGone
+from musterbook.directory.storage import locks
+from musterbook.directory.storage.import_files import FileGone
+from musterbook.feeds import taking
+from musterbook.feeds.locations.location import Location
+
+_LOG = logging.getLogger(__name__)
+DONE, FAILED = "done", "failed"
+"""The folders that taken files are moved to."""
+LEARNED = ("mapping", "values", "defaults", "encoding", "delimiter", "sheet", "header_row")
+"""The options that a feed learns: how its files are read, and what they mean."""
+_PART = 1 << 20
+
+
+def select_unsettled() -> "QuerySet[models.FeedFile]":
+    """Return the files whose import may have ended, and whose end has not been carried out, as a query set."""
+    waits = Q(of__isnull=False) & (Q(of__finished_at=None) | Q(of__in=models.Import.objects.filter(plan_ends.OPEN)))
+    files = models.FeedFile.objects.filter(settled_at=None).exclude(waits)
+    return files.select_related("of", "of__successor", "of__agency").order_by("feed_id", "pk")
+
+
+def settle(
+    feed: models.Feed,
+    files: "list[models.FeedFile] | QuerySet[models.FeedFile]",
+    location: Location | None,
+    now: Callable[[], datetime],
+    keep: Callable[[], None] = lambda: None,
+) -> int:
+    """Carry out the end of each of these files of the feed, if it has ended. Return the number of those that have.
+
+    `location`: where the files are, None if they are at no location. `keep`: is called between the steps, and may raise
+    an error to stop. Raise the errors of a location.
+    """
+    number = 0
+    for file in files:
+        record = taking.follow(file.of) if file.of else None
+        if record and not has_ended(record):
+            continue
+        keep()
+        if record and record.state == "applied":
+            learn(feed, file, record)
+        if location and location.moves and file.leaving:
+            _file_away(location, file, record, keep)
+        models.FeedFile.objects.filter(pk=file.pk, settled_at=None).update(settled_at=now())
+        number += 1
+    return number
+
+
+def has_ended(record: models.Import) -> bool:
+    """Return whether nothing more can come of the import: it is done, and shows no plan that somebody may apply."""
+    return record.finished_at is not None and not (plan_ends.shows_plan(record) and not record.ended)
+
+
+def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> None:
+    """Remember the number of rows of an applied file, and what a person has decided about how to read it (N3).
+
+    `record`: the import that was applied. A person applied it if it carries out a plan that was shown. What the person
+    saw approves the settings only if nobody has changed them since the file was taken.
+    """
+    with locks.write_transaction(lambda: None):
+        current = taking.lock_feed(feed, "")
+        if models.FeedFile.objects.filter(
+            feed=feed, pk__gt=file.pk, of__state="applied", settled_at__isnull=False
+        ).exists():
+            return
+        current.last_rows = record.counts.get("rows", 0) - record.counts.get("skipped", 0)
+        if record.origin_id and file.settings == feeds.digest_settings(current):
+            reading = Options.of_json({**current.reading, "mode": current.mode})
+            current.reading = replace(reading, **_list_learned(current, record)).as_json()
+            current.approved = feeds.digest_settings(current)
+        current.save(update_fields=["last_rows", "reading", "approved"])
+
+
+def _list_learned(feed: models.Feed, record: models.Import) -> dict[str, Any]:
+    """Return the options that a person has applied the file with, and the headings that the agency's mapping has read.
+
+    Another import may change the mapping that the agency remembers. The feed goes on as the person saw it.
+    """
+    applied, mapped = Options.of_json(record.options), record.file_facts.get("mapped", {})
+    learned = {name: getattr(applied, name) for name in LEARNED if getattr(applied, name)}
+    remembered = {heading: joined for heading, joined in feed.agency.mapping.items() if joined and heading in mapped}
+    return learned | {"mapping": headings.merge_mappings(remembered, applied.mapping)}
+
+
+def _file_away(
+    location: Location, file: models.FeedFile, record: models.Import | None, keep: Callable[[], None]
+) -> None:
+    """Move the files of one import, and what says that they are complete, next to the results of the import.
+
+    The last of them gets the results. The others leave before it, so that no marker is left behind for a later file.
+    """
+    folder = choose_folder(file, record)
+    *others, (last, modified) = file.leaving
+    for name, time in others:
+        location.file_away(name, folder, {}, modified=time, keep=keep)
+    with _make_outputs(file, record) as outputs:
+        location.file_away(last, folder, outputs, modified=modified, keep=keep)
+
+
+def choose_folder(file: models.FeedFile, record: models.Import | None) -> str:
+    """Return the folder for a file that has ended: it failed if nothing was or could be applied, and a person should look.
+
+    A file that a newer one has replaced, or that a person has discarded, needs nobody any more.
+    """
+    if record is None:
+        return FAILED if file.problem else DONE
+    return FAILED if record.state in ("failed", "refused") or record.ended == PlanEnd.EXPIRED else DONE
+
+
+@contextmanager
+def _make_outputs(file: models.FeedFile, record: models.Import | None) -> Iterator[Mapping[str, Path]]:
+    """Yield what is put next to a file: its results, its rows with problems, and why it failed."""
+    stem = PurePosixPath(file.name).stem
+    with tempfile.TemporaryDirectory() as folder:
+        outputs: dict[str, Path] = {}
+        which: ResultsKind
+        for which in ("results", "errors"):
+            wanted = record and (record.counts.get("errored") if which == "errors" else record.state == "applied")
+            if record and wanted and _write_rows(record, which, Path(folder) / which):
+                outputs[f"{stem}.{which}.csv"] = Path(folder) / which
+        problem = describe_problem(file, record)
+        if problem:
+            path = Path(folder) / "problem"
+            path.write_text(f"{problem}\n", encoding="utf-8")
+            outputs[f"{stem}.problem.txt"] = path
+        yield outputs
+
+
+def _write_rows(record: models.Import, which: ResultsKind, path: Path) -> bool:
+    """Write the results file or the errors file of an import. Return False if its rows are no longer kept."""
+    try:
+        source: IO[bytes]
+        with history.open_results_file(record, which) as source, path.open("wb") as target:
+            target.writelines(iter(partial(source.read, _PART), b""))
+    except (FileGone, PlanGone):
+        return False
+    except (history.ResultsInProgress, Error):
+        raise
+    except Exception:  # noqa: BLE001  (it is logged in full, and the file can leave without them)
+        _LOG.exception("The %s of import %s could not be written next to the file of its feed", which, record.number)
+        return False
+    return True
+
+
+def describe_problem(file: models.FeedFile, record: models.Import | None) -> str:
+    """Return why a file was not imported, "" if it was or needed not to be."""
+    if record is None or file.problem:
+        return file.problem
+    if record.state == "refused":
+        return "\n".join(" ".join(problem.in_english()) for problem in history.summarize_import(record).problems)
+    if record.ended == PlanEnd.EXPIRED:
+        return _("Nobody applied import %(number)s in time.") % {"number": record.number}
+    return record.message if record.state == "failed" else ""
