@@ -1,6 +1,6 @@
 """Requests to other servers, limited in time and size. Only this module sends them.
 
-httpx speaks HTTP. It gets its connections from `outbound_connections`, which checks the addresses that they go to. No
+httpx2 speaks HTTP. It gets its connections from `outbound_connections`, which checks the addresses that they go to. No
 redirect is followed here, and no proxy or password of the user account is used.
 """
 
@@ -15,8 +15,8 @@ from functools import cache
 from typing import Any, Self
 
 import certifi
-import httpcore
-import httpx
+import httpcore2
+import httpx2
 from django.conf import settings
 
 from musterbook.config import outbound_connections
@@ -113,7 +113,7 @@ def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[s
 class OpenResponse:
     """A response whose body is not read yet. It must be closed, as by `with`."""
 
-    def __init__(self, target: Target, client: httpx.Client, response: httpx.Response) -> None:
+    def __init__(self, target: Target, client: httpx2.Client, response: httpx2.Response) -> None:
         self.target = target
         self.status = response.status_code
         self.headers = response.headers
@@ -148,7 +148,7 @@ def open_response(
     if target is None:
         raise RequestRefused(f"“{url[:200]}” is not a web address that this installation uses.")
     _check_target(target)
-    client = httpx.Client(transport=_Transport(target, limit), trust_env=False, timeout=limit.seconds)
+    client = httpx2.Client(transport=_Transport(target, limit), trust_env=False, timeout=limit.seconds)
     try:
         with _translate_errors(target):
             return OpenResponse(target, client, _send_request(client, target, form, headers or {}))
@@ -158,8 +158,8 @@ def open_response(
 
 
 def _send_request(
-    client: httpx.Client, target: Target, form: Mapping[str, str] | None, headers: Mapping[str, str]
-) -> httpx.Response:
+    client: httpx2.Client, target: Target, form: Mapping[str, str] | None, headers: Mapping[str, str]
+) -> httpx2.Response:
     request = client.build_request(
         "GET" if form is None else "POST",
         target.origin + target.path,
@@ -174,9 +174,9 @@ def _send_request(
 def _translate_errors(target: Target) -> Iterator[None]:
     try:
         yield
-    except httpx.ProxyError as error:
+    except httpx2.ProxyError as error:
         raise OutsideError(f"{target.origin} did not answer: the proxy answered {error}") from error
-    except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    except (OSError, httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
         raise OutsideError(f"{target.origin} did not answer: {reason}") from error
 
@@ -217,16 +217,16 @@ def _make_context() -> ssl.SSLContext:
     return context
 
 
-class _Transport(httpx.HTTPTransport):
-    """The transport of httpx, with connections to checked addresses alone."""
+class _Transport(httpx2.HTTPTransport):
+    """The transport of httpx2, with connections to checked addresses alone."""
 
     def __init__(self, target: Target, limit: TimeLimit) -> None:
         context = _make_context()
         super().__init__(verify=context, trust_env=False)
         proxy = _parse_proxy(target)
-        self._pool = httpcore.ConnectionPool(
+        self._pool = httpcore2.ConnectionPool(
             ssl_context=context,
-            proxy=httpcore.Proxy(f"http://{proxy.host}:{proxy.port}") if proxy else None,
+            proxy=httpcore2.Proxy(f"http://{proxy.host}:{proxy.port}") if proxy else None,
             network_backend=_Backend(target, limit, proxy),
             max_connections=1,
         )
@@ -242,8 +242,8 @@ def _parse_proxy(target: Target) -> Target | None:
     return proxy
 
 
-class _Backend(httpcore.NetworkBackend):
-    """Opens the connections of httpcore: to the checked addresses of the target, or to the proxy."""
+class _Backend(httpcore2.NetworkBackend):
+    """Opens the connections of httpcore2: to the checked addresses of the target, or to the proxy."""
 
     def __init__(self, target: Target, limit: TimeLimit, proxy: Target | None) -> None:
         self._target, self._limit, self._proxy = target, limit, proxy
@@ -254,8 +254,8 @@ class _Backend(httpcore.NetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
         """Return a connection to the host, as `outbound_connections` allows it."""
         del timeout, local_address, socket_options
         limit = self._limit
@@ -267,7 +267,7 @@ class _Backend(httpcore.NetworkBackend):
         return _Stream(outbound_connections.connect(name, port, limit, is_loopback_only=is_plain), limit)
 
 
-class _Stream(httpcore.NetworkStream):
+class _Stream(httpcore2.NetworkStream):
     """A connection that is read and written until the time limit."""
 
     def __init__(self, connection: socket.socket, limit: TimeLimit) -> None:
@@ -280,13 +280,13 @@ class _Stream(httpcore.NetworkStream):
         return self._connection.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send the bytes. Raise httpcore.WriteError if the server takes no more: httpcore then reads its response."""
+        """Send the bytes. Raise httpcore2.WriteError if the server takes no more: httpcore2 then reads its response."""
         del timeout
         self._connection.settimeout(self._limit.get_remaining())
         try:
             self._connection.sendall(buffer)
         except ConnectionError as error:
-            raise httpcore.WriteError(str(error)) from error
+            raise httpcore2.WriteError(str(error)) from error
 
     def close(self) -> None:
         """End the connection."""
@@ -294,7 +294,7 @@ class _Stream(httpcore.NetworkStream):
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
+    ) -> httpcore2.NetworkStream:
         """Return the connection, encrypted after the certificate of the server was verified."""
         del timeout
         try:
@@ -306,5 +306,5 @@ class _Stream(httpcore.NetworkStream):
         return _Stream(encrypted, self._limit)
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore asks about the connection: only its object of TLS."""
+        """Return what httpcore2 asks about the connection: only its object of TLS."""
         return self._connection if info == "ssl_object" and isinstance(self._connection, ssl.SSLSocket) else None
