@@ -34,6 +34,7 @@ VARIABLES = (
     Variable("MUSTER_OUTSIDE_HOSTS", "", "Hosts allowed for requests, as login.example.org *.example.com; by default all."),
     Variable("MUSTER_OUTSIDE_NETWORKS", "", "Internal networks allowed for requests, as 10.20.0.0/16; by default none."),
     Variable("MUSTER_OUTSIDE_PROXY", "", "The proxy for these requests, as http://proxy.example.org:3128; by default none."),
+    Variable("MUSTER_FEED_FOLDERS", "", "Folders with a folder of each agency's feeds, by commas; by default MUSTER_HOME/feeds."),
     Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default emails are files."),
     Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "The sender of emails."),
     Variable("MUSTER_ANCHOR_MAIL", "", "The address that gets the heads of the audit trails daily, for later checks."),
@@ -127,6 +128,20 @@ def file(name: str) -> Path | None:
     """Return the path of the file that one of VARIABLES names, or None if it is unset."""
     value = text(name)
     return Path(value).expanduser().absolute() if value else None
+
+
+def folders(name: str) -> tuple[Path, ...]:
+    """Return the paths of the folders that one of VARIABLES names, separated by commas.
+
+    Raise ImproperlyConfigured for a path that does not begin at the top.
+    """
+    paths = tuple(Path(path.strip()).expanduser() for path in text(name).split(",") if path.strip())
+    for path in paths:
+        if not path.is_absolute():
+            raise ImproperlyConfigured(
+                f"{name} has “{path}”, which is not a whole path. Write it as /srv/muster/feeds."
+            )
+    return paths
 
 
 def hosts(name: str) -> tuple[str, ...]:

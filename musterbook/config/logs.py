@@ -33,6 +33,8 @@ def make_configuration() -> dict[str, Any]:
         handlers["syslog"] = {"()": "musterbook.config.logs.Syslog", "address": parse_syslog_address()}
     levels = {
         "musterbook": "INFO", "django": "WARNING", "django.request": "ERROR", "allauth": "WARNING", "_granian": "WARNING",
+        # They would log whole addresses, and each connection.
+        "httpx2": "WARNING", "httpcore2": "WARNING", "asyncssh": "CRITICAL",
     }  # fmt: skip
     return {
         "version": 1,

@@ -40,7 +40,7 @@ class RequestRefused(OutsideError):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TimeLimit:
     """The time limit of all that is done with a server. `pause`: the most seconds without any data."""
 
@@ -49,9 +49,13 @@ class TimeLimit:
     _ends: float
 
     @classmethod
-    def start(cls, seconds: float, pause: float | None = None) -> Self:
+    def start(cls, seconds: float) -> Self:
         """Return a limit that begins now."""
-        return cls(seconds, seconds if pause is None else pause, time.monotonic() + seconds)
+        return cls(seconds, seconds, time.monotonic() + seconds)
+
+    def extend(self, seconds: float, pause: float) -> None:
+        """Begin again, with more time for what follows."""
+        self.seconds, self.pause, self._ends = seconds, pause, time.monotonic() + seconds
 
     def get_remaining(self) -> float:
         """Return the seconds that the next step may take. Raise TimeoutError if there are none."""

@@ -100,6 +100,9 @@ MUSTER_OUTSIDE_HOSTS = environment.hosts("MUSTER_OUTSIDE_HOSTS")
 MUSTER_OUTSIDE_NETWORKS = environment.networks("MUSTER_OUTSIDE_NETWORKS")
 MUSTER_OUTSIDE_PROXY = environment.text("MUSTER_OUTSIDE_PROXY")
 
+# The folders that have a folder with files for each agency (feeds/locations/folder.py)
+MUSTER_FEED_FOLDERS = environment.folders("MUSTER_FEED_FOLDERS")
+
 # Mails
 MAIL_SERVER = mail_server.parse_url(environment.text("MUSTER_SMTP_URL"))
 MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")

@@ -1,0 +1,1 @@
+"""The locations of feeds: folders, SFTP and HTTPS, on real servers."""
