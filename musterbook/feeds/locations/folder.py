@@ -48,7 +48,7 @@ def open_agency_folder(slug: str, path: str) -> "FolderLocation":
     for root in roots:
         if os.path.lexists(root / slug / path):
             return FolderLocation(root, PurePosixPath(slug, path))
-    wanted = _(" or ").join(str(root / slug / path) for root in roots)
+    wanted = ", ".join(str(root / slug / path) for root in roots)
     raise Unreachable(_("There is no folder %(path)s. Make it, or correct the path.") % {"path": wanted})
 
 

@@ -212,8 +212,8 @@ def _load_key(credentials: Credentials) -> list[asyncssh.SSHKey]:
 
 def _describe_other_key(server: Server, expected: asyncssh.SSHKey, shown: asyncssh.SSHKey) -> str:
     text = _(
-        "%(server)s has another host key than before: %(shown)s instead of %(expected)s. Ask whoever runs the server whether "
-        "it is new. If not, somebody may be reading along."
+        "%(server)s has another host key than before: %(shown)s instead of %(expected)s. Ask the owner of the server "
+        "whether it is new. If it is not, another server may have taken its place."
     )
     both = {"shown": key_lines.describe(shown), "expected": key_lines.describe(expected)}
     return text % {"server": server, **both}
