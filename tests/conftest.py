@@ -21,6 +21,7 @@ from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
 from pytest_django import DjangoDbBlocker
+from pytest_django.live_server_helper import LiveServer
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from musterbook.config import logs
@@ -32,7 +33,7 @@ from tests import databases, forks, parts
 from tests.examples import load_profile
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 load_profile()
 catalogs.compile_stale()
@@ -223,6 +224,17 @@ def browser() -> "Iterator[Browser]":
         yield opened
         opened.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="session")
+def window(browser: "Browser", live_server: LiveServer) -> "Iterator[Page]":
+    """One window for all tests that begin in an empty one, which `tests.web.conftest.page` makes of it.
+
+    To open another takes most of a second of the processor: a context, a process and all styles and scripts again.
+    """
+    # By name: passkeys want no address in digits.
+    with browser.new_context(base_url=live_server.url.replace("127.0.0.1", "localhost")) as context:
+        yield context.new_page()
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,25 @@
 """A window of the browser for the tests of pages, and what it must never do: complain, or ask anybody but us."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.templatetags.static import static
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import ConsoleMessage, Error, Page, Request
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests import worker
 from tests.accounts.conftest import Springfield, build_springfield, signed_in
 from tests.accounts.test_entrance import sign_in
+from tests.web import passkeys
 
 
 @pytest.fixture
-def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
-    """A new window of somebody who has never been here; in the end, nothing was asked of others, and nothing complained of."""
-    context = browser.new_context(base_url=at_localhost(live_server))
-    opened = context.new_page()
+def page(window: Page, live_server: LiveServer) -> Iterator[Page]:
+    """A window of somebody who has never been here; in the end, nothing was asked of others, and nothing complained of."""
     complaints: list[str] = []
     strangers: list[str] = []
 
@@ -26,17 +27,36 @@ def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
         if message.type in {"error", "warning"} and "the server responded with a status of" not in message.text:
             complaints.append(message.text)
 
+    def fail(error: Error) -> None:
+        complaints.append(str(error))
+
     def see(request: Request) -> None:
         if urlsplit(request.url).hostname != "localhost" and not request.url.startswith("data:"):
             strangers.append(request.url)
 
-    opened.on("console", hear)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", see)
-    yield opened
-    context.close()
+    hearing: tuple[tuple[Any, Callable[[Any], None]], ...] = ("console", hear), ("pageerror", fail), ("request", see)
+    for event, listener in hearing:
+        window.on(event, listener)
+    yield window
+    _empty(window)
+    for event, listener in hearing:
+        window.remove_listener(event, listener)
     assert complaints == []
     assert strangers == []
+
+
+def _empty(window: Page) -> None:
+    """Leave nothing of a test in the window but the styles, scripts and fonts that each browser keeps."""
+    for other in window.context.pages:
+        if other != window:
+            other.close()
+    passkeys.unplug_all()
+    window.unroute_all(behavior="ignoreErrors")
+    window.goto(static("icon.svg"))  # a page of another origin would begin another process
+    window.evaluate("localStorage.clear(), sessionStorage.clear()")
+    window.context.clear_cookies()
+    window.set_viewport_size({"width": 1280, "height": 720})
+    window.emulate_media(media="null", color_scheme="light", reduced_motion="no-preference")
 
 
 def at_localhost(live_server: LiveServer) -> str:

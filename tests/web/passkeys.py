@@ -1,9 +1,12 @@
 """A device that keeps passkeys, in the browser of a test: Chromium's own virtual authenticator."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page
+from playwright.sync_api import CDPSession, Error, Page
+
+_plugged: list[CDPSession] = []
 
 
 @dataclass
@@ -17,6 +20,7 @@ class Device:
     def plugged_into(cls, page: Page, *, verifies: bool = True) -> "Device":
         """A new one; `verifies`: whether it asks for a PIN, a finger or a face, and keeps passkeys itself."""
         session = page.context.new_cdp_session(page)
+        _plugged.append(session)
         session.send("WebAuthn.enable")
         kind = {"protocol": "ctap2", "transport": "internal" if verifies else "usb"}
         can = {"hasResidentKey": verifies, "hasUserVerification": verifies, "isUserVerified": verifies}
@@ -36,3 +40,10 @@ class Device:
     def unplug(self) -> None:
         """Takes it away."""
         self.session.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": self.name})
+
+
+def unplug_all() -> None:
+    """Take all devices away, from windows that are open and from those that are not."""
+    while _plugged:
+        with suppress(Error):
+            _plugged.pop().detach()

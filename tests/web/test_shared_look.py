@@ -1,5 +1,6 @@
 """What all pages have in common: the size of the header, of buttons and of what is loaded, long names, and paper."""
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,10 +29,11 @@ _SHOWN = """(selector) => [...document.querySelectorAll(selector)]
 
 
 @pytest.fixture
-def loaded(page: Page) -> list[str]:
-    """The addresses that the browser asks for, without what it keeps."""
+def loaded(page: Page) -> Iterator[list[str]]:
+    """The addresses that a browser asks for that has never been here, without what it keeps."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
+    session.send("Network.clearBrowserCache")
     found: list[str] = []
 
     def see(event: Any) -> None:
@@ -40,7 +42,8 @@ def loaded(page: Page) -> list[str]:
             found.append(urlsplit(response["url"])._replace(scheme="", netloc="").geturl())
 
     session.on("Network.responseReceived", see)
-    return found
+    yield found
+    session.detach()
 
 
 def weigh(client: Client, addresses: list[str]) -> int:
