@@ -41,7 +41,7 @@ def _make_rate(most: int, minutes: int, per: str, about: str) -> Rate:
 BROWSER = "known browser, else address"
 """An agency often has one address for all. An outsider there must not use up the limit of users who sign in each
 day."""
-_ADDRESS, _ACCOUNT, _AGENCY = "address", "account", "agency"
+_ADDRESS, _ACCOUNT, _AGENCY, _FEED = "address", "account", "agency", "feed"
 
 RATES: Mapping[str, Rate] = {
     "sign-in": _make_rate(
@@ -58,6 +58,7 @@ RATES: Mapping[str, Rate] = {
     ),
     "set-up": _make_rate(10, 5, _ADDRESS, "Attempts to enter the setup code of a new installation"),
     "refused token": _make_rate(30, 5, _ADDRESS, "API tokens that were refused"),
+    "sent file": _make_rate(60, 10, _FEED, "Files that programs send to a feed"),
     "event": _make_rate(
         120, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"
     ),

@@ -34,7 +34,7 @@ def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
         @wraps(view)
         def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if request.method not in methods:
-                return _refuse_method(methods)
+                return refuse_method(methods)
             token = _find_token(request)
             if not isinstance(token, Token):
                 return token
@@ -55,18 +55,36 @@ def _find_token(request: HttpRequest) -> Token | HttpResponseBase:
 
     Return an error response if the request has no token, or one that gives no access.
     """
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        detail = "Send a token of this agency in the header “Authorization: Bearer …”. A user who manages API access creates one."
-        return _refuse_unknown(request, detail)
+    secret = read_secret(request)
+    if secret is None:
+        return refuse_missing(request, f"Send a token of this agency {HEADER} {_WHO_CREATES}")
     try:
-        return tokens.check_secret(request_context.agency(request), secret.strip(), datetime.now(UTC))
+        return tokens.check_secret(request_context.agency(request), secret, datetime.now(UTC))
     except TokenRefused as refused:
-        return _refuse(request, refused)
+        return refuse_token(request, refused, _WHO_CREATES_ANOTHER)
 
 
-def _refuse(request: HttpRequest, refused: TokenRefused) -> HttpResponseBase:
-    # Only wrong tokens count: no one can block a valid token by sending wrong ones from the same address.
+HEADER = "in the header “Authorization: Bearer …”."
+_WHO_CREATES = "A user who manages API access creates one."
+_WHO_CREATES_ANOTHER = "A user who manages API access creates a new one."
+
+
+def read_secret(request: HttpRequest) -> str | None:
+    """Return the token that the request has in its header, or None if it has none."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
+
+
+def refuse_missing(request: HttpRequest, detail: str) -> HttpResponseBase:
+    """Return the response to a request without a token."""
+    return _refuse_unknown(request, detail)
+
+
+def refuse_token(request: HttpRequest, refused: TokenRefused, remedy: str) -> HttpResponseBase:
+    """Return the response to a token that gives no access, and record it in the audit trail.
+
+    Only wrong tokens count: no one can block a valid token by sending wrong ones from the same address.
+    """
     if not rate_limits.take(request, "refused token"):
         refusals.record_refusal(request, rate_limits.WHY)
         detail = "This address has sent too many wrong tokens. Wait five minutes."
@@ -75,7 +93,7 @@ def _refuse(request: HttpRequest, refused: TokenRefused) -> HttpResponseBase:
         )
     context = request_context.api_audit_context(request, refused.token)
     tokens.record_refusal(request_context.agency(request), refused.token, context, str(refused))
-    return _refuse_unknown(request, f"{refused} A user who manages API access creates a new one.", "invalid_token")
+    return _refuse_unknown(request, f"{refused} {remedy}", "invalid_token")
 
 
 def _refuse_unknown(request: HttpRequest, detail: str, error: str = "") -> HttpResponseBase:
@@ -92,7 +110,8 @@ def _refuse_lacking(request: HttpRequest, token: Token, permission: str) -> Http
     return problems.make_problem(HTTPStatus.FORBIDDEN, detail, {"WWW-Authenticate": challenge})
 
 
-def _refuse_method(methods: tuple[str, ...]) -> HttpResponseBase:
+def refuse_method(methods: tuple[str, ...]) -> HttpResponseBase:
+    """Return the response to a method that the address does not accept."""
     allowed = ", ".join(methods)
     return problems.make_problem(
         HTTPStatus.METHOD_NOT_ALLOWED, f"This address accepts only {allowed}.", {"Allow": allowed}

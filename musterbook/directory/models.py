@@ -513,9 +513,12 @@ class FeedFile(models.Model):
     """Why it could not be imported."""
     settled_at = models.DateTimeField(null=True)
     """When the end of its import was carried out: what was learned, and the file moved where that is possible."""
+    key = models.CharField(max_length=255, default="")
+    """The name that its sender gave the request, so that it is answered the same again (`feeds.sending`)."""
 
     class Meta:
         indexes = [
+            models.Index(fields=["feed", "key"], condition=~Q(key=""), name="feed_file_by_key"),
             models.Index(fields=["feed", "at"], name="feed_file_by_time"),
             models.Index(fields=["feed", "sha256"], name="feed_file_by_content"),
             models.Index(fields=["feed"], condition=Q(settled_at__isnull=True), name="feed_file_to_settle"),

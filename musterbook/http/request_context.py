@@ -51,6 +51,11 @@ def api_audit_context(request: HttpRequest, token: Token | None) -> AuditContext
     return _audit_context(request, token.maker.external_id, "api", f"Token “{token.name}”: {program}")
 
 
+def feed_audit_context(request: HttpRequest) -> AuditContext:
+    """Return the same for a program that sends a file to a feed. A feed imports as the system."""
+    return _audit_context(request, "", "feed", _read_user_agent(request))
+
+
 def _audit_context(request: HttpRequest, actor: str, through: str, agent: str) -> AuditContext:
     session = request.session.get(SESSION, "") if hasattr(request, "session") else ""
     number = log_lines.get_number().removeprefix("-")

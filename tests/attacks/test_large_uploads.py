@@ -1,7 +1,9 @@
 """A real server takes a file of 200 MB: no process that answers requests ever has it in memory."""
 
 import re
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +95,49 @@ def test_a_large_file_is_sent_previewed_and_given_back_and_the_server_stays_smal
         with browser.get(f"{address}/results", stream=True, timeout=600) as results:
             assert sum(map(len, results.iter_content(_MB))) > _SIZE
         assert _peak(server) < before + _MORE
+
+
+_SENT = """
+import django; django.setup()
+from datetime import UTC, datetime
+from musterbook.directory.agency import feeds
+from musterbook.directory.audit.trail import AuditContext
+from tests.directory import cast
+context = AuditContext(datetime.now(UTC), "", "cli")
+feed = feeds.add(cast.agency(), {"name": "hr", "location": {"kind": "sent"}}, context, None)
+print(feeds.make_token(feed, context, None))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc")
+def test_a_large_file_that_a_program_sends_to_a_feed_leaves_the_server_small(fresh_home: Home, tmp_path: Path) -> None:
+    made = fresh_home.run(sys.executable, "-c", _SENT, timeout=600)
+    assert made.returncode == 0, made.stderr
+    known = {"Authorization": f"Bearer {made.stdout.strip()}", "Content-Type": "text/csv"}
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    body = _body(tmp_path, {})
+    with serve(fresh_home, "--no-worker", "--workers", "1") as server:
+        address = f"http://127.0.0.1:{server.port}/springfield/api/v1/feeds/hr/file"
+        assert requests.post(address, b"x", headers=known | {"Content-Encoding": "gzip"}, timeout=60).status_code == 415
+        before = _peak(server)
+        with body.open("rb") as sent:
+            answer = requests.post(address, sent, headers=known | form, timeout=600)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["file"]["size"] > _SIZE - 10_000
+        with body.open("rb") as sent:
+            assert requests.post(address, sent, headers=known, timeout=600).status_code == 202
+        assert _peak(server) < before + _MORE
+        _send_half(server, known, body)
+        assert not list((fresh_home.folder / "waiting").glob("*/*/*"))
+
+
+def _send_half(server: Server, known: dict[str, str], body: Path) -> None:
+    """Send half of a file, and go away."""
+    with socket.create_connection(("127.0.0.1", server.port)) as connection, body.open("rb") as sent:
+        fields = known | {"Host": f"127.0.0.1:{server.port}", "Content-Length": f"{_SIZE}"}
+        head = [f"{name}: {text}\r\n" for name, text in fields.items()]
+        connection.sendall(f"POST /springfield/api/v1/feeds/hr/file HTTP/1.1\r\n{''.join(head)}\r\n".encode())
+        connection.sendall(sent.read(_SIZE // 2))
+    waiting = time.monotonic() + 60
+    while list((server.home.folder / "waiting").glob("*/*/arriving-*")) and time.monotonic() < waiting:
+        time.sleep(0.1)

@@ -23,7 +23,7 @@ from musterbook.core.domain.problems import Problem
 from musterbook.directory.imports.file_import import FileOnDisk
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.quotas import OverQuota
-from musterbook.directory.models import User
+from musterbook.directory.models import Feed, User
 
 KEEP_FOR = timedelta(hours=1)
 MAX_WAITING = 3
@@ -138,19 +138,44 @@ def _folder(user: User) -> Path:
 
 def open_arriving(user: User, at: datetime) -> ArrivingFile:
     """Return a new file for an upload of the user. Raise OverQuota, and OSError if the disk is full."""
-    folder = _folder(user)
+    return _open(_folder(user), "this user", at)
+
+
+def open_for_feed(feed: Feed, at: datetime) -> ArrivingFile:
+    """Return a new file for what a program sends to the feed. Raise OverQuota, and OSError if the disk is full."""
+    return _open(_folder_of_feed(feed), _THIS_FEED, at)
+
+
+_THIS_FEED = "this feed"
+
+
+def _open(folder: Path, owner: str, at: datetime) -> ArrivingFile:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _delete_old(folder.iterdir(), at)
     if len(list(folder.glob(f"{_ARRIVING}*"))) >= MAX_ARRIVING:
-        raise OverQuota(Problem.of("too-many-waiting", owner="this user", limit=f"{MAX_ARRIVING} uploads at a time"))
-    check_room(user)
+        raise OverQuota(Problem.of("too-many-waiting", owner=owner, limit=f"{MAX_ARRIVING} uploads at a time"))
+    _check_room(folder, owner)
     return ArrivingFile(folder)
 
 
 def check_room(user: User) -> None:
     """Raise OverQuota if the arriving and waiting files exceed the limit of the user or of the agency."""
-    _check_limit("this user", _folder(user).glob("*"), "MUSTER_USER_WAITING_MB")
-    _check_limit("this agency", _folder(user).parent.glob("*/*"), "MUSTER_AGENCY_WAITING_MB")
+    _check_room(_folder(user), "this user")
+
+
+def check_room_of_feed(feed: Feed) -> None:
+    """Raise OverQuota if the arriving files exceed the limit of the feed, which is that of a user, or of the agency."""
+    _check_room(_folder_of_feed(feed), _THIS_FEED)
+
+
+def _folder_of_feed(feed: Feed) -> Path:
+    root: Path = settings.MUSTER_HOME / _FOLDER
+    return root / str(feed.agency_id) / f"feed-{feed.pk}"
+
+
+def _check_room(folder: Path, owner: str) -> None:
+    _check_limit(owner, folder.glob("*"), "MUSTER_USER_WAITING_MB")
+    _check_limit("this agency", folder.parent.glob("*/*"), "MUSTER_AGENCY_WAITING_MB")
 
 
 def _check_limit(owner: str, paths: Iterable[Path], setting: str) -> None:
