@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import pending_uploads, queue, records
+from musterbook.directory.imports import pending_uploads, queue
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.pending_uploads import KEEP_FOR, UploadGone
 from musterbook.directory.storage import import_files
@@ -125,12 +125,12 @@ def test_a_description_that_was_not_written_whole_is_swept(chief: models.User, s
 def test_a_crash_before_the_import_is_recorded_loses_nothing(
     chief: models.User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise Killed
 
     token = keep_waiting(chief, CONTENT, NOW)
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(records, "insert_record", killed)
+        patched.setattr(models.Import, "save", killed)
         submit(chief, token)
     record = submit(chief, token)
     assert import_files.read_content(record.number) == CONTENT
