@@ -21,11 +21,19 @@ _MANY_PROCESSES = (
 """Tests that start many processes, or measure."""
 _NOT_MEASURED = (
     "tests/laws", "tests/cases", "tests/bench", *_MANY_PROCESSES,
+    "tests/test_architecture.py", "tests/test_awkward_files.py", "tests/test_contributing.py", "tests/test_mutation.py",
+    "tests/test_words.py", "tests/accounts/test_attacks.py", "tests/directory/apply/test_writer.py",
     *(f"tests/attacks/test_{name}.py" for name in (
-        "authenticators", "concurrency", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls", "limits",
-        "lockout", "markup", "pages_fuzz", "pending_sign_ins", "policy", "queries", "reader_fuzz", "redirects", "reset_requests",
-        "sign_in_names", "tickets",
+        "authenticators", "concurrency", "connections", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls",
+        "limits", "lockout", "markup", "pages_fuzz", "passwords", "pending_sign_ins", "policy", "queries", "reader_fuzz",
+        "redirects", "reset_requests", "saml_answers", "sign_in_names", "tickets",
     )),
+    *(f"tests/cli/test_{name}.py" for name in ("confirm", "nightly_import", "rekey")),
+    *(f"tests/core/{name}.py" for name in (
+        "domain/test_schemas", "planning/test_authority", "planning/test_deactivations", "planning/test_marks",
+        "planning/test_uniqueness", "reading/test_encoding", "values/test_emails", "values/test_phones",
+    )),
+    *(f"tests/web/test_{name}.py" for name in ("every_page", "file_values", "help", "home", "import_history")),
 )  # fmt: skip
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
 _MEASURED_ON_POSTGRESQL = (
