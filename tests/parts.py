@@ -64,7 +64,12 @@ _ON_ONE = (
 )  # fmt: skip
 """Tests among those that say nothing of the database; `./test tests/attacks` runs all attacks on both nevertheless."""
 _NEEDS_DATABASE = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
-_NOT_FAST = ("tests/bench", "tests/attacks", "tests/cli/test_installation.py", *_MANY_PROCESSES)
+_NOT_FAST = (
+    "tests/bench", "tests/attacks", "tests/cli/test_installation.py", "tests/cli/test_nightly_import.py",
+    "tests/directory/installation/test_upgrade.py",
+    "tests/directory/users/test_search.py::test_users_who_were_there_before_searches", *_MANY_PROCESSES,
+)  # fmt: skip
+"""Tests of what takes long and seldom changes: installations, upgrades and guides."""
 _FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """The environment variable by which coverage measures the processes that a test starts."""
 
