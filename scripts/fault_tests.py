@@ -104,6 +104,8 @@ def _serve_warm(files: list[str], stream: IO[str]) -> int:
 
 
 _warm: list[WarmProcess] = []
+_passes: set[str] = set()
+"""The tests that have passed without a fault, after they failed with one."""
 
 
 def main() -> int:
@@ -136,11 +138,12 @@ def try_fault(
     while True:
         answer = _try_once(file, source, tests, seconds, groups, at_import)
         name = answer.get("test", "")
-        if name not in tests:
+        if name not in tests or name in _passes:
             return answer
         at, before = tests.index(name), (ROOT / file).read_text(encoding="utf-8")
         alone = _warm[0].ask(file=file, before=before, after=before, tests=[name], seconds=[seconds[at]])
         if alone["result"] == SURVIVED:
+            _passes.add(name)
             return answer
         print(f"This test fails without any fault, and is left out: {name}", file=sys.stderr, flush=True)
         tests, seconds = tests[:at] + tests[at + 1 :], seconds[:at] + seconds[at + 1 :]
