@@ -50,3 +50,8 @@ def test_a_sentence_names_its_user_or_says_that_the_user_is_unknown() -> None:
 
 def test_an_event_of_a_later_version_is_shown_by_its_name() -> None:
     assert event_kinds.describe("from.a-later-version", "Ann") == "from.a-later-version: Ann"
+    assert event_kinds.translate_label("from.a-later-version") == "from.a-later-version"
+
+
+def test_a_kind_is_labeled_in_words() -> None:
+    assert event_kinds.translate_label("user.added") == "Added"
