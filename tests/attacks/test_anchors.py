@@ -133,6 +133,13 @@ def test_years_of_lines_are_mailed_in_parts(
     assert [line for line in text.replace("\r", "").splitlines(keepends=True) if " seal=" in line] == written
 
 
+def test_an_agency_that_a_restored_backup_does_not_have_is_anchored_without_links(made: models.Agency) -> None:
+    fill_lines(days=2, agencies=1)
+    links, _ = hash_chain.read_head(made)
+    found = {line.partition("slug=")[2].partition(" head=")[0] for line in anchors.record_restore(AT)}
+    assert found == {f"springfield links={links}", "agency-0 links=0"}
+
+
 @pytest.mark.parametrize("noted", ["", "x", "-1", "999999"])
 def test_a_note_of_what_was_sent_that_is_none_begins_from_the_first_line(
     made: models.Agency, tmp_path: Path, noted: str
@@ -150,7 +157,7 @@ def test_a_line_that_a_full_disk_cut_off_accuses_nobody_and_hides_nothing(made: 
     [first] = anchors.write_lines(AT)
     do_something(made)
     path.write_text(f"{first}\n{first[:50]}")
-    assert anchors.read_unsent_lines()[0] == [first]
+    assert anchors.read_unsent_lines() == ([first], len(first) + 1)
     assert verify.verify_trail(made).error == ""
     [second] = anchors.write_lines(AT + DAY)
     assert path.read_text() == f"{first}\n{first[:50]}\n{second}\n"

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo
+from musterbook.directory.imports import cancellation, file_import, heartbeats, plan_ends, queue, records, runner, undo
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Upload
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.options import Options
@@ -125,6 +125,17 @@ def test_an_undo_is_previewed_and_done_by_a_worker_as_it_was_seen() -> None:
     assert reload(again).state == "applied" and reload(again).counts["updated"] == 0
     with pytest.raises(undo.NotApplied):
         queue.submit_undo(reload(seen), context=CONTEXT, preview=False)
+
+
+def test_a_preview_that_is_asked_for_twice_with_a_key_is_made_once_while_it_is_open() -> None:
+    made, preview = agency(), Options(preview=True)
+    record = submit(made, people(1), preview, key="k")
+    assert work()
+    assert submit(made, people(1), preview, key="k") == record
+    assert not work()
+    assert submit(made, people(1), preview, key="") != record
+    plan_ends.discard(reload(record), CONTEXT)
+    assert submit(made, people(1), preview, key="k") != record
 
 
 def test_one_key_is_one_import() -> None:

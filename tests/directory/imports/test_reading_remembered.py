@@ -123,6 +123,15 @@ def test_what_is_remembered_of_users_is_not_used_for_new_external_ids() -> None:
     assert record.counts["rows"] == 1
 
 
+def test_how_a_file_of_new_external_ids_was_read_is_not_remembered_for_users() -> None:
+    made = agency()
+    apply_rows(made, people(1))
+    content = b"New numbers\nEXTERNAL_ID,NEW_EXTERNAL_ID\nE-1,N-1\n"
+    apply_rows(made, content, Options(Mode.REKEY, header_row=2, encoding="windows-1250"))
+    made.refresh_from_db()
+    assert made.reading == {} and models.User.objects.get(agency=made).external_id == "N-1"
+
+
 def test_a_lock_file_is_named_as_such() -> None:
     """F2: by its content, or by its name if it has NUL bytes."""
     made = agency()
