@@ -140,6 +140,22 @@ def test_an_agency_that_a_restored_backup_does_not_have_is_anchored_without_link
     assert found == {f"springfield links={links}", "agency-0 links=0"}
 
 
+def test_a_head_follows_one_that_was_recorded_some_links_ago_and_one_of_the_same_link_is_left(
+    made: models.Agency, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk, or a process that was killed, leaves a head behind the trail."""
+    [path] = (tmp_path / anchors.HEADS).iterdir()
+    heads = [path.read_text()]
+    for missed in (1, 2, 3):
+        for _ in range(missed):
+            trail.record_event(made, AuditContext(AT, "", "system"), EventKind.AGENCY_CHANGED)
+        do_something(made)
+        heads.append(path.read_text())
+    assert f"links={hash_chain.read_head(made)[0]} " in heads[-1] and len(set(heads)) == len(heads)
+    anchors.record_head(made, *hash_chain.read_head(made)[:1], "", hash_chain.read_head(made)[1])
+    assert path.read_text() == heads[-1] and "has lost link" not in caplog.text
+
+
 @pytest.mark.parametrize("noted", ["", "x", "-1", "999999"])
 def test_a_note_of_what_was_sent_that_is_none_begins_from_the_first_line(
     made: models.Agency, tmp_path: Path, noted: str

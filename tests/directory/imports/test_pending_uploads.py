@@ -166,3 +166,11 @@ def test_a_large_upload_takes_no_more_memory_than_a_small_one(
     monkeypatch.setattr(os, "link", no_links)
     # A copy has two parts of one megabyte in memory at a time.
     assert peak(chief, 64) < small + 3 * _MB
+
+
+def test_no_more_than_three_files_wait_for_a_user_and_the_oldest_goes_first(chief: models.User) -> None:
+    tokens = [keep_waiting(chief, CONTENT, NOW + timedelta(minutes=minute)) for minute in range(4)]
+    with pytest.raises(UploadGone):
+        pending_uploads.find_waiting(chief, tokens[0], NOW + timedelta(minutes=4))
+    for token in tokens[1:]:
+        assert pending_uploads.find_waiting(chief, token, NOW + timedelta(minutes=4)).file.name == "a.csv"

@@ -58,6 +58,17 @@ def test_kinds_are_listed_when_the_plan_is_no_longer_kept(record: models.Import)
     assert list_kinds(record) == [("taken", "B-3", 3, 3, ""), NAMED[0], ("invalid-phone", "5515", 2, 2, ""), NAMED[1]]
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["from the plan", "from the record"])
+def test_the_kinds_with_the_most_rows_are_listed_if_there_are_too_many(
+    record: models.Import, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    if not kept:
+        shutil.rmtree(plan_files.find_path(record.number, "rows").parent)
+    listed = list_kinds(record)
+    monkeypatch.setattr(problem_groups, "MOST", 2)
+    assert list_kinds(record) == listed[:2] != []
+
+
 def test_the_rows_of_a_kind_are_those_of_one_value_or_of_any(
     record: models.Import, monkeypatch: pytest.MonkeyPatch
 ) -> None:
