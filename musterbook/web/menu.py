@@ -80,6 +80,12 @@ ADMIN: tuple[Section, ...] = (
                 gettext_lazy("Every import: who, when, and its result."),
                 "users.import",
             ),
+            Entry(
+                gettext_lazy("Feeds"),
+                "feeds",
+                gettext_lazy("Files that arrive and are imported by themselves."),
+                "users.import",
+            ),
         ),
     ),
     Section(

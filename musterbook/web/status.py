@@ -6,20 +6,22 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import gettext_lazy, pgettext
 
 from musterbook.core.domain.labels import EMAIL_TITLES
 from musterbook.directory import models
 from musterbook.directory.imports import activity, import_log
 from musterbook.directory.imports.import_log import LogFilters
 from musterbook.directory.users import counts, open_tasks
+from musterbook.feeds import overview
+from musterbook.feeds.overview import FeedState
 from musterbook.web import charts
 from musterbook.web.imports import log
 from musterbook.web.permission import may
 from musterbook.web.users import chosen_users
 from musterbook.web.users.search import STATE_LABELS, label_state
 
-_MOST_PLANS, _MOST_EMAILS = 5, 5
+_MOST_PLANS, _MOST_EMAILS, _MOST_FEEDS = 5, 5, 5
 
 
 def describe(request: HttpRequest, agency: models.Agency, at: datetime) -> dict[str, Any]:
@@ -28,6 +30,7 @@ def describe(request: HttpRequest, agency: models.Agency, at: datetime) -> dict[
     if may(request, "users.import"):
         last = import_log.find_last(agency)
         context |= _describe_plans(agency) | _describe_activity(agency, at)
+        context |= _describe_feeds(agency, at, context["plans"], sync=may(request, "users.synchronize"))
         context["last"] = log.describe(last) if last else None
     if may(request, "credentials.manage"):
         context |= _describe_accounts(request, agency, at)
@@ -38,7 +41,7 @@ def describe(request: HttpRequest, agency: models.Agency, at: datetime) -> dict[
         ]
     context["may_view"] = may(request, "users.view")
     context["sees_tasks"] = "plans" in context or "failed_emails" in context
-    context["has_tasks"] = any(context.get(name) for name in ("plans", "failed_emails", "expiring"))
+    context["has_tasks"] = any(context.get(name) for name in ("plans", "feeds", "failed_emails", "expiring"))
     return context
 
 
@@ -50,6 +53,26 @@ def _describe_plans(agency: models.Agency) -> dict[str, Any]:
         "more_plans": len(found) > _MOST_PLANS,
         "running": [log.describe(entry) for entry in import_log.list_latest(agency, LogFilters(state="running"), 3)],
     }
+
+
+def _describe_feeds(agency: models.Agency, at: datetime, plans: list[dict[str, Any]], *, sync: bool) -> dict[str, Any]:
+    """Return the feeds that wait for a person, without those whose plan is shown already."""
+    shown = {plan["entry"].number for plan in plans}
+    waiting = [one for one in overview.list_waiting(agency, at, sync=sync) if one.number not in shown]
+    return {
+        "feeds": [(one.feed, one.state, _FEEDS[one.state]) for one in waiting[:_MOST_FEEDS]],
+        "more_feeds": len(waiting) > _MOST_FEEDS,
+    }
+
+
+_FEEDS = {
+    FeedState.FIRST: gettext_lazy("First file of a feed"),
+    FeedState.WAITS: gettext_lazy("Feed with a file on hold"),
+    FeedState.LATE: gettext_lazy("Feed late"),
+    FeedState.UNREACHABLE: gettext_lazy("Feed unreachable"),
+    FeedState.STOPPED: gettext_lazy("Feed stopped"),
+}
+"""What waits for a person, by the state of its feed."""
 
 
 def _describe_accounts(request: HttpRequest, agency: models.Agency, at: datetime) -> dict[str, Any]:

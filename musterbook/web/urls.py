@@ -10,6 +10,10 @@ from musterbook.web.agency import groups, ranks, roles
 from musterbook.web.agency import settings as agency_settings
 from musterbook.web.agency import sign_on as agency_sign_on
 from musterbook.web.agency import values as agency_values
+from musterbook.web.feeds import actions as feed_acts
+from musterbook.web.feeds import edit as feed_edit
+from musterbook.web.feeds import pages as feed_pages
+from musterbook.web.feeds import secrets as feed_secrets
 from musterbook.web.imports import actions as import_acts
 from musterbook.web.imports import drafts as import_drafts
 from musterbook.web.imports import files as import_files
@@ -101,6 +105,18 @@ urlpatterns = [
     path("users/<int:pk>/second-factors", user_acts.remove_factors, name="user_second_factors"),
     path("users/<int:pk>/sign-on", user_acts.release_sign_on, name="user_sign_on"),
     path("users/<int:pk>/sessions", user_acts.end_sessions, name="user_sessions"),
+    path("feeds/", feed_pages.listed, name="feeds"),
+    path("feeds/add", feed_edit.choose_kind, name="feed_add"),
+    path("feeds/add-<str:kind>", feed_edit.add, name="feed_add_kind"),
+    path("feeds/<str:name>/", feed_pages.one, name="feed"),
+    path("feeds/<str:name>/change-<str:section>", feed_edit.change, name="feed_change"),
+    path("feeds/<str:name>/run", feed_acts.run, name="feed_run"),
+    path("feeds/<str:name>/pause", feed_acts.pause, name="feed_pause"),
+    path("feeds/<str:name>/resume", feed_acts.resume, name="feed_resume"),
+    path("feeds/<str:name>/remove", feed_acts.remove, name="feed_remove"),
+    path("feeds/<str:name>/secret", feed_secrets.secret, name="feed_secret"),
+    path("feeds/<str:name>/token", feed_secrets.token, name="feed_token"),
+    path("feeds/<str:name>/host-key", feed_secrets.host_key, name="feed_host_key"),
     path("imports/", import_log.listed, name="imports"),
     path("imports/<str:number>", import_acts.one, name="import"),
     path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),

@@ -37,6 +37,8 @@ ALLOWED_PYTHON = {
     "musterbook/web/forms.py: format_html_join",
     "musterbook/web/accounts/account_adapter.py: format_html",
     "musterbook/web/agency/forms.py: format_html",
+    "musterbook/web/feeds/words.py: format_html",
+    "musterbook/web/feeds/words.py: format_html_join",
     "musterbook/web/records/audit_words.py: format_html",
     "musterbook/web/templatetags/imports.py: format_html",
     "musterbook/web/users/list_table.py: format_html",

@@ -26,7 +26,14 @@ OPEN = {
 WITHIN = {"import_users": "users.import"}
 """Pages that take a form of somebody whose session has ended; they look at the permission after that."""
 
-SAME_EVERYWHERE = {"help_picture", "help_document", "import_example", "export_users", "agency_sign_on_add"}
+SAME_EVERYWHERE = {
+    "help_picture",
+    "help_document",
+    "import_example",
+    "export_users",
+    "agency_sign_on_add",
+    "feed_add_kind",
+}
 """Pages that vary, but not by anything that an agency has."""
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
@@ -92,6 +99,31 @@ def _saved_filter(agency: models.Agency) -> Mapping[str, Any]:
     return {"pk": (saved[0] if saved else list_views.save_filter(user, EVIL[:60], "q=x")).id}
 
 
+def _feed(agency: models.Agency, kind: str = "sftp") -> Mapping[str, Any]:
+    """A feed with evil in every text that comes from outside: what its server says, its files, and who paused it why."""
+    at, name = datetime.now(UTC), f"nightly-{kind}"
+    location = {"kind": "sftp", "host": "127.0.0.1", "port": 22, "path": EVIL, "pattern": EVIL, "user": EVIL}
+    feed, is_new = models.Feed.objects.get_or_create(
+        agency=agency, name=name,
+        defaults={
+            "mode": "update", "source": EVIL[:63], "created_at": at, "problem": EVIL, "stopped": EVIL, "host_key": EVIL,
+            "paused_at": at, "paused_why": EVIL, "paused_by": EVIL, "location": location if kind == "sftp" else {"kind": kind},
+            "reading": {
+                "mode": "update", "mapping": {EVIL: "EMAIL"}, "values": {"ROLE": {EVIL: EVIL}}, "defaults": {"ROLE": EVIL},
+            },
+            "notify": {"held": [EVIL]}, "schedule": {"every_minutes": 5},
+        },
+    )  # fmt: skip
+    if is_new:
+        record = models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE).latest("pk")
+        for number, of in enumerate((record, None)):
+            models.FeedFile.objects.create(
+                feed=feed, name=EVIL, size=1, modified="1", sha256=f"{number}", at=at, of=of, parts=[EVIL],
+                problem="" if of else EVIL,
+            )  # fmt: skip
+    return {"name": name}
+
+
 def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
     return lambda agency: {"pk": model.objects.filter(agency=agency).first().pk}
 
@@ -151,6 +183,21 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     **dict.fromkeys(("rank", "rank_move", "rank_delete"), _pk(models.Rank)),
     **dict.fromkeys(("role", "role_delete"), _pk(models.Role)),
     **dict.fromkeys(("agency_sign_on_one", "agency_sign_on_remove"), _provider),
+    **dict.fromkeys(
+        (
+            "feed",
+            "feed_run",
+            "feed_pause",
+            "feed_resume",
+            "feed_remove",
+            "feed_secret",
+            "feed_host_key",
+        ),
+        _feed,
+    ),
+    "feed_change": lambda agency: {**_feed(agency), "section": "location"},
+    "feed_token": lambda agency: {**_feed(agency, "sent")},
+    "feed_add_kind": lambda _: {"kind": "sftp"},
     "agency_sign_on_add": lambda _: {"kind": "saml"},
     "api_token_revoke": _pk(Token),
     "import_waiting": _waiting,

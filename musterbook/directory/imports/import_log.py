@@ -36,8 +36,8 @@ class LogFilters:
     """The criteria for imports: an import matches if it passes every filter given.
 
     `text`: part of the file name, in any case; `by`: the external ID of the operator, "" for the system; `mode`: one of
-    models.MODES; `state`: one of STATES; `kind`: one of ImportKind; `source`: the source of the file; `since`, `before`:
-    when it began.
+    models.MODES; `state`: one of STATES; `kind`: one of ImportKind; `source`: the source of the file; `feed`: the name of
+    the feed that it arrived by; `since`, `before`: when it began.
     """
 
     text: str = ""
@@ -46,6 +46,7 @@ class LogFilters:
     state: str = ""
     kind: str = ""
     source: str = ""
+    feed: str = ""
     since: datetime | None = None
     before: datetime | None = None
 
@@ -59,7 +60,7 @@ class LoggedImport:
     `duration`: None while it is not finished; `others`: the sentence that sums up effects that are not in `counts`,
     `outcome` the one about all of them;
     `ended`: how its plan ended (`plan_ends.PlanEnd`), and `ended_as` the import in its place; `undoes`: the import that
-    it takes back.
+    it takes back; `feed`: the name of the feed that its file arrived by, "" for none.
     """
 
     number: str
@@ -80,6 +81,7 @@ class LoggedImport:
     by_name: str
     by_id: int | None
     through: str
+    feed: str
     counts: dict[str, int]
     others: str
     outcome: str
@@ -141,6 +143,8 @@ def _select(agency: models.Agency, filters: LogFilters) -> "QuerySet[models.Impo
         imports = imports.filter(file_name__icontains=filters.text)
     if filters.source:
         imports = imports.filter(options__source=filters.source)
+    if filters.feed:
+        imports = imports.filter(feed__agency=agency, feed__name=filters.feed)
     given = {"mode": filters.mode, "kind": filters.kind, "started_at__gte": filters.since}
     given["started_at__lt"] = filters.before
     return imports.filter(**{name: value for name, value in given.items() if value})
@@ -169,7 +173,12 @@ def make_entries(agency: models.Agency, records: list[models.Import]) -> list[Lo
             agency=agency, undoes__in=[record.pk for record in records], state="applied"
         ).values_list("undoes", flat=True)
     )
-    return [_make_entry(record, users, record.pk in undone) for record in records]
+    feeds = _read_feeds({record.feed_id for record in records if record.feed_id})
+    return [_make_entry(record, users, record.pk in undone, feeds.get(record.feed_id, "")) for record in records]
+
+
+def _read_feeds(keys: set[int]) -> dict[int | None, str]:
+    return dict(models.Feed.objects.filter(pk__in=keys).values_list("pk", "name")) if keys else {}
 
 
 def _read_users(agency: models.Agency, ids: Iterable[str]) -> dict[str, tuple[int, str]]:
@@ -178,7 +187,7 @@ def _read_users(agency: models.Agency, ids: Iterable[str]) -> dict[str, tuple[in
     return {external_id: (pk, f"{first} {last}") for external_id, pk, first, last in rows}
 
 
-def _make_entry(record: models.Import, users: dict[str, tuple[int, str]], undone: bool) -> LoggedImport:
+def _make_entry(record: models.Import, users: dict[str, tuple[int, str]], undone: bool, feed: str) -> LoggedImport:
     change, origin = bulk.get_change(record), record.undoes
     planned, words = record.state in {"applied", "previewed", "held"}, change.words if change else {}
     by_id, by_name = users.get(record.actor, (None, record.actor))
@@ -201,6 +210,7 @@ def _make_entry(record: models.Import, users: dict[str, tuple[int, str]], undone
         by_name=by_name,
         by_id=by_id,
         through=record.through,
+        feed=feed,
         counts=read_counts(record.counts),
         others=_summarize_others(record) if planned else "",
         outcome=summary.summarize(record.counts, record.mails, done=record.state == "applied", words=words)
@@ -234,23 +244,26 @@ def read_counts(counts: dict[str, int]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class FilterChoices:
-    """The operators and the sources of recent imports, to filter by.
+    """The operators and the sources of recent imports, and the feeds, to filter by.
 
-    `operators`: external ID and name of each; "" is the system.
+    `operators`: external ID and name of each; "" is the system. `feeds`: the names of all feeds.
     """
 
     operators: list[tuple[str, str]]
     sources: list[str]
+    feeds: list[str]
 
 
 def list_choices(agency: models.Agency) -> FilterChoices:
-    """Return the operators and the sources of the agency's recent imports, by name."""
+    """Return the operators and the sources of the agency's recent imports, and its feeds, by name."""
     recent = models.Import.objects.filter(agency=agency).order_by("-started_at", "-pk")
     rows = list(recent.values_list("actor", "options__source")[:_RECENT])
     users = _read_users(agency, {actor for actor, _ in rows if actor})
     operators = {actor: users.get(actor, (0, actor))[1] for actor, _ in rows}
     return FilterChoices(
-        sorted(operators.items(), key=lambda one: one[1]), sorted({str(source) for _, source in rows if source})
+        sorted(operators.items(), key=lambda one: one[1]),
+        sorted({str(source) for _, source in rows if source}),
+        list(models.Feed.objects.filter(agency=agency).order_by("name").values_list("name", flat=True)),
     )
 
 

@@ -26,7 +26,7 @@ _LIMITED = {
     LimitKind.ADDITIONS: gettext_lazy("Users who are added"),
 }
 """What each kind of limit counts."""
-_NUMBERS = {
+NUMBER_LABELS = {
     "users": gettext_lazy("number of users"),
     "percent": gettext_lazy("percent of active users"),
     "most": gettext_lazy("maximum"),
@@ -34,7 +34,9 @@ _NUMBERS = {
 
 
 def name_limit(limit: Limit) -> str:
-    """Return what the limit of a role or group counts, and in which."""
+    """Return what the limit counts, and in which role or group if not in the whole agency."""
+    if limit.whole:
+        return str(_LIMITED[limit.kind])
     if limit.role:
         return _("%(counted)s: role %(name)s") % {"counted": _LIMITED[limit.kind], "name": limit.role}
     return _("%(counted)s: group %(name)s") % {"counted": _LIMITED[limit.kind], "name": limit.group}
@@ -88,8 +90,8 @@ class LimitsForm(SectionForm):
         super().__init__(agency, sent)
         for default in DEFAULT_LIMITS:
             counted = _LIMITED[default.kind]
-            for name, label in _NUMBERS.items():
-                self.fields[f"{default.kind}_{name}"] = _make_limit_field(name, f"{counted} ({label})")
+            for name, label in NUMBER_LABELS.items():
+                self.fields[f"{default.kind}_{name}"] = make_limit_field(name, f"{counted} ({label})")
             off = _("%(counted)s: no limit") % {"counted": counted}
             self.fields[f"{default.kind}_off"] = forms.BooleanField(label=off, required=False)
 
@@ -99,7 +101,7 @@ class LimitsForm(SectionForm):
 
     def _make_row(self, default: Limit) -> tuple[Any, list[BoundField], str]:
         """Return a row: what the limit counts, its fields, and its default in words."""
-        names = (*_NUMBERS, "off")
+        names = (*NUMBER_LABELS, "off")
         return _LIMITED[default.kind], [self[f"{default.kind}_{name}"] for name in names], limits.explain_limit(default)
 
     def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +120,7 @@ class LimitsForm(SectionForm):
 
     def _read_limit(self, default: Limit) -> dict[str, Any] | None:
         """Return one limit, or None if its fields are blank."""
-        numbers = {name: self.cleaned_data.get(f"{default.kind}_{name}") for name in _NUMBERS}
+        numbers = {name: self.cleaned_data.get(f"{default.kind}_{name}") for name in NUMBER_LABELS}
         off = self.cleaned_data[f"{default.kind}_off"]
         if not off and all(number is None for number in numbers.values()):
             return None
@@ -133,7 +135,7 @@ class LimitsForm(SectionForm):
         self.data = {**{name: self[name].value() for name in self.fields}, "shown": shown}
 
 
-def _make_limit_field(name: str, label: Any) -> forms.Field:
+def make_limit_field(name: str, label: Any) -> forms.Field:
     """Return a field for one number of a limit, which may be blank."""
     field = make_number_field(name, label)
     field.required = False
@@ -157,7 +159,7 @@ class NamedLimitForm(forms.Form):
             "most": _("Maximum"),
         }
         for name, label in texts.items():
-            self.fields[name] = _make_limit_field(name, label)
+            self.fields[name] = make_limit_field(name, label)
 
     def read_limit(self) -> dict[str, Any]:
         """Return the limit as it is stored."""

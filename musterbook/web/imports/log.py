@@ -57,10 +57,11 @@ CHANNELS = {
     "api": gettext_lazy("API"),
     "scim": gettext_lazy("SCIM"),
     "folder": gettext_lazy("Watched folder"),
+    "feed": gettext_lazy("Feed"),
     "system": gettext_lazy("System"),
 }
 _SYSTEM, _USER = "system", "user:"
-FIELDS = ("q", "by", "mode", "state", "kind", "source", "from", "to")
+FIELDS = ("q", "by", "mode", "state", "kind", "source", "feed", "from", "to")
 """The names of the filters in an address."""
 _MOST_PAGES = 10**6
 
@@ -83,6 +84,8 @@ class LogForm(forms.Form):
         self._choose("kind", _("Kind"), KINDS)
         self._choose("mode", _("Import option"), MODES)
         self._choose("source", _("Source"), sources)
+        if known.feeds:
+            self._choose("feed", _("Feed"), {name: name for name in known.feeds})
         self.fields["from"] = parsers.DayField(
             label=_("Started on or after"), required=False, widget=forms.DateInput({"type": "date"})
         )
@@ -119,6 +122,7 @@ class LogForm(forms.Form):
             state=data["state"],
             kind=data["kind"],
             source=data["source"],
+            feed=data.get("feed", ""),
             since=_find_midnight(data["from"]),
             before=_find_midnight(data["to"] + timedelta(days=1)) if data["to"] else None,
         )

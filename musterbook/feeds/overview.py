@@ -1,0 +1,324 @@
+"""The feeds of an agency as pages and commands show them: the state, the last file, when the next is due, and 30 nights.
+
+Every function reads any number of feeds with the same few queries.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from enum import StrEnum
+
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, TruncDate
+from django.utils.translation import gettext as _
+
+from musterbook.directory import models
+from musterbook.directory.agency import feeds as saved_feeds
+from musterbook.directory.imports import import_log, plan_ends
+from musterbook.directory.imports.import_log import LoggedImport
+from musterbook.directory.models import FeedMode
+from musterbook.feeds import schedule
+
+NIGHTS = 30
+PAGE = 50
+"""The number of feeds on one page."""
+FILES = 10
+"""The number of files on one page of a feed."""
+UNREACHABLE_AFTER = timedelta(hours=1)
+"""For how long a location fails before its feed is unreachable (rule N5)."""
+SENT_KINDS = frozenset({"sent", "command"})
+"""The kinds of locations that are not checked, because files are brought to them."""
+
+
+class FeedState(StrEnum):
+    """What a feed does, or what it needs from a person."""
+
+    FINE = "fine"
+    WAITS = "waits"
+    FIRST = "first"
+    LATE = "late"
+    UNREACHABLE = "unreachable"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+
+
+NEEDS_PERSON = frozenset({FeedState.WAITS, FeedState.LATE, FeedState.UNREACHABLE, FeedState.STOPPED})
+"""The states that need a person. A first file needs one as well, once it has arrived."""
+
+
+class Mark(StrEnum):
+    """What happened to the files of one night."""
+
+    APPLIED = "applied"
+    SAME = "same"
+    HELD = "held"
+    FAILED = "failed"
+    RUNNING = "running"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One day of a feed, in the agency's time zone: its last file that was not the same again, and that file's import."""
+
+    day: date
+    mark: Mark = Mark.NONE
+    number: str = ""
+    """The import, or the one that applied its plan; "" for none."""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedFile:
+    """A file that arrived, and what was done with it, in one sentence."""
+
+    name: str
+    parts: list[str]
+    at: datetime
+    mark: Mark
+    sentence: str
+    entry: LoggedImport | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """One feed as the list shows it. `waiting`: the number of the import that waits for a person, "" for none.
+
+    `next_at`: when it looks for a file again; None if it does not by itself, or at once (`is_due`).
+    """
+
+    feed: models.Feed
+    state: FeedState
+    waiting: str
+    last: ArrivedFile | None
+    next_at: datetime | None
+    is_due: bool
+    nights: list[Night]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFeed:
+    """A feed that waits for a person. `number`: the import that waits, "" if no import does."""
+
+    feed: models.Feed
+    state: FeedState
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """One page of the files of a feed, the latest first."""
+
+    files: list[ArrivedFile]
+    number: int
+    first: int
+    last: int
+    total: int
+
+    @property
+    def has_next(self) -> bool:
+        """Return whether there is a next page."""
+        return self.last < self.total
+
+
+def count_feeds(agency: models.Agency, *, sync: bool = True) -> int:
+    """Return the number of the agency's feeds; `sync`: also of those that synchronize."""
+    return _select(agency, sync=sync).count()
+
+
+def list_rows(
+    agency: models.Agency, at: datetime, *, sync: bool = True, start: int = 0, most: int | None = None
+) -> list[FeedRow]:
+    """Return the agency's feeds by name, each with its state, last file and nights. `sync`: also those that synchronize."""
+    feeds = list(_select(agency, sync=sync)[start : None if most is None else start + most])
+    return _make_rows(agency, feeds, at)
+
+
+def read_row(feed: models.Feed, at: datetime) -> FeedRow:
+    """Return one feed as the list shows it."""
+    return _make_rows(feed.agency, [feed], at)[0]
+
+
+def _select(agency: models.Agency, *, sync: bool) -> "QuerySet[models.Feed]":
+    feeds = models.Feed.objects.filter(agency=agency).order_by("name")
+    return feeds if sync else feeds.exclude(mode=FeedMode.SYNC)
+
+
+def _make_rows(agency: models.Agency, feeds: list[models.Feed], at: datetime) -> list[FeedRow]:
+    zone, waiting, last = schedule.get_zone(agency), _find_waiting(agency), _find_last(agency, feeds)
+    nights = list_nights(feeds, at, zone)
+    return [_make_row(feed, at, zone, waiting.get(feed.pk), last.get(feed.pk), nights[feed.pk]) for feed in feeds]
+
+
+def _make_row(
+    feed: models.Feed,
+    at: datetime,
+    zone: tzinfo,
+    waiting: models.Import | None,
+    last: ArrivedFile | None,
+    nights: list[Night],
+) -> FeedRow:
+    checked = feed.location.get("kind") not in SENT_KINDS and not feed.paused_at and not feed.stopped
+    due = checked and (feed.next_check_at is None or feed.next_check_at <= at)
+    number = waiting.number if waiting else ""
+    next_at = feed.next_check_at if checked and not due else None
+    return FeedRow(feed, _find_state(feed, at, zone, waiting), number, last, next_at, due, nights)
+
+
+def get_state(feed: models.Feed, at: datetime) -> FeedState:
+    """Return the state of one feed."""
+    waiting = _find_waiting(feed.agency).get(feed.pk)
+    return _find_state(feed, at, schedule.get_zone(feed.agency), waiting)
+
+
+def _find_state(feed: models.Feed, at: datetime, zone: tzinfo, waiting: models.Import | None) -> FeedState:
+    """Return what matters most: what stops the feed, then what waits for a person, then what is missing."""
+    if feed.stopped:
+        return FeedState.STOPPED
+    if waiting:
+        return FeedState.FIRST if waiting.state == "previewed" else FeedState.WAITS
+    if feed.paused_at:
+        return FeedState.PAUSED
+    if feed.failing_since and at - feed.failing_since >= UNREACHABLE_AFTER:
+        return FeedState.UNREACHABLE
+    if _is_late(feed, at, zone):
+        return FeedState.LATE
+    return FeedState.FIRST if saved_feeds.is_new(feed) else FeedState.FINE
+
+
+def _is_late(feed: models.Feed, at: datetime, zone: tzinfo) -> bool:
+    """Return whether the latest deadline since the feed was added has passed without a file (rule N5)."""
+    deadline = schedule.find_deadline(feed.schedule, at, zone)
+    if deadline is None or deadline.at <= feed.created_at:
+        return False
+    return feed.arrived_at is None or feed.arrived_at < deadline.since
+
+
+def list_waiting(agency: models.Agency, at: datetime, *, sync: bool = True) -> list[WaitingFeed]:
+    """Return the feeds that wait for a person, by name: first and held files, and what is late, unreachable or stopped."""
+    zone, waiting = schedule.get_zone(agency), _find_waiting(agency)
+    found = []
+    for feed in _select(agency, sync=sync):
+        plan = waiting.get(feed.pk)
+        state = _find_state(feed, at, zone, plan)
+        if state in NEEDS_PERSON or (state == FeedState.FIRST and plan):
+            found.append(WaitingFeed(feed, state, plan.number if plan else ""))
+    return found
+
+
+def _find_waiting(agency: models.Agency) -> Mapping[int | None, models.Import]:
+    """Return the latest import of each feed whose plan waits to be applied."""
+    waiting = models.Import.objects.filter(plan_ends.OPEN, agency=agency, feed__isnull=False)
+    return {one.feed_id: one for one in waiting.only("number", "state", "feed_id").order_by("pk")}
+
+
+def _find_last(agency: models.Agency, feeds: list[models.Feed]) -> dict[int, ArrivedFile]:
+    latest = models.FeedFile.objects.filter(feed=OuterRef("pk")).order_by("-at", "-pk").values("pk")[:1]
+    keys = models.Feed.objects.filter(pk__in=[feed.pk for feed in feeds]).annotate(latest=Subquery(latest))
+    files = list(_read_files(models.FeedFile.objects.filter(pk__in=keys.values("latest"))))
+    return dict(zip([file.feed_id for file in files], _make_files(agency, files), strict=True))
+
+
+def _read_files(files: "QuerySet[models.FeedFile]") -> "QuerySet[models.FeedFile]":
+    return files.select_related("of__undoes", "of__successor__undoes", "of__successor__successor")
+
+
+def _make_files(agency: models.Agency, files: list[models.FeedFile]) -> list[ArrivedFile]:
+    """Return the files with their imports and sentences."""
+    records = {record.pk: record for record in filter(None, map(_get_import, files))}
+    entries = dict(zip(records, import_log.make_entries(agency, list(records.values())), strict=True))
+    return [_make_file(file, entries) for file in files]
+
+
+def _make_file(file: models.FeedFile, entries: Mapping[int, LoggedImport]) -> ArrivedFile:
+    record = _get_import(file)
+    entry = entries[record.pk] if record else None
+    return ArrivedFile(file.name, list(file.parts), file.at, _find_mark(file), _describe(file, entry), entry)
+
+
+def _describe(file: models.FeedFile, entry: LoggedImport | None) -> str:
+    """Return the sentence about a file: what its import did or will do, or why there is none."""
+    if file.problem:
+        return file.problem
+    if entry is None:
+        return _("Nothing new: its content is the same as that of the file before.")
+    if entry.outcome:
+        return f"{entry.outcome}."
+    return entry.message or (_("In progress.") if entry.state in ("waiting", "running") else _("Nothing has changed."))
+
+
+def _get_import(file: models.FeedFile) -> models.Import | None:
+    """Return the import of a file, or the one that has applied its plan."""
+    record = file.of
+    applied = record is not None and record.ended == plan_ends.PlanEnd.APPLIED
+    return record.successor or record if record and applied else record
+
+
+def _find_mark(file: models.FeedFile) -> Mark:
+    record = _get_import(file)
+    if record is None:
+        return Mark.FAILED if file.problem else Mark.SAME
+    return _MARKS.get(record.state, Mark.FAILED)
+
+
+_MARKS = {
+    "applied": Mark.APPLIED,
+    "previewed": Mark.HELD,
+    "held": Mark.HELD,
+    "waiting": Mark.RUNNING,
+    "running": Mark.RUNNING,
+}
+"""The state of an import → its mark. All other states are failures."""
+
+
+def list_nights(
+    feeds: Iterable[models.Feed], at: datetime, zone: tzinfo, number: int = NIGHTS
+) -> dict[int, list[Night]]:
+    """Return the last nights of each feed, by its key, the oldest first; the last one is today in the zone."""
+    today = at.astimezone(zone).date()
+    days = [today - timedelta(days=number - 1 - place) for place in range(number)]
+    keys = [feed.pk for feed in feeds]
+    begin = datetime.combine(days[0], datetime.min.time(), zone)
+    found: dict[int, dict[date, Night]] = defaultdict(dict)
+    for file in _list_last_of_days(keys, begin, zone):
+        day, record = file.at.astimezone(zone).date(), _get_import(file)
+        found[file.feed_id][day] = Night(day, _find_mark(file), record.number if record else "", file.name)
+    return {key: [found[key].get(day) or Night(day) for day in days] for key in keys}
+
+
+def _list_last_of_days(keys: list[int], begin: datetime, zone: tzinfo) -> "Iterable[models.FeedFile]":
+    """Return the last file of each feed and day, if possible one that was not the same as the file before."""
+    files = models.FeedFile.objects.filter(feed__in=keys, at__gte=begin)
+    by_day = files.annotate(day=TruncDate("at", tzinfo=zone)).values("feed", "day").order_by()
+    is_news = Q(of__isnull=False) | ~Q(problem="")
+    wanted = by_day.annotate(last=Coalesce(Max("pk", filter=is_news), Max("pk"))).values("last")
+    return models.FeedFile.objects.filter(pk__in=wanted).select_related("of__successor").defer(
+        "of__options", "of__leavers", "of__successor__options", "of__successor__leavers"
+    )  # fmt: skip
+
+
+def read_files(feed: models.Feed, number: int = 1) -> FilePage:
+    """Return a page of the files of a feed, the latest first. A page after the last one is the last one."""
+    files = models.FeedFile.objects.filter(feed=feed)
+    total = files.count()
+    number = max(1, min(number, (total + FILES - 1) // FILES))
+    start = (number - 1) * FILES
+    shown = list(_read_files(files).order_by("-at", "-pk")[start : start + FILES])
+    return FilePage(_make_files(feed.agency, shown), number, start + 1 if shown else 0, start + len(shown), total)
+
+
+@dataclass(frozen=True, slots=True)
+class Pauser:
+    """The user who paused a feed, as the directory has them now. `pk`: the id of their page, 0 if they are not found."""
+
+    pk: int
+    name: str
+
+
+def find_pauser(feed: models.Feed) -> Pauser | None:
+    """Return the user who paused the feed; None if it is not paused, or was paused by a command."""
+    if feed.paused_at is None or not feed.paused_by:
+        return None
+    user = models.User.objects.filter(agency=feed.agency_id, external_id=feed.paused_by).first()
+    return Pauser(user.pk, f"{user.first_name} {user.last_name}") if user else Pauser(0, feed.paused_by)
