@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from musterbook import __version__
-from musterbook.cli import agencies, audit, export, imports, installation, keys, rekeys, serving, users
+from musterbook.cli import (
+    agencies,
+    audit,
+    export,
+    feed_runs,
+    feeds,
+    imports,
+    installation,
+    keys,
+    rekeys,
+    serving,
+    users,
+)
 from musterbook.cli.output import ignore_closed_pipe
 from musterbook.cli.session import handle_signals
 
@@ -28,6 +40,7 @@ app.add_typer(imports.app, name="imports")
 app.command("apply")(imports.apply)
 app.command("discard")(imports.discard)
 app.command("undo")(imports.undo)
+app.add_typer(feeds.app, name="feed")
 app.command("export")(export.export)
 app.command("example")(export.example)
 app.add_typer(audit.app, name="audit")

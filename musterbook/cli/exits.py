@@ -79,7 +79,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.accounts import credentials, registration
     from musterbook.config import key_rotation
     from musterbook.directory import permissions
-    from musterbook.directory.agency import agencies
+    from musterbook.directory.agency import agencies, feeds, vocabularies
     from musterbook.directory.apply import snapshot_queries
     from musterbook.directory.imports import approval, file_import, plan_ends, quotas, selection, undo
     from musterbook.directory.imports.runner import ImportFailed
@@ -92,6 +92,10 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
             _("There is no user with the external ID “%(what)s” in this agency.") % {"what": e}
         ),
         credentials.NotAllowed: str,
+        vocabularies.NotAllowed: str,
+        feeds.UnknownFeed: lambda e: (
+            _("There is no feed “%(what)s”. `muster feed list --agency SLUG` lists the feeds.") % {"what": e}
+        ),
         registration.CannotInvite: str,
         agencies.UnknownAgency: lambda e: (
             _("There is no agency “%(what)s”. `muster agency list` lists the agencies.") % {"what": e}
@@ -166,6 +170,18 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
             ),
         ),
         quotas.OverQuota: (Exit.REFUSED, str),
+        feeds.InvalidFeed: (
+            Exit.REFUSED,
+            lambda e: "\n".join(
+                [_("The feed cannot be saved. Nothing was changed. Problems:")]
+                + [f"- {name}: {sentence}" for name, sentence in e.errors]
+            ),
+        ),
+        feeds.StaleFeed: (
+            Exit.REFUSED,
+            lambda _e: _("The feed has changed meanwhile. Nothing was changed. Run the command again."),
+        ),
+        vocabularies.InvalidValue: (Exit.REFUSED, lambda e: f"{e.field}: {e.sentence}"),
         key_changes.KeyInUse: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},
         **{kind: (Exit.FAILED, sentence) for kind, sentence in failed.items()},

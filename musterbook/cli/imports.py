@@ -1,9 +1,10 @@
 """`muster import`, `imports`, `apply`, `discard` and `undo`: run, list, show, apply, discard and undo imports."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +18,7 @@ from musterbook.cli.session import open_installation
 if TYPE_CHECKING:
     from musterbook.directory.imports.file_import import Upload
     from musterbook.directory.imports.heartbeats import Progress
+    from musterbook.directory.imports.options import Options
     from musterbook.directory.imports.runner import ImportResult
 
 app = typer.Typer(invoke_without_command=True)
@@ -26,11 +28,22 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     file: options.File,
     agency: options.Agency,
     mode: Annotated[
-        Literal["update", "sync"],
+        Literal["update", "sync"] | None,
         typer.Option(
-            "--mode", help="update: add and update users. sync: also deactivate active users who are not in the file."
+            "--mode",
+            help="update: add and update users. sync: also deactivate active users who are not in the file. By default,"
+            " update, or the mode of the feed.",
         ),
-    ] = "update",
+    ] = None,
+    feed: Annotated[
+        str,
+        typer.Option(
+            "--feed",
+            metavar="NAME",
+            help="Import as this feed does: with its mode, source, limits, and how it reads files. Other options of this"
+            " call take precedence.",
+        ),
+    ] = "",
     preview: options.Preview = False,
     confirm: options.Confirm = None,
     confirm_deactivations: options.ConfirmDeactivations = None,
@@ -61,13 +74,13 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     header_row: options.HeaderRow = None,
     expect_rows: options.ExpectRows = None,
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--source",
             metavar="NAME",
             help="The source of the file, such as hr-sworn. A sync import then looks for missing users among its users only.",
         ),
-    ] = "",
+    ] = None,
     accept: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,30 +114,52 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     output_options = OutputOptions(output, rows, results, errors)
     with open_installation():
         from musterbook.core.domain.policy import Mode
-        from musterbook.directory.agency import agencies
+        from musterbook.core.reading import headings
+        from musterbook.directory.agency import agencies, feeds
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
         from musterbook.directory.imports.options import Options
         from musterbook.directory.users import marks
 
         output_options.check(file)
-        import_options = Options(
-            mode=Mode(mode), preview=preview, strict=strict, confirmed=options.parse_confirmed(confirm, confirm_deactivations),
-            mails=False if no_mail else None,
-            mapping=parse_mapping(mapping or []), values=file_values.parse_values(value or []),
-            defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
-            source=marks.clean_source(source), header_row=header_row, expect_rows=expect_rows,
-            accepted=parse_accepted(accept or []), release_badges=release_badges,
+        given: dict[str, Any] = {
+            "mode": Mode(mode) if mode else None, "encoding": encoding, "delimiter": delimiter, "sheet": sheet,
+            "header_row": header_row, "expect_rows": expect_rows, "release_badges": release_badges,
+            "source": None if source is None else marks.clean_source(source), "mails": False if no_mail else None,
+            "strict": strict or None,
+            "values": file_values.parse_values(value or []) or None,
+            "defaults": file_values.parse_defaults(default or []) or None,
+            "accepted": parse_accepted(accept or []) or None,
+        }  # fmt: skip
+        agency_record = agencies.find_agency(agency)
+        feed_record = feeds.find_feed(agency_record, feed) if feed else None
+        usual = Options.of_json(feed_record.reading) if feed_record else Options()
+        import_options = replace(
+            usual, preview=preview, mapping=headings.merge_mappings(usual.mapping, parse_mapping(mapping or [])),
+            confirmed=options.parse_confirmed(confirm, confirm_deactivations), **_join_options(usual, given),
         )  # fmt: skip
-        agency_record, upload = agencies.find_agency(agency), read_upload(file)
+        upload = read_upload(file)
 
         def work(at: datetime, progress: "Progress") -> "ImportResult":
             context = AuditContext(at, act_as, "cli")
             return file_import.run_import(
-                agency_record, upload, import_options, context=context, key=idempotency_key or None, progress=progress
-            )
+                agency_record, upload, import_options,
+                context=context, key=idempotency_key or None, feed=feed_record, progress=progress,
+            )  # fmt: skip
 
         run_import(work, output_options)
+
+
+def _join_options(usual: "Options", given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that a call gives, those that are tables together with what only the feed has."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return {name: _join(getattr(usual, name), value) for name, value in chosen.items()}
+
+
+def _join(usual: object, given: object) -> object:
+    if not (isinstance(usual, dict) and isinstance(given, dict)):
+        return given
+    return {**usual, **{name: _join(usual.get(name), value) for name, value in given.items()}}
 
 
 def parse_mapping(pairs: list[str]) -> dict[str, str]:

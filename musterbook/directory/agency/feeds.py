@@ -90,9 +90,18 @@ def list_unknown_recipients(feed: models.Feed) -> list[str]:
     return sorted(named - set(users.values_list("external_id", flat=True)))
 
 
+def list_troubled() -> list[str]:
+    """Return the feeds of all agencies that have stopped or whose location cannot be used, each with the reason."""
+    troubled = models.Feed.objects.filter(paused_at=None).exclude(stopped="", problem="").select_related("agency")
+    return [
+        f"{feed.agency.slug}: {feed.name}: {feed.stopped or feed.problem}"
+        for feed in troubled.order_by("agency__slug", "name")
+    ]
+
+
 def add(agency: models.Agency, values: Mapping[str, Any], context: AuditContext, by: Operator | None) -> models.Feed:
     """Add a feed with these settings, in the form of an agency file, and return it. Raise InvalidFeed and NotAllowed."""
-    _check_configures(by)
+    check_configures(by)
     settings = feed_values.read_feed(values)
     with transaction.atomic():
         locks.lock_row(agency)
@@ -106,7 +115,7 @@ def change(
 
     `shown_mark`: the feed's mark when it was shown. Raise InvalidFeed, NotAllowed, UnknownFeed and StaleFeed.
     """
-    _check_configures(by)
+    check_configures(by)
     settings = feed_values.read_feed(values)
     with _changing(feed):
         if mark(feed) != shown_mark:
@@ -116,7 +125,7 @@ def change(
 
 def pause(feed: models.Feed, why: str, context: AuditContext, by: Operator | None) -> None:
     """Check the feed no more until it is resumed. Raise NotAllowed, UnknownFeed, and InvalidValue for a long reason."""
-    _check_runs(feed, by)
+    check_runs(feed, by)
     reason = _read_reason(why)
     with _changing(feed):
         if feed.paused_at is None:
@@ -127,7 +136,7 @@ def pause(feed: models.Feed, why: str, context: AuditContext, by: Operator | Non
 
 def resume(feed: models.Feed, context: AuditContext, by: Operator | None) -> None:
     """Check the feed again, if it was paused or has stopped by itself. Raise NotAllowed and UnknownFeed."""
-    _check_runs(feed, by)
+    check_runs(feed, by)
     with _changing(feed):
         if feed.paused_at is not None or feed.stopped:
             was = feed.paused_why or feed.stopped
@@ -139,7 +148,7 @@ def resume(feed: models.Feed, context: AuditContext, by: Operator | None) -> Non
 
 def remove(feed: models.Feed, context: AuditContext, by: Operator | None) -> None:
     """Remove the feed. Its imports and their trail stay. Raise NotAllowed and UnknownFeed."""
-    _check_configures(by)
+    check_configures(by)
     with _changing(feed):
         feed_writing.remove(feed, context)
 
@@ -149,7 +158,7 @@ def set_secret(feed: models.Feed, name: str, text: str, context: AuditContext, b
 
     Raise InvalidValue, NotAllowed and UnknownFeed.
     """
-    _check_configures(by)
+    check_configures(by)
     with _changing(feed):
         secret = feed_secrets.check(feed.location.get("kind", ""), name, text)
         had = name in feed.secrets
@@ -168,7 +177,7 @@ def accept_host_key(feed: models.Feed, key: str, context: AuditContext, by: Oper
 
     Raise InvalidValue, NotAllowed and UnknownFeed.
     """
-    _check_configures(by)
+    check_configures(by)
     with _changing(feed):
         if feed.location.get("kind") != "sftp":
             raise InvalidValue("host_key", _("Only an SFTP server has a host key."))
@@ -188,7 +197,7 @@ def make_token(feed: models.Feed, context: AuditContext, by: Operator | None) ->
 
     Raise InvalidValue, NotAllowed and UnknownFeed.
     """
-    _check_configures(by)
+    check_configures(by)
     with _changing(feed):
         if feed.location.get("kind") != "sent":
             raise InvalidValue("token", _("Only a feed whose files are sent has a token."))
@@ -216,7 +225,7 @@ def check_token(agency: models.Agency, name: str, secret: str) -> models.Feed:
 
 def request_check(feed: models.Feed, context: AuditContext, by: Operator | None) -> None:
     """Have a worker check the feed now. Raise InvalidValue if nothing checks it, NotAllowed and UnknownFeed."""
-    _check_runs(feed, by)
+    check_runs(feed, by)
     with _changing(feed):
         if feed.location.get("kind") in {"sent", "command"}:
             raise InvalidValue(
@@ -229,7 +238,8 @@ def request_check(feed: models.Feed, context: AuditContext, by: Operator | None)
         feed_writing.record(feed, context, EventKind.FEED_CHECK_ASKED)
 
 
-def _check_configures(by: Operator | None) -> None:
+def check_configures(by: Operator | None) -> None:
+    """Raise NotAllowed unless the operator may add, change and remove feeds."""
     if not may_configure(by):
         raise NotAllowed(
             _(
@@ -238,7 +248,8 @@ def _check_configures(by: Operator | None) -> None:
         )
 
 
-def _check_runs(feed: models.Feed, by: Operator | None) -> None:
+def check_runs(feed: models.Feed, by: Operator | None) -> None:
+    """Raise NotAllowed unless the operator may run the feed."""
     if not may_run(feed, by):
         raise NotAllowed(_("Your role does not allow the imports of this feed."))
 

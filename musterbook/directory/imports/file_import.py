@@ -103,7 +103,7 @@ class FileOnDisk:
         return self.sha256
 
 
-def run_import(
+def run_import(  # noqa: PLR0913  (what is imported, how, by whom, and what it belongs to: each has a name)
     agency: models.Agency,
     upload: Upload,
     options: Options,
@@ -111,17 +111,20 @@ def run_import(
     context: AuditContext,
     key: str | None = None,
     shown: models.Import | None = None,
+    feed: models.Feed | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
     """Import a file, or preview it.
 
-    `key`: the idempotency key (D6). `shown`: the preview or held import that showed the plan; nothing is written if the
-    plan is another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, ImportFailed.
+    `key`: the idempotency key (D6). `feed`: the feed whose limits hold (S4, N7). `shown`: the preview or held import that
+    showed the plan; nothing is written if the plan is another one (D2).
+
+    Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, ImportFailed.
     """
     authorize_import(agency, context.actor, options.mode)
     record = records.make_record(
         agency, get_kind(options.mode), options.as_json(), context, state="running", key=key, shown=shown,
-        **describe_file(upload),
+        **describe_file(upload), **({"feed": feed} if feed else {}),
     )  # fmt: skip
     while True:
         earlier = _find_ended(record)

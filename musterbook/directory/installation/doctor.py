@@ -20,7 +20,7 @@ from musterbook import __version__
 from musterbook.config import alerts, home, log_file, outbound_requests, refused_passwords, secret_keys
 from musterbook.core.domain.texts import Labels
 from musterbook.directory import models
-from musterbook.directory.agency import sign_on_file
+from musterbook.directory.agency import feeds, sign_on_file
 from musterbook.directory.apply import search_index, stored_keys
 from musterbook.directory.audit import anchors, cross_checks, triggers
 from musterbook.directory.imports import heartbeats
@@ -42,6 +42,7 @@ ABOUTS = Labels(
             gettext_noop("single sign-on"), gettext_noop("providers"), gettext_noop("audit guards"),
             gettext_noop("guards"), gettext_noop("audit anchors"), gettext_noop("anchors"), gettext_noop("search"),
             gettext_noop("searches"), gettext_noop("like values"), gettext_noop("secret keys"), gettext_noop("keys"),
+            gettext_noop("feeds"),
         )
     }
 )  # fmt: skip
@@ -85,7 +86,9 @@ def _run_database_checks() -> Iterator[Finding]:
     tables = _run_check(_migrations)
     yield tables
     if not tables.remedy and not migration.list_pending():
-        yield from map(_run_check, (_keys, _imports, _trails, _guards, _anchors, _searches, _like_values, _providers))
+        yield from map(
+            _run_check, (_keys, _imports, _trails, _guards, _anchors, _searches, _like_values, _providers, _feeds)
+        )
 
 
 def _drop_repeated(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -388,6 +391,15 @@ def _providers() -> Finding:
         )
         return Finding("single sign-on", " ".join(refused), remedy)
     return Finding("single sign-on", _("this installation can send requests to each provider"))
+
+
+def _feeds() -> Finding:
+    """Look at the feeds: one that has stopped imports nothing until a person acts."""
+    troubled = feeds.list_troubled()
+    if troubled:
+        remedy = _("To continue one that has stopped, run: muster feed resume NAME --agency SLUG")
+        return Finding("feeds", " ".join(troubled), remedy)
+    return Finding("feeds", _("none has stopped, and each location could be used"))
 
 
 def _guards() -> Finding:

@@ -40,6 +40,17 @@ def remedies() -> dict[str, str]:
     return {finding.about: finding.remedy for finding in doctor.run_checks() if finding.remedy}
 
 
+def test_a_feed_that_has_stopped_or_fails_is_named_with_its_agency() -> None:
+    agency = models.Agency.objects.create(slug="springfield", name="Springfield", created_at=NOW)
+    feeds = {"stopped": {"stopped": "Another host key."}, "failing": {"problem": "Not there."}, "fine": {}}
+    for name, fields in feeds.items():
+        models.Feed.objects.create(agency=agency, name=name, mode="sync", created_at=NOW, **fields)
+    models.Feed.objects.create(agency=agency, name="paused", mode="sync", created_at=NOW, problem="x", paused_at=NOW)
+    [found] = [finding for finding in doctor.run_checks() if finding.about == "feeds"]
+    assert found.found == "springfield: failing: Not there. springfield: stopped: Another host key."
+    assert "muster feed resume" in found.remedy
+
+
 def test_nothing_is_wrong_with_a_new_installation(home: Path) -> None:
     assert remedies() == {}
     assert home.is_dir()
@@ -271,7 +282,7 @@ def test_a_key_that_is_wrong_is_said_once_and_the_other_checks_are_made(monkeypa
     found = list(doctor.run_checks())
     faults = [(one.about, one.found, one.remedy) for one in found if one.remedy]
     assert faults == [("keys", "the configuration is wrong", "The secret key is weak. Make a new one.")]
-    assert found[-1].about == "single sign-on"
+    assert found[-1].about == "feeds"
 
 
 def test_a_database_that_turns_out_to_be_damaged_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,22 @@ def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(f
     assert not any(key.signs_until for key in secret_keys.ring())
 
 
+def test_a_rotation_seals_the_secrets_of_feeds_again(folder: Path) -> None:
+    names = ("password", "key", "passphrase", "header")
+    secrets_of_feed = {name: encryption.seal(f"hush {name}") for name in names}
+    models.Feed.objects.create(
+        agency=models.Agency.objects.get(), name="hr", mode="sync", created_at=NOW, secrets=secrets_of_feed
+    )
+    made, number = key_changes.rotate(CONTEXT, compromised=True)
+    assert number == 2
+    assert {(use.key, use.about, use.values) for use in sealed_values.count_uses() if use.about != sealed_values.TRAILS} == {
+        (made.name, "sign-on providers", 1), (made.name, "secrets of feeds", 4),
+    }  # fmt: skip
+    stored = models.Feed.objects.get().secrets
+    assert all(stored[name].startswith(encryption.get_prefix()) for name in names)
+    assert {name: encryption.unseal(stored[name]) for name in names} == {name: f"hush {name}" for name in names}
+
+
 def test_what_an_older_version_sealed_with_the_current_key_is_sealed_again(folder: Path) -> None:
     key = secret_keys.ring()[0]
     token = encryption._make_old_cipher(key.derive("secrecy")).encrypt(b"hush").decode()
