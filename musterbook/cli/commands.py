@@ -12,7 +12,6 @@ from musterbook.cli import (
     agencies,
     audit,
     export,
-    feed_runs,
     feeds,
     imports,
     installation,
