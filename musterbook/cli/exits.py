@@ -86,6 +86,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
     from musterbook.directory.users import export, marks
+    from musterbook.feeds.locations.location import LocationError
 
     wrong: dict[type[Exception], Sentence] = {
         credentials.UnknownUser: lambda e: (
@@ -150,6 +151,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         undo.NotApplied: lambda e: _("Import %(what)s changed nothing, so there is nothing to undo.") % {"what": e},
     }
     failed: dict[type[Exception], Sentence] = {
+        LocationError: str,
         backups.CannotBackUp: str,
         ImportFailed: str,
         OperationalError: lambda e: (

@@ -382,6 +382,8 @@ class Feed(models.Model):
     """Why it has stopped by itself, until a person continues it; "" if it has not."""
     next_check_at = models.DateTimeField(null=True)
     """When it is due; null: at once."""
+    asked_at = models.DateTimeField(null=True)
+    """When a user asked for a check now, also outside of its windows; null once it was made."""
     worker = models.CharField(max_length=64, default="")
     """The worker that checks it, until `lease_until` (rule N6)."""
     lease_until = models.DateTimeField(null=True)

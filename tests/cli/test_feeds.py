@@ -1,6 +1,6 @@
 """`muster feed`: feeds as the command line adds, shows, changes and removes them, and never shows a secret."""
 
-import base64
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,11 +9,9 @@ from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
 from tests.cli.conftest import AGENCY, Muster, build_directory, row
+from tests.feeds.servers import SftpServer
 
 OF = ("--agency", "springfield-pd")
-BLOB = (11).to_bytes(4, "big") + b"ssh-ed25519" + (32).to_bytes(4, "big") + bytes(32)
-HOST_KEY = f"ssh-ed25519 {base64.b64encode(BLOB).decode()}"
-FINGERPRINT = "SHA256:nY83DBG8a+Z7xRqUe5eaPx9KjbfZXW1k14OZHVRQbbo"
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk=\n-----END OPENSSH PRIVATE KEY-----\n"
 
 
@@ -192,6 +190,51 @@ def test_secrets_are_set_from_a_file_or_standard_input_and_never_shown(fed: Must
     assert encryption.unseal(stored["key"]) == PRIVATE.strip()
     assert fed("feed", "set", "hr", *OF, "--secret-from", "-", "--secret", "password").status == 0
     assert set(models.Feed.objects.get().secrets) == {"key", "passphrase"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SftpServer]:
+    with SftpServer(tmp_path / "out") as running:
+        yield running
+
+
+def add_server(muster: Muster, server: SftpServer) -> str:
+    """A feed of the server, and the fingerprint of the server's key as `ssh-keygen -l` has it."""
+    done = muster("feed", "add", "hr", *OF, "--sftp", f"muster@127.0.0.1:{server.port}")
+    assert done.status == 0, done.err
+    return str(server.host_key.get_fingerprint())
+
+
+def test_a_host_key_is_shown_and_accepted_by_a_person(springfield: Muster, server: SftpServer) -> None:
+    fingerprint = add_server(springfield, server)
+    for answer in (b"no\n", b"", b"\n"):
+        refused = springfield("feed", "set", "hr", *OF, "--accept-host-key", stdin=answer)
+        assert refused.status == 3
+        assert fingerprint in refused.err
+        assert not models.Feed.objects.get().host_key
+    done = springfield("feed", "set", "hr", *OF, "--accept-host-key", "--output", "json", stdin=b"yes\n")
+    assert (done.status, done.json["host_key"]) == (0, fingerprint)
+    assert models.Feed.objects.get().host_key == server.pinned
+    assert fingerprint in models.Event.objects.get(kind="feed.host-key-accepted").changes
+
+
+def test_a_host_key_is_accepted_by_its_fingerprint_only(springfield: Muster, server: SftpServer) -> None:
+    fingerprint = add_server(springfield, server)
+    wrong = springfield("feed", "set", "hr", *OF, "--accept-host-key", "--fingerprint", f"{fingerprint[:-1]}!")
+    assert wrong.status == 3
+    assert f"The server has another host key: {fingerprint}" in wrong.err
+    assert not models.Feed.objects.get().host_key
+    assert springfield("feed", "set", "hr", *OF, "--accept-host-key", "--fingerprint", fingerprint).status == 0
+    assert models.Feed.objects.get().host_key == server.pinned
+
+
+def test_a_server_that_does_not_answer_is_said(springfield: Muster, server: SftpServer) -> None:
+    add_server(springfield, server)
+    server.stop()
+    done = springfield("feed", "set", "hr", *OF, "--accept-host-key", "--fingerprint", "SHA256:x")
+    assert (done.status, "127.0.0.1" in done.err) == (5, True)
+    springfield("feed", "add", "sent", *OF, "--sent")
+    assert springfield("feed", "set", "sent", *OF, "--accept-host-key").status == 5
 
 
 def test_the_secret_of_an_address_is_its_header(springfield: Muster) -> None:

@@ -233,8 +233,8 @@ def request_check(feed: models.Feed, context: AuditContext, by: Operator | None)
             )
         if feed.paused_at is not None or feed.stopped:
             raise InvalidValue("paused", _("The feed is paused, or has stopped. Resume it first."))
-        feed.next_check_at = context.at
-        feed.save(update_fields=["next_check_at"])
+        feed.next_check_at = feed.asked_at = context.at
+        feed.save(update_fields=["next_check_at", "asked_at"])
         feed_writing.record(feed, context, EventKind.FEED_CHECK_ASKED)
 
 

@@ -302,7 +302,7 @@ def test_a_feed_that_has_stopped_by_itself_goes_on_when_it_is_resumed() -> None:
 def test_a_check_now_is_due_at_once() -> None:
     feed = add()
     feeds.request_check(feed, CONTEXT, IMPORTER)
-    assert read_again(feed).next_check_at == NOW
+    assert (read_again(feed).next_check_at, read_again(feed).asked_at) == (NOW, NOW)
     assert read_events()[-1] == ("feed.check-asked", '{"feed":["","hr"]}')
 
 
