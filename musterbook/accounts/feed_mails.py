@@ -65,7 +65,7 @@ def _find_time(notice: Notice) -> datetime | None:
 
 
 def _make_link(notice: Notice, feed: Feed) -> str:
-    page = f"imports/{notice.of.number}" if notice.of else f"feeds/{feed.name}"
+    page = f"imports/{notice.of.number}" if notice.of else f"feeds/{feed.name}/"
     return f"{settings.MUSTER_URL}/{notice.agency.slug}/{page}"
 
 

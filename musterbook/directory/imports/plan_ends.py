@@ -114,7 +114,7 @@ def end_by(record: models.Import) -> None:
 def _select_of_feed(record: models.Import) -> "QuerySet[models.Import]":
     """Return the open plans of earlier files of the feed that the import's file arrived by, as a query set.
 
-    Whoever confirms one of them would bring back what the newer file has changed.
+    A user who confirms one of them would bring back what the newer file has changed.
     """
     return _select_open().filter(agency=record.agency_id, feed=record.feed_id, pk__lt=record.pk)
 

@@ -376,7 +376,7 @@ def test_a_late_file_and_an_unreachable_server_have_their_numbers(made: models.A
     assert "has not been reachable since 2 March 2026, 07:00 (UTC)." in unreachable
     assert "7 attempts have failed." in unreachable
     for text in (late, unreachable):
-        assert re.findall(r"https?://\S+", text) == ["http://localhost:8000/springfield/feeds/hr-sworn"]
+        assert re.findall(r"https?://\S+", text) == ["http://localhost:8000/springfield/feeds/hr-sworn/"]
 
 
 def test_an_email_of_a_plan_that_is_settled_is_not_sent(made: models.Agency) -> None:
