@@ -31,6 +31,16 @@ def test_a_limit_that_is_no_whole_number_is_refused_by_name(monkeypatch: pytest.
         environment.number("MUSTER_MAX_ROWS")
 
 
+def test_folders_are_whole_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert environment.folders("MUSTER_FEED_FOLDERS") == ()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MUSTER_FEED_FOLDERS", " /srv/feeds , ~/feeds,")
+    assert environment.folders("MUSTER_FEED_FOLDERS") == (Path("/srv/feeds"), tmp_path / "feeds")
+    monkeypatch.setenv("MUSTER_FEED_FOLDERS", "feeds")
+    with pytest.raises(ImproperlyConfigured, match="“feeds”, which is not a whole path"):
+        environment.folders("MUSTER_FEED_FOLDERS")
+
+
 def test_the_home_folder_is_the_one_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MUSTER_HOME", "~/register")

@@ -69,10 +69,14 @@ class SftpServer(_Server):
     """An SFTP server over the folder, whose user signs in with `private_key`, or with `password` if there is one.
 
     `read_only`: whether nothing can be written. `own`: whether it is asyncssh's even where OpenSSH is installed; it always
-    is with a password.
+    is with a password. `more`: further lines of OpenSSH's configuration. `is_old`: whether asyncssh's knows only the plain
+    rename of the protocol.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False, password: str = "", own: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, read_only: bool = False, password: str = "", own: bool = False, more: str = ""
+    ) -> None:
+        self.more, self.is_old = more, False
         self.folder, self.read_only, self.password = folder, read_only, password
         self.is_openssh = bool(OPENSSH) and not password and not own
         self.user = pwd.getpwuid(os.getuid()).pw_name if self.is_openssh else "hr"
@@ -144,7 +148,7 @@ class SftpServer(_Server):
         config.write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {key}\nPidFile none\nUsePAM no\nStrictModes no\n"
             f"AuthorizedKeysFile {keys}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            f"PermitRootLogin prohibit-password\nMaxStartups 100\nSubsystem sftp {internal}\nForceCommand {internal}\n"
+            f"PermitRootLogin prohibit-password\nMaxStartups 100\nSubsystem sftp {internal}\nForceCommand {internal}\n{self.more}"
         )
         return [OPENSSH, "-D", "-e", "-f", str(config)]
 
@@ -226,6 +230,8 @@ class _Files(asyncssh.SFTPServer):
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> Any:
         self._check(1)
+        if self._of.is_old:
+            raise asyncssh.SFTPOpUnsupported("posix-rename")
         return super().posix_rename(oldpath, newpath)
 
     def _check(self, writes: int) -> None:

@@ -17,10 +17,7 @@ def is_usable(name: str) -> bool:
     """
     if not name or name in (".", "..") or "/" in name or "\\" in name or not name.isprintable():
         return False
-    try:
-        return len(name.encode()) <= _LONGEST
-    except UnicodeEncodeError:
-        return False
+    return len(name.encode()) <= _LONGEST
 
 
 def show(name: str | bytes) -> str:

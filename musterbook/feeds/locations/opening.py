@@ -58,9 +58,11 @@ def _unseal(feed: models.Feed, name: str) -> str:
 def read_known(feed: models.Feed) -> dict[str, FoundFile]:
     """Return the files that earlier checks saw, and the next one would see again if nothing changed.
 
-    `Feed.seen` has them as `feeds.complete` writes them: size, time and tag in one text.
+    `Feed.seen` has them as `feeds.complete` writes them: size, time and tag in one text. Those of another address do not count.
     """
     known: dict[str, FoundFile] = {}
+    if feed.seen.get("location", feed.location) != feed.location:
+        return known
     waiting = {name: entry[0] for name, entry in feed.seen.get("files", {}).items()}
     for name, text in {**feed.seen.get("taken", {}), **waiting}.items():
         size, _space, rest = text.partition(" ")

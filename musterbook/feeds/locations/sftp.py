@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 
 class SftpLocation:
-    """A folder on an SFTP server. It connects when it is first used."""
+    """A folder on an SFTP server. It connects when it is first used, and must be closed."""
 
     def __init__(self, server: Server, path: str, pinned: str, credentials: Credentials) -> None:
         self.moves, self.left_out = True, list[str]()
         self._server, self._path, self._pinned, self._credentials = server, path or ".", pinned, credentials
-        self._session: Session | None = None
+        self._session = Session(server)
         self._client: asyncssh.SFTPClient | None = None
 
     def list_files(self) -> list[FoundFile]:
@@ -115,21 +115,14 @@ class SftpLocation:
 
     def close(self) -> None:
         """End the connection."""
-        if self._session:
-            self._session.close()
-        self._session = self._client = None
+        self._session.close()
 
     def _connect(self) -> asyncssh.SFTPClient:
         if self._client is None:
-            self.close()
-            self._session = Session(self._server)
             self._client = self._session.sign_in(self._pinned, self._credentials)
         return self._client
 
     def _run(self, step: Coroutine[Any, Any, T], seconds: float) -> T:
-        if self._session is None:
-            step.close()
-            raise Unreachable(_("%(server)s is not connected.") % {"server": self._server})
         return self._session.run(step, seconds)
 
     def _step(self, step: Coroutine[Any, Any, T]) -> T:

@@ -8,10 +8,10 @@ import getpass
 import hmac
 import os
 import re
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncssh
 from django.utils.translation import gettext as _
@@ -89,10 +89,8 @@ class Session:
             self.server.host, self.server.port, sock=sock, config=None, client_version="Musterbook", kex_algs=_KEX,
             server_host_key_algs=_KEY_ALGORITHMS,
         )  # fmt: skip
-        key = self.run(get_key, limit.get_remaining())
-        if key is None:
-            raise Unreachable(_("%(server)s shows no host key.") % {"server": self.server})
-        return key
+        # Only methods of Kerberos, which are not allowed here, need no host key.
+        return cast("asyncssh.SSHKey", self.run(get_key, limit.get_remaining()))
 
     def sign_in(self, pinned: str, credentials: Credentials) -> asyncssh.SFTPClient:
         """Connect, compare the host key with the pinned one, and sign in. Raise LocationError."""
@@ -135,29 +133,20 @@ class Session:
 
     def run(self, step: Coroutine[Any, Any, T], seconds: float) -> T:
         """Return the result of the step. Errors of SFTP pass; all others are LocationError."""
+        with _translate_errors(self.server, seconds):
+            return self._runner.run(self._limit(step, seconds))
 
-        async def limit() -> T:
-            async with asyncio.timeout(seconds):
-                return await step
-
-        try:
-            return self._runner.run(limit())
-        except asyncssh.PermissionDenied:
-            text = _("%(server)s does not accept the user name, or the password or key.")
-            raise Unreachable(text % {"server": self.server}) from None
-        except asyncssh.KeyExchangeFailed:
-            text = _("%(server)s has no modern way to encrypt the connection. Update the server.")
-            raise Unreachable(text % {"server": self.server}) from None
-        except TimeoutError as error:
-            text = _("%(server)s did not answer within %(seconds)s seconds.")
-            raise Unreachable(text % {"server": self.server, "seconds": f"{seconds:.0f}"}) from error
-        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage) as error:
-            raise _make_unreachable(self.server, error) from error
-        except asyncssh.SFTPError:
-            raise
-        # A server can send anything, and asyncssh reads it. Such an answer must not end the worker.
-        except (asyncssh.Error, OSError, ValueError, EOFError, AssertionError, TypeError, LookupError) as error:
-            raise _make_unreachable(self.server, error) from error
+    async def _limit(self, step: Coroutine[Any, Any, T], seconds: float) -> T:
+        task = asyncio.ensure_future(step)
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return task.result()
+        # A step that is canceled still closes what it opened, which waits for the server. So the connection ends first.
+        if self._connection:
+            self._connection.abort()
+        task.cancel()
+        await asyncio.wait({task}, timeout=1)
+        raise TimeoutError
 
     def close(self) -> None:
         """End the connection without waiting for the server."""
@@ -172,6 +161,28 @@ class Session:
         if self._connection:
             async with asyncio.timeout(1):
                 await self._connection.wait_closed()
+
+
+@contextmanager
+def _translate_errors(server: Server, seconds: float) -> Iterator[None]:
+    try:
+        yield
+    except asyncssh.PermissionDenied:
+        text = _("%(server)s does not accept the user name, or the password or key.")
+        raise Unreachable(text % {"server": server}) from None
+    except asyncssh.KeyExchangeFailed:
+        text = _("%(server)s has no modern way to encrypt the connection. Update the server.")
+        raise Unreachable(text % {"server": server}) from None
+    except TimeoutError as error:
+        text = _("%(server)s did not answer within %(seconds)s seconds.")
+        raise Unreachable(text % {"server": server, "seconds": f"{seconds:.0f}"}) from error
+    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage) as error:
+        raise _make_unreachable(server, error) from error
+    except asyncssh.SFTPError:
+        raise
+    # A server can send anything, and asyncssh reads it. Such an answer must not end the worker.
+    except (asyncssh.Error, OSError, ValueError, EOFError, AssertionError, TypeError, LookupError) as error:
+        raise _make_unreachable(server, error) from error
 
 
 class _Client(asyncssh.SSHClient):

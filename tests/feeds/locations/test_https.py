@@ -81,6 +81,17 @@ def test_a_file_that_was_taken_is_not_sent_again(server: HttpsServer) -> None:
         assert newer != found and read(location, newer) == ROWS * 2
 
 
+def test_what_was_seen_at_another_address_does_not_count(server: HttpsServer) -> None:
+    known = FoundFile(1_800_000_000.0, "roster.csv", 1, "tag")
+    seen = {**take(known), "location": server.location("other.csv")}
+    with opened(make_feed(server, seen=seen)) as location:
+        assert location.list_files()[0].size == len(ROWS)
+    assert not {"if-none-match", "if-modified-since"} & set(server.requests[-1][2])
+    with opened(make_feed(server, seen={**seen, "location": server.location()})) as location:
+        location.list_files()
+    assert server.requests[-1][2]["if-none-match"] == "tag"
+
+
 def test_the_time_of_a_file_is_enough(server: HttpsServer) -> None:
     known = FoundFile(1_700_000_000.0, "roster.csv", len(ROWS))
     with opened(make_feed(server, seen=take(known))) as location:

@@ -173,6 +173,26 @@ def test_a_server_where_nothing_can_be_written_keeps_its_files(tmp_path: Path, o
         location.file_away("roster.csv", "done", {})
 
 
+def test_a_server_that_knows_only_the_plain_rename_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "roster.csv").write_text("rows")
+    with SftpServer(tmp_path, own=True) as server, opened(make_feed(server)) as location:
+        server.is_old = True
+        location.file_away("roster.csv", "done", {})
+    assert (tmp_path / "done" / "roster.csv").read_text() == "rows"
+
+
+def test_results_of_the_same_size_are_told_apart(server: SftpServer, tmp_path: Path) -> None:
+    results, done = tmp_path / "results", server.folder / "done"
+    for night in ("1", "2"):
+        results.write_text(night)
+        (server.folder / "roster.csv").write_text(night)
+        (done / "roster.csv").unlink() if done.exists() else None
+        with opened(make_feed(server)) as location:
+            location.file_away("roster.csv", "done", {"roster.results.csv": results})
+    contents = {path.name: path.read_text() for path in done.iterdir()}
+    assert contents.pop("roster.results.csv") == "1" and sorted(contents.values()) == ["2", "2"]
+
+
 def test_the_host_key_is_shown_and_pinned(server: SftpServer) -> None:
     shown = host_keys.read_host_key(make_feed(server, host_key="", secrets={}))
     assert shown == server.pinned
