@@ -17,7 +17,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from scripts import screenshot_files, setup, trial
+from scripts import browsers, screenshot_files, setup, trial
 
 INTO = setup.ROOT / "build" / "screenshots"
 README = setup.ROOT / "docs" / "pictures" / "plan.png"
@@ -83,9 +83,9 @@ _NEW_ADMINISTRATOR = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Take all screenshots, or those whose names contain a given word. Return 0 if every state was reached."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = browsers.find_chromium()
     if chromium is None:
-        print("There is no Chromium: apt-get install chromium libatomic1", file=sys.stderr)
+        print(f"Error: {browsers.MISSING}", file=sys.stderr)
         return 1
     wanted = arguments or [""]
     if wanted == [""]:

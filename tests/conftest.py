@@ -27,7 +27,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from musterbook.config import logs
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
-from scripts import catalogs
+from scripts import browsers, catalogs
 from scripts.testing import FAST, WHOLE
 from tests import databases, forks, parts
 from tests.examples import load_profile
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 load_profile()
 catalogs.compile_stale()
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _OF_MODELS = ('"django_content_type"', '"auth_permission"')
 
 
@@ -215,12 +214,13 @@ def browser() -> "Iterator[Browser]":
     """Chromium, as the machine has it: one for all tests, because its driver allows no second one in a process."""
     from playwright.sync_api import expect, sync_playwright  # most tests do without
 
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium libatomic1")
+    chromium = browsers.find_chromium()
+    if chromium is None:
+        pytest.skip(browsers.MISSING)
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the driver has a loop of its own in this thread
     expect.set_options(timeout=30_000)  # milliseconds; a machine may be busy
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
         opened.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
