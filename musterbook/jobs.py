@@ -1,7 +1,8 @@
 """The worker, which runs until it is asked to stop.
 
-It runs queued imports, and also handles mails, expired locks and old sessions. It has two threads, so that mails do not
-delay imports, and imports do not delay mails.
+It runs queued imports, checks feeds and settles what they have taken, and handles mails, expired locks and old sessions. Each
+of these has a thread, so that none delays the others. Feeds whose location is another machine have threads of their own while
+they are checked, because one such machine may be slow.
 """
 
 import logging
@@ -31,6 +32,7 @@ from musterbook.directory.imports import draft_ends, expiry, heartbeats, notices
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.storage import import_files
+from musterbook.feeds import fetching, lateness, rounds
 
 _LOG = logging.getLogger(__name__)
 _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
@@ -38,6 +40,10 @@ _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
 _LOOK_EVERY = 0.2
 """Seconds between checks for an import. They are frequent, because a user may be waiting for it in front of a page."""
 _TIDY_EVERY = timedelta(minutes=1)
+_FEEDS_EVERY, _DUE_EVERY = 1.0, 60.0
+"""Seconds between checks for feeds that are due, and for files that are late."""
+_REMOTE_AT_ONCE = 4
+"""The most feeds on other machines that a worker checks at the same time."""
 
 
 def now() -> datetime:
@@ -56,14 +62,22 @@ def work(stop: threading.Event) -> None:
     The current mail is sent first. The current import is requeued for another worker, or for the next one.
     """
     worker = make_worker_name()
-    mail_thread = threading.Thread(target=_run_rounds, args=(stop, _MailLoop(worker).round), name="posting")
-    mail_thread.start()
+    feed_loop = _FeedLoop(worker, stop)
+    others = [
+        threading.Thread(target=_run_rounds, args=(stop, _MailLoop(worker).round), name="posting"),
+        threading.Thread(target=_run_rounds, args=(stop, feed_loop.round), name="feeds"),
+        threading.Thread(target=_run_rounds, args=(stop, feed_loop.settle), name="settling"),
+    ]
+    for thread in others:
+        thread.start()
     import_loop = _ImportLoop(worker, stop)
     try:
         _run_rounds(stop, import_loop.round)
     finally:
         import_loop.end()
-        mail_thread.join()
+        for thread in others:
+            thread.join()
+        feed_loop.end()
 
 
 def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
@@ -75,7 +89,7 @@ def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
         while not stop.is_set():
             stop.wait(_run_round(job))
     finally:
-        # If one of the two threads ends with an error of our own, so does the other, and the worker is restarted.
+        # If one of the threads ends with an error of our own, so do the others, and the worker is restarted.
         stop.set()
         connection.close()
 
@@ -117,19 +131,64 @@ class _MailLoop:
 
     def round(self) -> float:
         close_old_connections()
-        if now() - self._tidied >= _TIDY_EVERY:
+        if abs(now() - self._tidied) >= _TIDY_EVERY:  # the clock may be set back
             self._tidied = now()
             tidy()
         reset_requests.answer_requests()
         return 0 if outbox.send_due(self._worker, now) else _PAUSE
 
 
+class _FeedLoop:
+    """The thread that checks feeds, and settles the imports of feeds that have ended."""
+
+    def __init__(self, worker: str, stop: threading.Event) -> None:
+        self._worker, self._stop = worker, stop
+        self._due = time.monotonic() - _DUE_EVERY
+        self._threads: list[threading.Thread] = []
+
+    def round(self) -> float:
+        close_old_connections()
+        if time.monotonic() - self._due >= _DUE_EVERY:
+            self._due = time.monotonic()
+            lateness.correct_times(now())
+            lateness.notify_late(now())
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if len(self._threads) < _REMOTE_AT_ONCE and rounds.has_remote(now()):
+            self._threads.append(threading.Thread(target=self._check_remote, name="feed"))
+            self._threads[-1].start()
+        return 0 if rounds.check_folders(self._worker, now, self._stop.is_set) else _FEEDS_EVERY
+
+    def settle(self) -> float:
+        """Settle what has ended. A large file takes a while, which delays no check."""
+        close_old_connections()
+        return 0 if rounds.settle_next(self._worker, now, self._stop.is_set) else _FEEDS_EVERY
+
+    def _check_remote(self) -> None:
+        try:
+            while not self._stop.is_set() and rounds.check_remote(self._worker, now, self._stop.is_set):
+                pass
+        except Error:
+            _LOG.warning("The worker could not use the database. It tries again", exc_info=True)
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+
 def run_once() -> tuple[int, int]:
     """Do all work that is due now. Return the number of imports run and of mails processed."""
     tidy()
     worker, imports, mails = make_worker_name(), 0, 0
+    lateness.correct_times(now())
+    lateness.notify_late(now())
+    while rounds.settle_next(worker, now) or rounds.check_next_feed(worker, now):
+        pass
     while run_next_import(worker, now):
         imports += 1
+    while rounds.settle_next(worker, now):
+        pass
     reset_requests.answer_requests()
     while done := outbox.send_due(worker, now):
         mails += done
@@ -153,6 +212,7 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     log_file.tidy,
     pending_uploads.forget_old,
     import_files.delete_expired,
+    fetching.forget_old,
     plan_files.forget_old,
     outbox.forget_old,
     sessions.forget_old,

@@ -503,7 +503,8 @@ class FeedFile(models.Model):
     at = models.DateTimeField()
     """When it was taken."""
     of = models.ForeignKey(Import, SET_NULL, null=True, related_name="+")
-    """The import that it was taken for; null if it has nothing new, or could not be imported."""
+    """The import that it was taken for, or the latest that was made from that one; null if it has nothing new, or could not
+    be imported."""
     parts = models.JSONField(default=list)
     """The names of its files if they are several."""
     leaving = models.JSONField(default=list)

@@ -38,7 +38,7 @@ class Interrupted(Exception):
 
 def select_due(at: datetime) -> "QuerySet[models.Feed]":
     """Return the feeds that are due and free, as a query set: those that wait the longest first."""
-    due = Q(next_check_at=None) | Q(next_check_at__lte=at)
+    due = Q(next_check_at=None) | Q(next_check_at__lte=at) | Q(asked_at__isnull=False)
     running = models.Feed.objects.filter(due, _is_free(at), paused_at=None, stopped="")
     return running.exclude(location__kind__in=UNCHECKED).order_by(F("next_check_at").asc(nulls_first=True), "pk")
 

@@ -42,7 +42,7 @@ class Reason(StrEnum):
     CHECKSUM = "checksum"
     """It does not have the checksum of its marker yet."""
     OTHERS = "others"
-    """Another file of its snapshot is not complete, or has not come yet."""
+    """An older file, or another file of its snapshot, is not complete or has not come yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,25 @@ def choose(
     if together:
         arrivals, waiting = _join(single, view, seen, usual)
     else:
-        arrivals = [arrival for _, arrival in single if isinstance(arrival, Arrival)]
-        waiting = [(one, reason) for one, reason in single if isinstance(reason, Reason)]
-    return Look(tuple(arrivals), tuple(sorted([*others, *waiting])), seen)
+        arrivals, waiting = _queue(single)
+    return Look(
+        tuple(arrivals), tuple(sorted([*others, *waiting])), {name: part for name, part in seen.items() if part}
+    )
+
+
+def _queue(
+    single: Sequence[tuple[FoundFile, Arrival | Reason]],
+) -> tuple[list[Arrival], list[tuple[FoundFile, Reason]]]:
+    """Return the files that can be taken one after the other. A newer one never overtakes one that is not complete."""
+    arrivals, waiting = list[Arrival](), list[tuple[FoundFile, Reason]]()
+    for one, result in single:
+        if isinstance(result, Reason):
+            waiting.append((one, result))
+        elif waiting:
+            waiting.append((one, Reason.OTHERS))
+        else:
+            arrivals.append(result)
+    return arrivals, waiting
 
 
 def _join(
@@ -179,7 +195,7 @@ class _View:
 
     def find_arrival(self, one: FoundFile, since: datetime) -> Arrival | Reason:
         """Return the file as an arrival if it is complete, otherwise the reason."""
-        unchanged = self.at - since >= UNCHANGED_FOR
+        unchanged = one.is_complete or self.at - since >= UNCHANGED_FOR
         markers = tuple(marker for marker in self._list_markers(one) if not self._is_taken(marker))
         checksum = next((marker for marker in markers if marker.name.casefold().endswith(CHECKSUM)), None)
         if checksum:

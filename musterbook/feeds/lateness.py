@@ -1,6 +1,10 @@
 """What is due by the clock: files that are late, and times that a clock wrote before it was set back (rules N5, N6)."""
 
+import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
+
+from django.db import Error
 
 from musterbook.directory import models
 from musterbook.directory.imports import feed_notices
@@ -10,6 +14,7 @@ from musterbook.feeds import schedule
 from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
 from musterbook.feeds.schedule import Deadline
 
+_LOG = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
 
 
@@ -25,17 +30,19 @@ def find_late(feed: models.Feed, at: datetime) -> Deadline | None:
 
 def notify_late(at: datetime) -> int:
     """Add a notice of each feed whose file is late: one when the deadline passes, and one each day. Return their number."""
-    number = 0
-    for feed in models.Feed.objects.filter(paused_at=None).select_related("agency").order_by("pk"):
-        deadline = find_late(feed, at)
-        if deadline is None:
-            continue
-        day = deadline.day + _DAY * ((at - deadline.at) // _DAY)
-        if models.Notice.objects.filter(feed=feed, kind=NoticeKind.LATE, day=day).exists():
-            continue
-        with locks.write_transaction(lambda: None):
-            number += feed_notices.add_notice(feed, NoticeKind.LATE, at, day, {"expected_by": deadline.at})
-    return number
+    feeds = models.Feed.objects.filter(paused_at=None).select_related("agency").order_by("pk")
+    return sum(_try(_notify_if_late, feed, at) for feed in feeds)
+
+
+def _notify_if_late(feed: models.Feed, at: datetime) -> bool:
+    deadline = find_late(feed, at)
+    if deadline is None:
+        return False
+    day = deadline.day + _DAY * ((at - deadline.at) // _DAY)
+    if models.Notice.objects.filter(feed=feed, kind=NoticeKind.LATE, day=day).exists():
+        return False
+    with locks.write_transaction(lambda: None):
+        return feed_notices.add_notice(feed, NoticeKind.LATE, at, day, {"expected_by": deadline.at})
 
 
 def correct_times(at: datetime) -> int:
@@ -43,13 +50,31 @@ def correct_times(at: datetime) -> int:
 
     That happens when a clock was wrong: it wrote a time, and was set back.
     """
-    wrong = []
-    for feed in models.Feed.objects.filter(paused_at=None, stopped="", next_check_at__gt=at).select_related("agency"):
-        latest = schedule.find_next_check(feed.schedule, at, schedule.get_zone(feed.agency))
-        is_ahead = feed.checked_at is not None and feed.checked_at > at + SKEW
-        if is_ahead or (feed.next_check_at and feed.next_check_at > max(latest, at + LONGEST_BACKOFF) + SKEW):
-            wrong.append(feed.pk)
+    waiting = models.Feed.objects.filter(paused_at=None, stopped="", next_check_at__gt=at).select_related("agency")
+    wrong = [feed.pk for feed in waiting if _try(_waits_too_long, feed, at)]
+    if not wrong:
+        return 0
     with locks.write_transaction(lambda: None):
         return models.Feed.objects.filter(pk__in=wrong, next_check_at__gt=at).update(
             next_check_at=None, checked_at=None
         )
+
+
+def _waits_too_long(feed: models.Feed, at: datetime) -> bool:
+    if feed.checked_at and feed.checked_at > at + SKEW:
+        return True
+    soon = at + LONGEST_BACKOFF + SKEW
+    if feed.next_check_at is None or feed.next_check_at <= soon:
+        return False
+    return feed.next_check_at > schedule.find_next_check(feed.schedule, at, schedule.get_zone(feed.agency)) + SKEW
+
+
+def _try(task: Callable[[models.Feed, datetime], bool], feed: models.Feed, at: datetime) -> bool:
+    """Do the task for one feed. An error of our own in one feed hides no other, and is logged."""
+    try:
+        return task(feed, at)
+    except Error:
+        raise
+    except Exception:  # noqa: BLE001  (it is logged in full)
+        _LOG.exception("The schedule of feed %s could not be followed", feed.name)
+        return False

@@ -60,7 +60,7 @@ def settle(
     number = 0
     for file in files:
         record = taking.follow(file.of) if file.of else None
-        if record and not has_ended(record):
+        if record and not has_ended(file, record):
             continue
         keep()
         if record and record.state == "applied":
@@ -72,9 +72,16 @@ def settle(
     return number
 
 
-def has_ended(record: models.Import) -> bool:
-    """Return whether nothing more can come of the import: it is done, and shows no plan that somebody may apply."""
-    return record.finished_at is not None and not (plan_ends.shows_plan(record) and not record.ended)
+def has_ended(file: models.FeedFile, record: models.Import) -> bool:
+    """Return whether nothing more is expected of the import of a file: it is done, and shows no plan to apply.
+
+    The first file of a feed that was refused waits too, until a newer one is there: a person may still correct how it is
+    read.
+    """
+    if record.finished_at is None or (plan_ends.shows_plan(record) and not record.ended):
+        return False
+    waits = record.state == "refused" and bool(record.options.get("preview"))
+    return not waits or models.FeedFile.objects.filter(feed=file.feed_id, pk__gt=file.pk).exists()
 
 
 def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> None:
@@ -90,7 +97,7 @@ def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> No
         ).exists():
             return
         current.last_rows = record.counts.get("rows", 0) - record.counts.get("skipped", 0)
-        if record.origin_id and file.settings == feeds.digest_settings(current):
+        if record.origin_id and record.feed_id == feed.pk and file.settings == feeds.digest_settings(current):
             reading = Options.of_json({**current.reading, "mode": current.mode})
             current.reading = replace(reading, **_list_learned(current, record)).as_json()
             current.approved = feeds.digest_settings(current)

@@ -178,7 +178,7 @@ def test_what_is_gone_is_forgotten() -> None:
     checks = Checks()
     checks.remember(found("a.csv"))
     checks.look(0)
-    assert checks.seen["taken"] == {}
+    assert checks.seen == {}
 
 
 def test_a_snapshot_waits_until_every_file_is_complete_and_no_other_has_come_for_a_minute() -> None:

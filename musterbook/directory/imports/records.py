@@ -147,8 +147,21 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
     if not _select_own(record).update(**{name: getattr(record, name) for name in _RESULT_FIELDS}):
         raise Superseded(record.number)
     plan_ends.end_by(record)
+    _take_over_file(record)
     draft_ends.carry_over(record)
     notices.add(record)
+
+
+def _take_over_file(record: models.Import) -> None:
+    """Let the file of a feed belong to this import, which was made from the one that it belonged to.
+
+    That is so also if the earlier one was refused, and a person has corrected how it is read. An import that is refused
+    does not take the file from a plan that can still be applied.
+    """
+    if record.feed_id is None or record.origin is None:
+        return
+    if record.state == "applied" or plan_ends.shows_plan(record) or not plan_ends.shows_plan(record.origin):
+        models.FeedFile.objects.filter(of=record.origin).update(of=record, settled_at=None)
 
 
 _RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "holds", "leavers", "file_facts", "finished_at")

@@ -1,0 +1,480 @@
+"""The rounds of a worker over feeds (rules N1, N3, N5, N6): what is due is checked, by one worker at a time."""
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+
+from musterbook.directory import models
+from musterbook.directory.agency import feeds
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports.pending_uploads import ArrivingFile
+from musterbook.directory.models import NoticeKind
+from musterbook.feeds import checks, claims, lateness, rounds
+from musterbook.feeds.complete import Reason
+from musterbook.feeds.locations import opening
+from musterbook.feeds.locations.location import FileChanged, FoundFile, HostKeyChanged, NotAllowed, Unreachable, Write
+from musterbook.feeds.rounds import FeedBusy
+from musterbook.feeds.taking import FeedPaused, LeaseLost
+from tests.directory import cast
+from tests.feeds.places import MINUTE, NOW, Place
+
+TEN = cast.people(*range(1, 11))
+NIGHTLY = {"windows": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "02:00", "to": "03:00"}]}
+
+
+class Broken:
+    """A location at which every attempt fails in the same way."""
+
+    moves = False
+    left_out: tuple[str, ...] = ()
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def list_files(self) -> list[FoundFile]:
+        """Fail."""
+        raise self.error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None], None]:
+    """Let every location fail, or none any more."""
+    usual = opening.open_location
+
+    def use(error: Exception | None) -> None:
+        monkeypatch.setattr(opening, "open_location", (lambda feed: Broken(error)) if error else usual)
+
+    return use
+
+
+def test_the_first_file_waits_for_a_person_and_the_next_are_imported_by_themselves(place: Place) -> None:
+    first = place.bring("hr.csv", TEN)
+    assert first is not None
+    assert (first.state, first.through, first.options["source"]) == ("previewed", "feed", "hr")
+    assert place.names() == ["hr.csv"]
+    assert place.confirm(first).state == "applied"
+    assert place.names() == []
+    assert place.names("done") == ["hr.csv", "hr.results.csv"]
+    second = place.bring("hr2.csv", cast.people(*range(1, 12)))
+    assert second is not None
+    assert second.state == "applied"
+    assert place.names("done") == ["hr.csv", "hr.results.csv", "hr2.csv", "hr2.results.csv"]
+    assert all(file.settled_at for file in place.files())
+
+
+def test_a_newer_file_replaces_one_that_waits(place: Place) -> None:
+    """Both the first file, and one that is held later (rule N4)."""
+    place.bring("1.csv", TEN)
+    second = place.bring("2.csv", cast.people(*range(1, 12)))
+    assert second is not None
+    first = models.Import.objects.filter(feed=place.feed).earliest("pk")
+    assert (first.ended, first.successor) == ("replaced-by", second)
+    assert (place.names(), place.names("done")) == (["2.csv"], ["1.csv"])
+    place.confirm(second)
+    held = place.bring("3.csv", cast.people(1))
+    newer = place.bring("4.csv", cast.people(*range(1, 12), LAST_NAME="New"))
+    assert held is not None
+    assert newer is not None
+    held.refresh_from_db()
+    assert (held.state, held.ended, held.successor, newer.state) == ("held", "replaced-by", newer, "applied")
+    assert place.names() == []
+
+
+def test_several_files_are_taken_in_their_order(place: Place) -> None:
+    place.begin()
+    for number, last in ((1, "One"), (2, "Two"), (3, "Three")):
+        place.put(f"{9 - number}.csv", cast.people(*range(1, 11), LAST_NAME=last))
+    place.pass_time(10)
+    place.check()
+    place.pass_time()
+    place.check()
+    assert [file.name for file in place.files()[1:]] == ["8.csv", "7.csv", "6.csv"]
+    assert set(models.User.objects.values_list("last_name", flat=True)) == {"Three"}
+
+
+def test_files_of_other_names_are_left_alone(place: Place) -> None:
+    for name in ("notes.txt", ".hidden.csv", "hr.csv.part", "x.done"):
+        place.put(name, b"x")
+    for _ in range(3):
+        place.pass_time(10)
+        place.check()
+    assert (place.files(), len(place.names())) == ([], 4)
+
+
+def test_a_check_without_a_file_costs_few_queries_however_many_feeds_are_due(place: Place) -> None:
+    def count() -> int:
+        place.pass_time(10)
+        place.check()
+        place.pass_time(10)
+        with CaptureQueriesContext(connection) as queries:
+            assert rounds.check_folders("tests", place.now) > 0
+        return len(queries)
+
+    one = count()
+    for number in range(30):
+        Place.make(place.home, f"more-{number}")
+    assert count() == one
+
+
+def test_a_feed_is_checked_within_its_windows_only(place: Place) -> None:
+    models.Feed.objects.update(schedule=NIGHTLY)
+    place.bring("hr.csv", TEN)
+    assert place.files() == []
+    assert place.refresh().next_check_at == NOW.replace(hour=2)
+    place.at = NOW.replace(hour=2)
+    place.check()
+    place.pass_time()
+    place.check()
+    assert place.states() == ["previewed"]
+    place.at = NOW.replace(hour=2, minute=59)
+    place.check()
+    assert place.refresh().next_check_at == NOW.replace(hour=2) + timedelta(days=1)
+
+
+def test_a_window_that_has_closed_since_is_respected(place: Place) -> None:
+    models.Feed.objects.update(schedule=NIGHTLY, next_check_at=NOW - MINUTE)
+    assert rounds.check_next_feed("tests", place.now)
+    assert place.refresh().checked_at is None
+    assert not rounds.check_next_feed("tests", place.now)
+
+
+def test_a_check_that_a_user_asks_for_is_made_also_outside_of_the_windows(place: Place) -> None:
+    models.Feed.objects.update(schedule=NIGHTLY)
+    place.put("hr.csv", TEN)
+    for _ in range(2):
+        place.check()
+        feeds.request_check(place.refresh(), AuditContext(place.at, "", "cli"), None)
+        place.check()
+        assert (place.refresh().asked_at, place.feed.checked_at) == (None, place.at)
+        place.pass_time()
+    assert place.states() == ["previewed"]
+
+
+def test_a_check_that_is_asked_for_while_one_is_made_is_made_after_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = checks.look_at
+
+    def ask(feed: models.Feed, *rest: Any) -> Any:
+        models.Feed.objects.update(asked_at=place.at, next_check_at=place.at)
+        return usual(feed, *rest)
+
+    place.put("hr.csv", TEN)
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "look_at", ask)
+        rounds.check_next_feed("tests", place.now)
+    assert rounds.check_next_feed("tests", place.now)
+    assert not rounds.check_next_feed("tests", place.now)
+
+
+@pytest.mark.parametrize("state", [{"paused_at": NOW}, {"stopped": "the key"}])
+def test_a_feed_that_is_paused_or_has_stopped_is_not_checked(place: Place, state: dict[str, Any]) -> None:
+    models.Feed.objects.update(**state)
+    place.bring("hr.csv", TEN)
+    assert (place.files(), place.refresh().checked_at) == ([], None)
+
+
+@pytest.mark.parametrize("kind", claims.UNCHECKED)
+def test_a_feed_whose_files_are_brought_is_not_checked(place: Place, kind: str) -> None:
+    models.Feed.objects.update(location={"kind": kind})
+    assert not rounds.check_next_feed("tests", place.now)
+    assert rounds.preview_check(place.refresh(), place.now) == rounds.check_feed_now(place.feed, place.now)
+
+
+def test_a_location_that_cannot_be_reached_is_tried_less_and_less_often_and_told_after_an_hour(
+    place: Place, breaks: Callable[[Exception | None], None]
+) -> None:
+    breaks(Unreachable("The server does not answer."))
+    waits = []
+    while place.at - NOW < timedelta(hours=2):
+        place.check()
+        feed = place.refresh()
+        assert feed.next_check_at is not None
+        waits.append((feed.next_check_at - place.at) // MINUTE)
+        assert models.Notice.objects.exists() == (place.at - NOW >= timedelta(hours=1))
+        place.at = feed.next_check_at
+    assert waits == [1, 2, 4, 8, 16, 32, 60]
+    assert (feed.problem, feed.failing_since, feed.failures) == ("The server does not answer.", NOW, 7)
+    (notice,) = models.Notice.objects.all()
+    assert notice.kind == NoticeKind.UNREACHABLE
+    breaks(None)
+    place.check()
+    feed = place.refresh()
+    assert (feed.problem, feed.failing_since, feed.failures) == ("", None, 0)
+
+
+def test_an_unreachable_location_is_tried_within_the_windows_only(
+    place: Place, breaks: Callable[[Exception | None], None]
+) -> None:
+    models.Feed.objects.update(schedule=NIGHTLY)
+    place.at = NOW.replace(hour=2, minute=59)
+    breaks(Unreachable("No."))
+    place.check()
+    assert place.refresh().next_check_at == NOW.replace(hour=2) + timedelta(days=1)
+
+
+def test_a_location_that_is_not_allowed_is_told_at_once(
+    place: Place, breaks: Callable[[Exception | None], None]
+) -> None:
+    breaks(NotAllowed("It is inside."))
+    place.check()
+    assert [notice.kind for notice in models.Notice.objects.all()] == [NoticeKind.UNREACHABLE]
+
+
+def test_another_host_key_stops_the_feed_until_a_person_continues_it(
+    place: Place, breaks: Callable[[Exception | None], None]
+) -> None:
+    breaks(HostKeyChanged("Another key."))
+    place.check()
+    assert (place.refresh().stopped, place.feed.worker) == ("Another key.", "")
+    assert [notice.kind for notice in models.Notice.objects.all()] == [NoticeKind.STOPPED]
+    place.pass_time(600)
+    assert not rounds.check_next_feed("tests", place.now)
+
+
+def test_an_error_of_our_own_delays_no_other_feed(
+    place: Place, breaks: Callable[[Exception | None], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    breaks(RuntimeError("a bug"))
+    place.check()
+    assert place.refresh().failures == 1
+    assert "The log of the worker" in place.feed.problem
+    assert "an error in Musterbook" in caplog.text
+
+
+def test_a_folder_that_is_gone_is_unreachable_and_comes_back(place: Place) -> None:
+    place.folder.rmdir()
+    place.check()
+    assert "There is no folder" in place.refresh().problem
+    place.folder.mkdir()
+    place.pass_time()
+    place.check()
+    assert place.refresh().problem == ""
+
+
+def test_a_file_that_changes_while_it_is_read_waits_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from musterbook.feeds.locations.folder import FolderLocation
+
+    usual, times = FolderLocation.read_file, [1]
+
+    def change(self: FolderLocation, found: FoundFile, write: Write) -> FoundFile:
+        if times.pop() if times else 0:
+            write(b"half")
+            raise FileChanged(found.name)
+        return usual(self, found, write)
+
+    monkeypatch.setattr(FolderLocation, "read_file", change)
+    assert place.bring("hr.csv", TEN) is None
+    place.pass_time()
+    place.check()
+    assert place.files() == []
+    place.pass_time()
+    place.check()
+    assert place.states() == ["previewed"]
+
+
+def test_a_claimed_feed_is_left_to_its_worker_until_its_lease_is_over(place: Place) -> None:
+    (feed,) = claims.claim(models.Feed.objects.all(), "one", NOW)
+    assert not rounds.check_next_feed("two", place.now)
+    with pytest.raises(FeedBusy):
+        rounds.check_feed_now(place.refresh(), place.now)
+    place.at += claims.LEASE + MINUTE / 60
+    assert rounds.check_next_feed("two", place.now)
+    assert not claims.release(feed, problem="late")
+    claims.release_all([feed], problem="late")
+    with pytest.raises(LeaseLost):
+        claims.Lease(feed, place.now, rounds.never_end).renew()
+    assert place.refresh().problem == ""
+
+
+def test_a_lease_is_renewed_while_a_file_is_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "_RENEW_AFTER", -1.0)
+    place.put("hr.csv", TEN)
+    place.check()
+    place.pass_time()
+    seen: list[datetime | None] = []
+    usual = ArrivingFile.write
+
+    def write(self: ArrivingFile, part: bytes) -> None:
+        seen.append(models.Feed.objects.get().lease_until)
+        place.at += MINUTE
+        usual(self, part)
+
+    monkeypatch.setattr(ArrivingFile, "write", write)
+    start = place.at
+    place.check()
+    assert seen == [start + claims.LEASE]
+    assert place.states() == ["previewed"]
+
+
+def test_a_worker_that_is_asked_to_end_leaves_the_feed_to_the_next_one(place: Place) -> None:
+    place.put("hr.csv", TEN)
+    place.check()
+    place.pass_time()
+    assert rounds.check_folders("tests", place.now, lambda: True) == 1
+    assert (place.files(), place.refresh().worker, place.feed.next_check_at) == ([], "", place.at)
+    place.check()
+    assert place.states() == ["previewed"]
+
+
+def test_a_worker_that_takes_long_leaves_the_rest_to_others(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Place.make(place.home, "other")
+    for one in (place, other):
+        one.put("hr.csv", TEN)
+    place.check()
+    place.pass_time()
+    monkeypatch.setattr(rounds, "_PATIENCE", -1.0)
+    assert rounds.check_folders("tests", place.now) == 2
+    assert len(models.FeedFile.objects.all()) == 1
+    assert models.Feed.objects.exclude(worker="").count() == 0
+    assert rounds.check_folders("tests", place.now) == 1
+    assert len(models.FeedFile.objects.all()) == 2
+
+
+def test_a_feed_that_is_paused_or_removed_in_the_middle_takes_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = checks.look_at
+
+    def pause(feed: models.Feed, *rest: Any) -> Any:
+        look = usual(feed, *rest)
+        models.Feed.objects.update(paused_at=NOW)
+        return look
+
+    place.put("hr.csv", TEN)
+    place.check()
+    place.pass_time()
+    monkeypatch.setattr(checks, "look_at", pause)
+    assert rounds.check_next_feed("tests", place.now)
+    assert (place.files(), place.refresh().worker) == ([], "")
+    with pytest.raises(FeedPaused):
+        rounds.check_feed_now(place.feed, place.now)
+
+    def remove(feed: models.Feed, *rest: Any) -> Any:
+        look = usual(feed, *rest)
+        models.Feed.objects.all().delete()
+        return look
+
+    monkeypatch.setattr(checks, "look_at", remove)
+    models.Feed.objects.update(paused_at=None)
+    assert rounds.check_next_feed("tests", place.now)
+    assert not models.Feed.objects.exists()
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=400), timedelta(hours=3)])
+def test_a_clock_that_was_wrong_for_a_while_loses_no_feed(place: Place, jump: timedelta) -> None:
+    place.at += jump
+    place.check()
+    claims.claim(models.Feed.objects.all(), "dead", place.at)
+    place.at -= jump
+    place.bring("hr.csv", TEN)
+    assert place.states() == ["previewed"]
+
+
+def test_a_next_check_beyond_the_schedule_is_not_waited_for(place: Place) -> None:
+    far = NOW + timedelta(days=3650)
+    models.Feed.objects.update(next_check_at=far, checked_at=NOW)
+    assert lateness.correct_times(NOW) == 1
+    assert rounds.check_next_feed("tests", place.now)
+    models.Feed.objects.update(schedule=NIGHTLY, next_check_at=NOW.replace(hour=2))
+    assert lateness.correct_times(NOW) == 0
+    models.Feed.objects.update(failures=9, next_check_at=NOW + timedelta(minutes=59), schedule={"every_minutes": 5})
+    assert lateness.correct_times(NOW) == 0
+
+
+def test_a_changed_location_has_only_new_files(place: Place) -> None:
+    place.begin()
+    models.Feed.objects.update(seen={**place.refresh().seen, "taken": {"hr.csv": "5 1.0 "}})
+    assert checks.read_seen(place.refresh())["taken"]
+    models.Feed.objects.update(location={**place.feed.location, "pattern": "*"})
+    assert checks.read_seen(place.refresh()) == {}
+
+
+def test_a_check_at_once_ignores_the_schedule_and_says_what_it_takes(place: Place) -> None:
+    models.Feed.objects.update(schedule=NIGHTLY)
+    place.put("hr.csv", TEN)
+    report = rounds.check_feed_now(place.refresh(), place.now)
+    assert [(one.name, reason) for one, reason in report.others] == [("hr.csv", Reason.CHANGING)]
+    place.pass_time()
+    report = rounds.check_feed_now(place.refresh(), place.now)
+    assert [taken.file.name for taken in report.taken] == ["hr.csv"]
+
+
+def test_a_preview_of_a_check_takes_nothing_and_writes_nothing(
+    place: Place, breaks: Callable[[Exception | None], None]
+) -> None:
+    place.put("hr.csv", TEN)
+    place.check()
+    place.pass_time()
+    (place.folder / "a\nb.csv").write_bytes(b"x")
+    before = models.Feed.objects.values().get()
+    report = rounds.preview_check(place.refresh(), place.now)
+    assert [one.name for arrival in report.arrivals for one in arrival.files] == ["hr.csv"]
+    assert report.left_out == ("a\\nb.csv",)
+    assert (models.Feed.objects.values().get(), place.files()) == (before, [])
+    breaks(Unreachable("No."))
+    assert rounds.preview_check(place.feed, place.now).problem == "No."
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_its_files_and_each_is_taken_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    place.begin()
+    for _ in range(3):
+        place.pass_time(10)
+        place.check()
+    assert (len(place.files()), place.names()) == (1, ["hr.csv"])
+    place.bring("hr.csv", cast.people(*range(1, 12)))
+    assert len(place.files()) == 2
+
+
+def test_two_workers_take_every_file_once(place: Place) -> None:
+    places = [place, *(Place.make(place.home, f"more-{number}") for number in range(5))]
+    for one in places:
+        one.put("hr.csv", TEN)
+    place.check()
+    place.pass_time()
+    barrier = threading.Barrier(2)
+
+    def work(name: str) -> None:
+        try:
+            barrier.wait(10)
+            while rounds.check_next_feed(name, place.now) or rounds.check_folders(name, place.now):
+                pass
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [len(one.files()) for one in places] == [1] * 6
+    assert models.Import.objects.filter(feed__isnull=False).count() == 6
+
+
+def test_a_feed_of_another_machine_is_claimed_alone(place: Place, breaks: Callable[[Exception | None], None]) -> None:
+    breaks(Unreachable("No."))
+    models.Feed.objects.update(location={"kind": "sftp", "host": "x", "port": 22, "path": "", "user": "u"})
+    assert rounds.check_folders("tests", place.now) == 0
+    assert rounds.has_remote(NOW)
+    assert rounds.check_remote("tests", place.now)
+    assert not rounds.has_remote(NOW)
+    assert not rounds.check_remote("tests", place.now)
+    assert place.refresh().problem == "No."
+
+
+def test_what_a_person_decided_about_the_first_file_approves_the_feed(place: Place) -> None:
+    assert feeds.is_new(place.refresh())
+    place.begin()
+    assert not feeds.is_new(place.refresh())
