@@ -169,10 +169,31 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
         assert has in (tmp_path / "answer").read_bytes()
 
 
-def test_an_error_of_the_process_is_not_blamed_on_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_process_is_not_blamed_on_the_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(sandbox_process, "__name__", "musterbook.there_is_no_such_module")
     with pytest.raises(ReadingFailed):
         sandbox.read_table(workbook(GOOD), intake.ReadOptions(), {})
+    assert "No module named musterbook.there_is_no_such_module" in caplog.text
+
+
+def test_results_that_cannot_be_made_are_an_error_and_no_empty_file(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, rows = tmp_path / "file.csv", tmp_path / "rows"
+    file.write_text("EXTERNAL_ID\nE-1\n")
+    rows.write_text("these are no rows")
+    with pytest.raises(ReadingFailed):
+        sandbox.make_results(file, intake.ReadOptions(), {}, rows, rows, "results", "csv")
+    assert "Traceback" in caplog.text
+
+
+def test_a_workbook_of_exactly_the_limit_is_read_in_the_process(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = workbook(GOOD)
+    monkeypatch.setattr(sandbox_process, "__name__", "musterbook.there_is_no_such_module")
+    with pytest.raises(ReadingFailed):
+        sandbox.read_table(content, intake.ReadOptions(limits=FileLimits(bytes=len(content))), {})
 
 
 def test_the_process_has_no_secret_in_its_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from musterbook.directory import models
+from musterbook.directory.imports import history
 from tests.directory.cast import agency, file, person, run
 
 pytestmark = pytest.mark.django_db
@@ -15,6 +16,7 @@ def test_problems_and_notes_of_rows_and_of_the_file_are_kept_apart() -> None:
     record = run(made, content).record
     kept = models.ImportProblem.objects.filter(of=record).values_list("row", "note", "code")
     assert sorted(kept) == [(0, True, "ignored-columns"), (2, True, "unknown-supervisor"), (3, False, "invalid-status")]
+    assert [(who, note.code) for who, note in history.list_notes(record, None)] == [("E-1", "unknown-supervisor")]
 
 
 def test_why_a_file_was_refused_is_a_problem_and_no_note() -> None:
