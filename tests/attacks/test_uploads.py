@@ -36,6 +36,7 @@ from musterbook.directory.imports import (
     quotas,
     sandbox,
     sandbox_process,
+    virus_scan,
 )
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.options import Options
@@ -507,6 +508,19 @@ def test_what_a_virus_scanner_does_not_call_clean_is_refused_before_it_is_read(
     assert (done.record.state, problem.code, problem.detail) == ("refused", code, detail)
     assert models.Event.objects.filter(kind="import.file-refused").count() == 1
     assert (import_files._prepare_folder() / done.record.number).exists() == (code == "not-scanned")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scanner_may_take_longer_for_a_larger_file(
+    scanner: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner("cat > /dev/null; sleep 1")
+    monkeypatch.setattr("musterbook.directory.imports.virus_scan.SECONDS", 0)
+    monkeypatch.setattr("musterbook.directory.imports.virus_scan.SECONDS_PER_MB", 60)
+    small, large = b"a", b"a" * (1 << 20)
+    problem = virus_scan.scan_file(small, lambda: None)
+    assert problem is not None and problem.detail == "the scanner did not end in time"
+    assert virus_scan.scan_file(large, lambda: None) is None
 
 
 @pytest.mark.django_db(transaction=True)
