@@ -12,6 +12,7 @@ from musterbook.cli import (
     agencies,
     audit,
     export,
+    feed_runs,
     feeds,
     imports,
     installation,
@@ -39,6 +40,8 @@ app.add_typer(imports.app, name="imports")
 app.command("apply")(imports.apply)
 app.command("discard")(imports.discard)
 app.command("undo")(imports.undo)
+feeds.app.command("run")(feed_runs.run)
+feeds.app.command("check")(feed_runs.check)
 app.add_typer(feeds.app, name="feed")
 app.command("export")(export.export)
 app.command("example")(export.example)

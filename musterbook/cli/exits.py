@@ -87,6 +87,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.storage import formats, import_files
     from musterbook.directory.users import export, marks
     from musterbook.feeds.locations.location import LocationError
+    from musterbook.feeds.taking import FeedPaused
 
     wrong: dict[type[Exception], Sentence] = {
         credentials.UnknownUser: lambda e: (
@@ -178,6 +179,10 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
                 [_("The feed cannot be saved. Nothing was changed. Problems:")]
                 + [f"- {name}: {sentence}" for name, sentence in e.errors]
             ),
+        ),
+        FeedPaused: (
+            Exit.REFUSED,
+            lambda e: (_("The feed is paused. Nothing was changed. %(why)s") % {"why": e}).strip(),
         ),
         feeds.StaleFeed: (
             Exit.REFUSED,

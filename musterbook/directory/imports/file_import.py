@@ -103,7 +103,7 @@ class FileOnDisk:
         return self.sha256
 
 
-def run_import(  # noqa: PLR0913  (what is imported, how, by whom, and what it belongs to: each has a name)
+def run_import(  # noqa: PLR0913  (what is imported, how, by which act, and for which feed: each has a name)
     agency: models.Agency,
     upload: Upload,
     options: Options,

@@ -397,7 +397,9 @@ def _feeds() -> Finding:
     """Look at the feeds: one that has stopped imports nothing until a person acts."""
     troubled = feeds.list_troubled()
     if troubled:
-        remedy = _("To continue one that has stopped, run: muster feed resume NAME --agency SLUG")
+        remedy = _(
+            "To try a location, run: muster feed check NAME --agency SLUG. To continue one that has stopped: muster feed resume"
+        )
         return Finding("feeds", " ".join(troubled), remedy)
     return Finding("feeds", _("none has stopped, and each location could be used"))
 

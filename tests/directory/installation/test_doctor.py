@@ -48,7 +48,7 @@ def test_a_feed_that_has_stopped_or_fails_is_named_with_its_agency() -> None:
     models.Feed.objects.create(agency=agency, name="paused", mode="sync", created_at=NOW, problem="x", paused_at=NOW)
     [found] = [finding for finding in doctor.run_checks() if finding.about == "feeds"]
     assert found.found == "springfield: failing: Not there. springfield: stopped: Another host key."
-    assert "muster feed resume" in found.remedy
+    assert "muster feed check" in found.remedy
 
 
 def test_nothing_is_wrong_with_a_new_installation(home: Path) -> None:
