@@ -137,6 +137,8 @@ class SftpServer(_Server):
     def _write_command(self) -> list[str]:
         """The configuration of OpenSSH, and the command that runs it."""
         assert OPENSSH
+        # Without PAM, an ordinary user whose password is locked could not sign in with a key either.
+        pam = "yes" if os.getuid() != 0 and Path("/etc/pam.d/sshd").exists() else "no"
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         key, keys, config = self._made / "host_key", self._made / "authorized_keys", self._made / "sshd_config"
@@ -146,7 +148,7 @@ class SftpServer(_Server):
         keys.write_bytes(self._key.export_public_key("openssh"))
         internal = f"internal-sftp -d {self.folder}{' -R' if self.read_only else ''}"
         config.write_text(
-            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {key}\nPidFile none\nUsePAM no\nStrictModes no\n"
+            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {key}\nPidFile none\nUsePAM {pam}\nStrictModes no\n"
             f"AuthorizedKeysFile {keys}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
             f"PermitRootLogin prohibit-password\nMaxStartups 100\nSubsystem sftp {internal}\nForceCommand {internal}\n{self.more}"
         )
