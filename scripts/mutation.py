@@ -211,12 +211,16 @@ def _fingerprints(files: list[str]) -> dict[str, str]:
     return digests
 
 
-def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float, longest: float) -> Iterator[Outcome]:
-    """Try the faults in their order until the time is over."""
+def run(
+    workers: list[Worker], chosen: list[Fault], reach: Reach, until: float, longest: float, *, last: bool
+) -> Iterator[Outcome]:
+    """Try the faults in their order until the time is over. With `last`, those that run at import, and take long, are last."""
     sources = {fault.file: (setup.ROOT / fault.file).read_text(encoding="utf-8") for fault in chosen}
     names = Names(setup.ROOT)
+    if last:
+        chosen = sorted(chosen, key=lambda fault: reach.choose(fault, names)[1])
     waiting: queue.SimpleQueue[Fault] = queue.SimpleQueue()
-    for fault in sorted(chosen, key=lambda fault: reach.choose(fault, names)[1]):  # which takes longer: last
+    for fault in chosen:
         waiting.put(fault)
     done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
 
@@ -285,7 +289,14 @@ def main(arguments: list[str] | None = None) -> int:
             for worker in workers:
                 worker.ask({"warm": files})
             print(f"{len(chosen)} faults to choose from, for {options.minutes:g} minutes …", flush=True)
-            for outcome in run(workers, chosen, reach, time.monotonic() + options.minutes * 60, options.longest):
+            for outcome in run(
+                workers,
+                chosen,
+                reach,
+                time.monotonic() + options.minutes * 60,
+                options.longest,
+                last=bool(options.most),
+            ):
                 outcomes.append(outcome)
                 print(f"{len(outcomes)} {outcome.result}: {outcome.text} ({outcome.by})", flush=True)
     except KeyboardInterrupt:

@@ -156,6 +156,14 @@ def test_a_head_follows_one_that_was_recorded_some_links_ago_and_one_of_the_same
     assert path.read_text() == heads[-1] and "has lost link" not in caplog.text
 
 
+def test_only_a_head_that_has_moved_waits_for_its_anchor(made: models.Agency) -> None:
+    anchors.write_lines(AT)
+    assert anchors.find_unanchored(AT + 9 * DAY) == []
+    do_something(made)
+    assert anchors.find_unanchored(AT + DAY) == []
+    assert anchors.find_unanchored(AT + 9 * DAY) == ["springfield"]
+
+
 @pytest.mark.parametrize("noted", ["", "x", "-1", "999999"])
 def test_a_note_of_what_was_sent_that_is_none_begins_from_the_first_line(
     made: models.Agency, tmp_path: Path, noted: str

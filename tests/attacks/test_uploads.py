@@ -36,6 +36,7 @@ from musterbook.directory.imports import (
     quotas,
     sandbox,
     sandbox_process,
+    virus_scan,
 )
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.options import Options
@@ -169,10 +170,31 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
         assert has in (tmp_path / "answer").read_bytes()
 
 
-def test_an_error_of_the_process_is_not_blamed_on_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_process_is_not_blamed_on_the_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(sandbox_process, "__name__", "musterbook.there_is_no_such_module")
     with pytest.raises(ReadingFailed):
         sandbox.read_table(workbook(GOOD), intake.ReadOptions(), {})
+    assert "No module named musterbook.there_is_no_such_module" in caplog.text
+
+
+def test_results_that_cannot_be_made_are_an_error_and_no_empty_file(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, rows = tmp_path / "file.csv", tmp_path / "rows"
+    file.write_text("EXTERNAL_ID\nE-1\n")
+    rows.write_text("these are no rows")
+    with pytest.raises(ReadingFailed):
+        sandbox.make_results(file, intake.ReadOptions(), {}, rows, rows, "results", "csv")
+    assert "Traceback" in caplog.text
+
+
+def test_a_workbook_of_exactly_the_limit_is_read_in_the_process(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = workbook(GOOD)
+    monkeypatch.setattr(sandbox_process, "__name__", "musterbook.there_is_no_such_module")
+    with pytest.raises(ReadingFailed):
+        sandbox.read_table(content, intake.ReadOptions(limits=FileLimits(bytes=len(content))), {})
 
 
 def test_the_process_has_no_secret_in_its_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,6 +508,19 @@ def test_what_a_virus_scanner_does_not_call_clean_is_refused_before_it_is_read(
     assert (done.record.state, problem.code, problem.detail) == ("refused", code, detail)
     assert models.Event.objects.filter(kind="import.file-refused").count() == 1
     assert (import_files._prepare_folder() / done.record.number).exists() == (code == "not-scanned")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scanner_may_take_longer_for_a_larger_file(
+    scanner: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner("cat > /dev/null; sleep 1")
+    monkeypatch.setattr("musterbook.directory.imports.virus_scan.SECONDS", 0)
+    monkeypatch.setattr("musterbook.directory.imports.virus_scan.SECONDS_PER_MB", 60)
+    small, large = b"a", b"a" * (1 << 20)
+    problem = virus_scan.scan_file(small, lambda: None)
+    assert problem is not None and problem.detail == "the scanner did not end in time"
+    assert virus_scan.scan_file(large, lambda: None) is None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -66,6 +66,17 @@ def test_a_user_has_access_until_their_last_day_is_over_in_every_time_zone(agenc
     cast.assert_whole(agency)
 
 
+@pytest.mark.parametrize("number", [2, 3, 6])
+def test_last_days_that_are_over_end_access_however_many_they_are(agency: models.Agency, number: int) -> None:
+    """The person who set them has confirmed them: the limit of two deactivations holds nothing."""
+    for each in range(2, 2 + number):
+        change(agency, each, ends_on=date(2026, 5, 31))
+    assert expiry.submit_due(NOON) == number
+    run_due(NOON)
+    assert len(inactive(agency)) == number
+    assert models.Import.objects.get(through="system").state == "applied"
+
+
 def test_the_last_administrator_stays_active_after_any_last_day(agency: models.Agency) -> None:
     change(agency, 1, ends_on=date(2026, 5, 31))
     run_due(NOON)

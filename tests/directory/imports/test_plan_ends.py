@@ -116,12 +116,13 @@ def test_a_plan_that_has_changed_replaces_the_one_that_was_seen_and_says_what_di
     assert apply(made, new).state == "applied"
 
 
-def test_of_many_users_that_differ_the_first_are_named() -> None:
+@pytest.mark.parametrize(("number", "more"), [(10, ""), (11, ", and 1 more"), (15, ", and 5 more")])
+def test_of_many_users_that_differ_the_first_are_named(number: int, more: str) -> None:
     made = agency()
-    seen = run(made, people(*range(100, 115)), PREVIEW).record
-    apply_rows(made, people(*range(100, 115)))
+    seen = run(made, people(*range(100, 100 + number)), PREVIEW).record
+    apply_rows(made, people(*range(100, 100 + number)))
     [problem] = history.summarize_import(apply(made, seen)).problems
-    assert "E-109 (added → unchanged), and 5 more." in problem.message
+    assert problem.message.endswith(f"E-109 (added → unchanged){more}.")
 
 
 def test_if_the_plan_is_no_longer_kept_the_counts_say_what_differs() -> None:

@@ -59,7 +59,17 @@ def test_rows_with_problems_and_rows_with_notes_have_pages_of_their_own(record: 
 def test_a_page_without_rows_is_the_first_of_one(record: models.Import) -> None:
     _forget_plan(record)
     page = plan_pages.read_page(record, "protected")
-    assert (page.number, page.pages, page.lines, page.gone) == (1, 1, [], False)
+    assert (page.number, page.pages, page.total, page.lines, page.gone) == (1, 1, 0, [], False)
+
+
+def test_rows_of_a_plan_that_is_no_longer_kept_are_gone_only_if_the_import_has_counted_some(
+    record: models.Import,
+) -> None:
+    _forget_plan(record)
+    record.counts = {"skipped": 1}
+    assert plan_pages.read_page(record, "skipped").gone
+    record.counts = {}  # an earlier version did not count them
+    assert not plan_pages.read_page(record, "skipped").gone
 
 
 def _forget_plan(record: models.Import) -> None:

@@ -78,6 +78,13 @@ def test_the_rows_of_a_kind_are_those_of_one_value_or_of_any(
     assert problem_groups.list_group_rows(record, "invalid-phone", "PHONE", None) == []
 
 
+def test_a_problem_of_the_file_is_in_no_row() -> None:
+    record = run(agency(), b"EXTERNAL_ID\nE-1\n").record
+    problem = models.ImportProblem.objects.filter(of=record).earliest("pk")
+    assert problem_groups.list_kinds(record) == []
+    assert problem_groups.list_group_rows(record, problem.code, problem.column, None) == []
+
+
 def test_a_page_shows_the_rows_of_one_kind(record: models.Import) -> None:
     def show(kind: KindFilter) -> list[int | None]:
         return [line.row for line in plan_pages.read_page(record, "errored", kind=kind).lines]

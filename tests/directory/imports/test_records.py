@@ -3,6 +3,8 @@
 import pytest
 
 from musterbook.directory import models
+from musterbook.directory.imports import history
+from musterbook.directory.storage import formats
 from tests.directory.cast import agency, file, person, run
 
 pytestmark = pytest.mark.django_db
@@ -15,9 +17,21 @@ def test_problems_and_notes_of_rows_and_of_the_file_are_kept_apart() -> None:
     record = run(made, content).record
     kept = models.ImportProblem.objects.filter(of=record).values_list("row", "note", "code")
     assert sorted(kept) == [(0, True, "ignored-columns"), (2, True, "unknown-supervisor"), (3, False, "invalid-status")]
+    assert [(who, note.code) for who, note in history.list_notes(record, None)] == [("E-1", "unknown-supervisor")]
 
 
 def test_why_a_file_was_refused_is_a_problem_and_no_note() -> None:
     record = run(agency(), b"EXTERNAL_ID\nE-1\n").record
     assert record.state == "refused"
     assert set(models.ImportProblem.objects.filter(of=record).values_list("row", "note")) == {(0, False)}
+
+
+def test_a_results_file_is_a_workbook_if_its_rows_fit_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = run(agency(), [person(1), person(2)]).record
+    with history.open_results_file(record, "results", "xlsx") as file:
+        assert file.read(2) == b"PK"
+    monkeypatch.setattr(formats, "MOST_IN_A_SHEET", 1)
+    with pytest.raises(formats.TooManyRows):
+        history.open_results_file(record, "results", "xlsx")
+    with history.open_results_file(record, "results", "csv") as file:
+        assert b"E-2" in file.read()
