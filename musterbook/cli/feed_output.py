@@ -1,6 +1,6 @@
 """What the commands of feeds print: a feed with its settings and its state, for people and for programs."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from musterbook.cli.language import gettext as _
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 def make_entry(feed: "models.Feed") -> dict[str, Any]:
     """Return a feed as a list of feeds has it, for programs."""
     from musterbook.directory.agency import feeds
+    from musterbook.feeds import overview
 
     return {
         "feed": feed.name,
         "agency": feed.agency.slug,
+        "state": str(overview.get_state(feed, datetime.now(UTC))),
         "mode": feed.mode,
         "location": feed.location["kind"],
         "new": feeds.is_new(feed),
@@ -51,14 +53,19 @@ def print_list(entries: "list[models.Feed]", output: str) -> None:
 def _describe_state(feed: "models.Feed") -> str:
     """Return what keeps the feed from importing without a person, in words."""
     from musterbook.directory.agency import feeds
+    from musterbook.feeds import overview
 
-    if feed.paused_at:
-        return _("paused: %(why)s") % {"why": feed.paused_why} if feed.paused_why else _("paused")
-    if feed.stopped:
-        return _("stopped: %(why)s") % {"why": feed.stopped}
-    if feed.problem:
+    if feed.problem and not (feed.paused_at or feed.stopped):
         return _("cannot be reached: %(why)s") % {"why": feed.problem}
-    return _("shows its next file to a person first") if feeds.is_new(feed) else _("fine")
+    state = overview.get_state(feed, datetime.now(UTC))
+    first = _("shows its next file to a person first") if feeds.is_new(feed) else ""
+    return {
+        "paused": _("paused: %(why)s") % {"why": feed.paused_why} if feed.paused_why else _("paused"),
+        "stopped": _("stopped: %(why)s") % {"why": feed.stopped},
+        "waits": _("an import waits for you"),
+        "late": _("late"),
+        "first": first or _("an import waits for you"),
+    }.get(str(state), _("fine"))
 
 
 def print_feed(feed: "models.Feed", output: str) -> None:

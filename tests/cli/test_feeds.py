@@ -287,6 +287,13 @@ def test_feeds_are_listed_with_their_state(fed: Muster) -> None:
     assert "hr  update  sftp  fine  last file: 2026-03-02 07:00 UTC" in fed("feed", "list", *OF).text
 
 
+def test_a_late_feed_says_so(springfield: Muster) -> None:
+    springfield("feed", "add", "hr", *OF, "--sent", "--expected-by", "06:00", "--output", "json")
+    models.Feed.objects.update(created_at="2026-03-02T07:00Z")
+    assert springfield("feed", "list", *OF, "--output", "json").json[0]["state"] == "late"
+    assert "hr  update  sent  late" in springfield("feed", "list", *OF).text
+
+
 def test_an_agency_without_feeds_says_how_to_add_one(springfield: Muster) -> None:
     assert "muster feed add NAME" in springfield("feed", "list", *OF).err
 
