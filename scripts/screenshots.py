@@ -40,6 +40,9 @@ _PAGES: dict[str, str] = {
     "add user": "users/add",
     "import users": "users/import",
     "import history": "imports/",
+    "feeds, none": "feeds/",
+    "feed, add": "feeds/add",
+    "feed, add sftp": "feeds/add-sftp",
     "notices": "notices/",
     "help": "help/",
     "groups": "groups/",
@@ -157,6 +160,7 @@ class Gallery:
         self._take_plans(page, root)
         for name, address in _PAGES.items():
             self._visit(page, name, root + address)
+        self._take_feeds(page, root)
         self._take_users(page, root)
         self._take_forms(page, root)
         self._take_new_agency(root.replace(trial.AGENCY, _NEW))
@@ -171,6 +175,19 @@ class Gallery:
                     self._visit(page, f"plan {name}, match", f"{root}imports/{number}/match")
         self._visit(page, "all users, long names", f"{root}users/?q=Wolfe")
         self._try("user, long names", page, lambda: self._open_first(page, f"{root}users/?q=Wolfe"))
+
+    def _take_feeds(self, page: Page, root: str) -> None:
+        """Add a feed with a folder that does not exist, and take its pages and forms."""
+        self._try("feed, wrong", page, lambda: self._submit(page, f"{root}feeds/add-folder"))
+        page.goto(f"{root}feeds/add-folder")
+        self._try("feed, new", page, lambda: self._send(page, "Add feed", name="hr-sworn", path="hr"))
+        self._visit(page, "feeds", f"{root}feeds/")
+        for section in ("what", "reading", "location", "schedule", "limits", "notify"):
+            self._visit(page, f"feed, {section}", f"{root}feeds/hr-sworn/change-{section}")
+        check = page.get_by_role("button", name="Check", exact=True)
+        self._visit(page, "feed, checked", f"{root}feeds/hr-sworn/", check.click)
+        self._visit(page, "feed, pause", f"{root}feeds/hr-sworn/pause")
+        self._visit(page, "feed, remove", f"{root}feeds/hr-sworn/remove")
 
     def _take_users(self, page: Page, root: str) -> None:
         """Take users in several states, and what a list leads to."""
@@ -271,7 +288,7 @@ class Gallery:
 
     def _try(self, name: str, page: Page, reach: Callable[[], object]) -> None:
         """Reach a state and take it in every look. Keep the reason if it cannot be reached."""
-        if not self._wants(name) and not name.startswith("user"):
+        if not self._wants(name) and not name.startswith(("user", "feed")):
             return
         try:
             page.set_default_timeout(15000)

@@ -18,7 +18,7 @@ from musterbook.directory.agency import feeds as saved_feeds
 from musterbook.directory.imports import import_log, plan_ends
 from musterbook.directory.imports.import_log import LoggedImport
 from musterbook.directory.models import FeedMode
-from musterbook.feeds import schedule
+from musterbook.feeds import lateness, schedule
 
 NIGHTS = 30
 PAGE = 50
@@ -132,6 +132,8 @@ def list_rows(
 ) -> list[FeedRow]:
     """Return the agency's feeds by name, each with its state, last file and nights. `sync`: also those that synchronize."""
     feeds = list(_select(agency, sync=sync)[start : None if most is None else start + most])
+    for feed in feeds:
+        feed.agency = agency
     return _make_rows(agency, feeds, at)
 
 
@@ -146,15 +148,14 @@ def _select(agency: models.Agency, *, sync: bool) -> "QuerySet[models.Feed]":
 
 
 def _make_rows(agency: models.Agency, feeds: list[models.Feed], at: datetime) -> list[FeedRow]:
-    zone, waiting, last = schedule.get_zone(agency), _find_waiting(agency), _find_last(agency, feeds)
-    nights = list_nights(feeds, at, zone)
-    return [_make_row(feed, at, zone, waiting.get(feed.pk), last.get(feed.pk), nights[feed.pk]) for feed in feeds]
+    waiting, last = _find_waiting(agency), _find_last(agency, feeds)
+    nights = list_nights(feeds, at, schedule.get_zone(agency))
+    return [_make_row(feed, at, waiting.get(feed.pk), last.get(feed.pk), nights[feed.pk]) for feed in feeds]
 
 
 def _make_row(
     feed: models.Feed,
     at: datetime,
-    zone: tzinfo,
     waiting: models.Import | None,
     last: ArrivedFile | None,
     nights: list[Night],
@@ -163,16 +164,16 @@ def _make_row(
     due = checked and (feed.next_check_at is None or feed.next_check_at <= at)
     number = waiting.number if waiting else ""
     next_at = feed.next_check_at if checked and not due else None
-    return FeedRow(feed, _find_state(feed, at, zone, waiting), number, last, next_at, due, nights)
+    return FeedRow(feed, _find_state(feed, at, waiting), number, last, next_at, due, nights)
 
 
 def get_state(feed: models.Feed, at: datetime) -> FeedState:
     """Return the state of one feed."""
     waiting = _find_waiting(feed.agency).get(feed.pk)
-    return _find_state(feed, at, schedule.get_zone(feed.agency), waiting)
+    return _find_state(feed, at, waiting)
 
 
-def _find_state(feed: models.Feed, at: datetime, zone: tzinfo, waiting: models.Import | None) -> FeedState:
+def _find_state(feed: models.Feed, at: datetime, waiting: models.Import | None) -> FeedState:
     """Return what matters most: what stops the feed, then what waits for a person, then what is missing."""
     if feed.stopped:
         return FeedState.STOPPED
@@ -182,26 +183,18 @@ def _find_state(feed: models.Feed, at: datetime, zone: tzinfo, waiting: models.I
         return FeedState.PAUSED
     if feed.failing_since and at - feed.failing_since >= UNREACHABLE_AFTER:
         return FeedState.UNREACHABLE
-    if _is_late(feed, at, zone):
+    if lateness.find_late(feed, at):
         return FeedState.LATE
     return FeedState.FIRST if saved_feeds.is_new(feed) else FeedState.FINE
 
 
-def _is_late(feed: models.Feed, at: datetime, zone: tzinfo) -> bool:
-    """Return whether the latest deadline since the feed was added has passed without a file (rule N5)."""
-    deadline = schedule.find_deadline(feed.schedule, at, zone)
-    if deadline is None or deadline.at <= feed.created_at:
-        return False
-    return feed.arrived_at is None or feed.arrived_at < deadline.since
-
-
 def list_waiting(agency: models.Agency, at: datetime, *, sync: bool = True) -> list[WaitingFeed]:
     """Return the feeds that wait for a person, by name: first and held files, and what is late, unreachable or stopped."""
-    zone, waiting = schedule.get_zone(agency), _find_waiting(agency)
-    found = []
+    waiting, found = _find_waiting(agency), []
     for feed in _select(agency, sync=sync):
+        feed.agency = agency
         plan = waiting.get(feed.pk)
-        state = _find_state(feed, at, zone, plan)
+        state = _find_state(feed, at, plan)
         if state in NEEDS_PERSON or (state == FeedState.FIRST and plan):
             found.append(WaitingFeed(feed, state, plan.number if plan else ""))
     return found

@@ -70,6 +70,7 @@ NEVER: Mapping[str, str] = {
     "audit_check": "it changes nothing",
     "bulk": "it only plans",
     "bulk_cancel": "it changes nothing",
+    "feed_check": "it takes nothing",
     "feed_pause": "it only stops",
     "feed_resume": "it continues what was set up before",
     "feed_run": "it does at once what it does anyway",

@@ -111,6 +111,7 @@ urlpatterns = [
     path("feeds/<str:name>/", feed_pages.one, name="feed"),
     path("feeds/<str:name>/change-<str:section>", feed_edit.change, name="feed_change"),
     path("feeds/<str:name>/run", feed_acts.run, name="feed_run"),
+    path("feeds/<str:name>/check", feed_acts.check, name="feed_check"),
     path("feeds/<str:name>/pause", feed_acts.pause, name="feed_pause"),
     path("feeds/<str:name>/resume", feed_acts.resume, name="feed_resume"),
     path("feeds/<str:name>/remove", feed_acts.remove, name="feed_remove"),

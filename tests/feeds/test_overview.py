@@ -16,6 +16,7 @@ from tests.directory.cast import person
 from tests.web.feeds_in_states import add_feed, receive
 
 EVERY_DAY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+SCHEDULE = {"every_minutes": 5, "expected_by": [{"days": EVERY_DAY, "at": "06:00"}]}
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_two_hundred_feeds_take_as_many_queries_as_two(agency: models.Agency) ->
     receive(add_feed(agency, "feed-1"), [person(6)])
     few = count()
     made = [
-        models.Feed(agency=agency, name=f"more-{number}", mode="update", created_at=now(), location={"kind": "folder"})
+        models.Feed(agency=agency, name=f"more-{number}", mode="update", created_at=now(), location={"kind": "folder"}, schedule=SCHEDULE)
         for number in range(198)
     ]
     models.Feed.objects.bulk_create(made)

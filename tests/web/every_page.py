@@ -187,6 +187,7 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
         (
             "feed",
             "feed_run",
+            "feed_check",
             "feed_pause",
             "feed_resume",
             "feed_remove",

@@ -2,19 +2,24 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from musterbook.config import encryption
 from musterbook.core.domain.policy import LimitKind
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
+from musterbook.feeds.checks import CheckReport
+from musterbook.feeds.complete import Arrival, Reason
 from musterbook.feeds.locations import host_keys
-from musterbook.feeds.locations.location import Unreachable
+from musterbook.feeds.locations.location import FoundFile, Unreachable
+from musterbook.web.feeds import report_words
 from tests import worker
 from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.built_once import built_once
@@ -26,7 +31,7 @@ from tests.web.feeds_in_states import FOLDER, SFTP, add_feed, receive
 FEEDS = "/springfield/feeds/"
 HTTPS = {"kind": "https", "url": "https://hr.example.org/users.csv", "header": "Authorization"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPWb4oBrZ0y0vQ4l0KcV2HqS7nq8y9cS3Z1n0Yq3x5lD"
-ACTS = ("run", "pause", "resume")
+ACTS = ("run", "check", "pause", "resume")
 CHANGES = (
     "change-what", "change-reading", "change-location", "change-schedule", "change-limits", "change-notify", "remove",
     "secret", "host-key",
@@ -226,6 +231,45 @@ def test_a_feed_is_removed_after_a_question_and_its_imports_stay(springfield: Sp
     assert "You cannot undo this." in read(boss, "hr/remove") and models.Feed.objects.count() == 1
     assert "was removed" in send(boss, "hr/remove") and not models.Feed.objects.exists()
     assert boss.get(f"/springfield/imports/{record.number}").status_code == 200
+
+
+def test_a_check_says_what_would_be_taken_and_takes_nothing(
+    springfield: Springfield, boss: Client, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MUSTER_FEED_FOLDERS = [tmp_path]
+    folder = tmp_path / "springfield" / "hr"
+    folder.mkdir(parents=True)
+    add_feed(springfield.agency)
+    assert "No file would be taken now." in send(boss, "hr/check")
+    for name in ("a.csv", "a.csv.done", "other.txt", "b.csv.part", EVIL.replace("/", "") + ".csv"):
+        (folder / name).write_bytes(b"EXTERNAL_ID\r\n1\r\n")
+    page = send(boss, "hr/check")
+    assert "1 file would be taken. Nothing was taken now." in page
+    assert "its name does not match the pattern" in page and "it must stay unchanged for a minute" in page
+    assert "<script>alert" not in page and not models.FeedFile.objects.exists() and feed().checked_at is None
+
+
+def test_a_check_says_why_the_location_cannot_be_used(springfield: Springfield, boss: Client) -> None:
+    location = SFTP | {"host": "127.0.0.1"}
+    add_feed(springfield.agency, location=location, columns={"host_key": KEY, "secrets": {}})
+    assert "The check failed. Nothing was taken." in send(boss, "hr/check")
+
+
+def test_a_report_names_only_some_of_many_files() -> None:
+    found = [FoundFile(float(number), f"{number}.csv", 1) for number in range(30)]
+    report = CheckReport(tuple(Arrival((one,)) for one in found), tuple((one, Reason.TAKEN) for one in found), ("a/b",))
+    shown = report_words.describe(report)
+    assert len(shown["arrivals"]) == len(shown["others"]) == 20 and shown["more"] == 21
+    assert set(report_words.REASONS) == set(Reason)
+
+
+def test_the_plan_of_a_first_file_says_what_applying_it_means(springfield: Springfield, boss: Client) -> None:
+    made = add_feed(springfield.agency, approved=False)
+    first, later = receive(made, [person(5)], preview=True).of, receive(made, [person(6)]).of
+    assert first and later
+    text = "This is the first file of the feed"
+    assert text in boss.get(f"/springfield/imports/{first.number}").content.decode()
+    assert text not in boss.get(f"/springfield/imports/{later.number}").content.decode()
 
 
 # Secrets

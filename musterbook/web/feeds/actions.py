@@ -1,4 +1,6 @@
-"""What can be done with a feed: run now, pause, resume and remove."""
+"""What can be done with a feed: run now, check, pause, resume and remove."""
+
+from datetime import UTC, datetime
 
 from django import forms
 from django.contrib import messages
@@ -11,9 +13,11 @@ from django.views.decorators.http import require_POST
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
 from musterbook.directory.agency.vocabularies import InvalidValue
+from musterbook.feeds import rounds
 from musterbook.http import request_context
 from musterbook.web.agency.settings import find_operator
-from musterbook.web.feeds.pages import for_configurers, for_runners
+from musterbook.web.feeds import report_words
+from musterbook.web.feeds.pages import for_configurers, for_runners, render_feed
 
 
 class PauseForm(forms.Form):
@@ -38,6 +42,14 @@ def run(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
     else:
         messages.success(request, _("The feed looks for files now. Reload this page to see what it found."))
     return redirect("feed", feed.name)
+
+
+@require_POST
+@for_runners
+def check(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
+    """Try the location, and show what would be taken. Nothing is taken."""
+    report = rounds.preview_check(feed, lambda: datetime.now(UTC))
+    return render_feed(request, feed, **report_words.describe(report))
 
 
 @for_runners
