@@ -182,7 +182,14 @@ def test_two_hundred_feeds_take_as_many_queries_as_two(agency: models.Agency) ->
     receive(add_feed(agency, "feed-1"), [person(6)])
     few = count()
     made = [
-        models.Feed(agency=agency, name=f"more-{number}", mode="update", created_at=now(), location={"kind": "folder"}, schedule=SCHEDULE)
+        models.Feed(
+            agency=agency,
+            name=f"more-{number}",
+            mode="update",
+            created_at=now(),
+            location={"kind": "folder"},
+            schedule=SCHEDULE,
+        )
         for number in range(198)
     ]
     models.Feed.objects.bulk_create(made)
