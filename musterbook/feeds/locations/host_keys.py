@@ -1,4 +1,4 @@
-"""Host keys of SFTP servers: asked for, and shown, so that a person can accept them."""
+"""Host keys of SFTP servers, asked for so that a person can accept them."""
 
 from django.utils.translation import gettext as _
 
@@ -23,10 +23,3 @@ def read_host_key(feed: models.Feed) -> str:
         return key_lines.write(server.host, server.port, session.read_key())
     finally:
         session.close()
-
-
-def get_fingerprint(line: str) -> str:
-    """Return the kind and the fingerprint of a host key, for showing. Raise NotAllowed for a line without one."""
-    from musterbook.feeds.locations import key_lines
-
-    return key_lines.describe(key_lines.parse(line))

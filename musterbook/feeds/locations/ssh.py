@@ -22,7 +22,7 @@ from musterbook.feeds.locations import key_lines
 from musterbook.feeds.locations.location import HostKeyChanged, NotAllowed, Unreachable
 
 CONNECT_SECONDS = 20.0
-"""The time limit from the lookup of the name to the end of the sign-in."""
+"""The time limit of the lookup of the name and the connection, and that of the sign-in."""
 _LONGEST_REASON = 200
 _KEX = (
     "mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384",
@@ -83,24 +83,22 @@ class Session:
 
     def read_key(self) -> asyncssh.SSHKey:
         """Return the host key that the server shows. Raise LocationError."""
-        limit = TimeLimit.start(CONNECT_SECONDS)
-        sock = self._open_socket(limit)
+        sock = self._open_socket()
         get_key = asyncssh.get_server_host_key(
             self.server.host, self.server.port, sock=sock, config=None, client_version="Musterbook", kex_algs=_KEX,
             server_host_key_algs=_KEY_ALGORITHMS,
         )  # fmt: skip
         # Only methods of Kerberos, which are not allowed here, need no host key.
-        return cast("asyncssh.SSHKey", self.run(get_key, limit.get_remaining()))
+        return cast("asyncssh.SSHKey", self.run(get_key, CONNECT_SECONDS))
 
     def sign_in(self, pinned: str, credentials: Credentials) -> asyncssh.SFTPClient:
         """Connect, compare the host key with the pinned one, and sign in. Raise LocationError."""
         expected, keys = key_lines.parse(pinned), _load_key(credentials)
-        limit = TimeLimit.start(CONNECT_SECONDS)
-        sock = self._open_socket(limit)
+        sock = self._open_socket()
         client = _Client(expected)
         _name_account()
         try:
-            return self.run(self._connect(sock, client, credentials, keys), limit.get_remaining())
+            return self.run(self._connect(sock, client, credentials, keys), CONNECT_SECONDS)
         except Unreachable:
             if client.other:
                 raise HostKeyChanged(_describe_other_key(self.server, expected, client.other)) from None
@@ -122,10 +120,10 @@ class Session:
         # Names are bytes here, because they need not be UTF-8.
         return await self._connection.start_sftp_client(path_encoding=None, sftp_version=3)
 
-    def _open_socket(self, limit: TimeLimit) -> Any:
+    def _open_socket(self) -> Any:
         host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
         try:
-            return outbound_connections.connect(host, self.server.port, limit)
+            return outbound_connections.connect(host, self.server.port, TimeLimit.start(CONNECT_SECONDS))
         except outbound_connections.RequestRefused as error:
             raise NotAllowed(str(error)) from error
         except OSError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from musterbook.config import encryption
 from musterbook.directory import models
+from musterbook.directory.agency import feed_secrets
 from musterbook.feeds.locations import host_keys
 from musterbook.feeds.locations.location import (
     FileChanged,
@@ -196,7 +197,7 @@ def test_results_of_the_same_size_are_told_apart(server: SftpServer, tmp_path: P
 def test_the_host_key_is_shown_and_pinned(server: SftpServer) -> None:
     shown = host_keys.read_host_key(make_feed(server, host_key="", secrets={}))
     assert shown == server.pinned
-    assert host_keys.get_fingerprint(shown) == f"ssh-ed25519 {server.host_key.get_fingerprint()}"
+    assert feed_secrets.get_fingerprint(shown) == server.host_key.get_fingerprint()
     with opened(make_feed(server, host_key=shown)) as location:
         assert location.list_files() == []
 
