@@ -309,6 +309,12 @@ def test_a_small_file_in_a_large_agency_conflicts_with_users_that_it_does_not_na
     assert (found.record.counts["errored"], found.record.counts["added"]) == (1, 1)
 
 
+def test_a_short_file_that_synchronizes_a_large_agency_counts_everyone_it_does_not_name() -> None:
+    made = agency()
+    apply_rows(made, people(*range(40)))
+    assert run(made, people(7), SYNC).record.counts["deactivated"] == 39
+
+
 def test_the_last_administrator_of_another_agency_does_not_count() -> None:
     other, made = agency("shelbyville"), agency()
     for one in (other, made):

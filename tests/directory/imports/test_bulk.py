@@ -121,6 +121,12 @@ def test_each_kind_sets_its_column_alone(made: models.Agency, change: BulkChange
     assert changed - {"access_ended_at"} == {name.replace("__name", "_id").replace("__external_id", "_id")}
 
 
+def test_its_users_are_rows_as_in_a_file_below_headings(made: models.Agency) -> None:
+    done = apply_change(made, BulkChange("rank", "Captain"), 2, 3)
+    events = models.Event.objects.filter(of=done, kind="user.updated").order_by("row")
+    assert list(events.values_list("row", flat=True)) == [2, 3]
+
+
 def test_a_rank_and_a_group_can_be_taken_away(made: models.Agency) -> None:
     apply_rows(made, people(3, 4, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
     record = apply_change(made, BulkChange("rank"), 3, 4, 5)
