@@ -13,7 +13,7 @@ from datetime import datetime
 from django.db import Error
 
 from musterbook.directory import models
-from musterbook.feeds import checks, claims, schedule, settling, taking
+from musterbook.feeds import checks, claims, schedule, settling
 from musterbook.feeds.checks import CheckReport
 from musterbook.feeds.claims import REMOTE, UNCHECKED, Clock, EndCheck, Interrupted, Lease
 from musterbook.feeds.locations.location import LocationError
@@ -137,11 +137,8 @@ def settle_next(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
     """
     ended = settling.select_unsettled().filter(feed__stopped="", feed__failures=0)
     for feed_id in dict.fromkeys(ended.values_list("feed", flat=True)):
-        files = list(ended.filter(feed=feed_id))
-        if not any(file.of is None or settling.has_ended(file, taking.follow(file.of)) for file in files):
-            continue
         for feed in claims.claim(models.Feed.objects.filter(pk=feed_id), worker, now()):
-            _settle_claimed(feed, files, Lease(feed, now, ending))
+            _settle_claimed(feed, list(ended.filter(feed=feed_id)), Lease(feed, now, ending))
             return True
     return False
 

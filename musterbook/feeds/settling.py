@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from django.db import Error
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from musterbook.core.reading import headings
@@ -39,9 +39,14 @@ _PART = 1 << 20
 
 
 def select_unsettled() -> "QuerySet[models.FeedFile]":
-    """Return the files whose import may have ended, and whose end has not been carried out, as a query set."""
-    waits = Q(of__isnull=False) & (Q(of__finished_at=None) | Q(of__in=models.Import.objects.filter(plan_ends.OPEN)))
-    files = models.FeedFile.objects.filter(settled_at=None).exclude(waits)
+    """Return the files whose import has ended, and whose end has not been carried out, as a query set.
+
+    The first file of a feed that was refused waits until a newer one is there: a person may still correct how it is read.
+    """
+    waits = Q(of__finished_at=None) | Q(of__in=models.Import.objects.filter(plan_ends.OPEN))
+    newer = models.FeedFile.objects.filter(feed=OuterRef("feed"), pk__gt=OuterRef("pk"))
+    first = Q(of__state="refused", of__options__preview=True) & ~Exists(newer)
+    files = models.FeedFile.objects.filter(settled_at=None).exclude(Q(of__isnull=False) & (waits | first))
     return files.select_related("of", "of__successor", "of__agency").order_by("feed_id", "pk")
 
 
@@ -52,7 +57,7 @@ def settle(
     now: Callable[[], datetime],
     keep: Callable[[], None] = lambda: None,
 ) -> int:
-    """Carry out the end of each of these files of the feed, if it has ended. Return the number of those that have.
+    """Carry out the end of each of these files of the feed (`select_unsettled`). Return their number.
 
     `location`: where the files are, None if they are at no location. `keep`: is called between the steps, and may raise
     an error to stop. Raise the errors of a location.
@@ -60,8 +65,6 @@ def settle(
     number = 0
     for file in files:
         record = taking.follow(file.of) if file.of else None
-        if record and not has_ended(file, record):
-            continue
         keep()
         if record and record.state == "applied":
             learn(feed, file, record)
@@ -70,18 +73,6 @@ def settle(
         models.FeedFile.objects.filter(pk=file.pk, settled_at=None).update(settled_at=now())
         number += 1
     return number
-
-
-def has_ended(file: models.FeedFile, record: models.Import) -> bool:
-    """Return whether nothing more is expected of the import of a file: it is done, and shows no plan to apply.
-
-    The first file of a feed that was refused waits too, until a newer one is there: a person may still correct how it is
-    read.
-    """
-    if record.finished_at is None or (plan_ends.shows_plan(record) and not record.ended):
-        return False
-    waits = record.state == "refused" and bool(record.options.get("preview"))
-    return not waits or models.FeedFile.objects.filter(feed=file.feed_id, pk__gt=file.pk).exists()
 
 
 def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> None:

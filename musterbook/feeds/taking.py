@@ -83,7 +83,8 @@ def submit_file(
         if current.paused_at:
             raise FeedPaused(current.paused_why)
         if not is_known(current, upload.digest()):
-            record.options = make_options(current).as_json()
+            options = make_options(current)
+            record.options, record.mode = options.as_json(), options.mode.value
             records.insert_record(record)
         taken.append(_remember(current, context.at, facts, origin, record if record.pk else None))
 

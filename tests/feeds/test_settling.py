@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
@@ -320,3 +322,14 @@ def test_what_is_settled_is_not_looked_at_again(place: Place) -> None:
     place.begin()
     assert not settling.select_unsettled().exists()
     assert not rounds.settle_next("tests", place.now)
+
+
+def test_looking_for_what_has_ended_costs_one_query_however_many_files_wait(place: Place) -> None:
+    for number in range(4):
+        other = Place.make(place.home, f"more-{number}")
+        other.put("hr.csv", THEIRS if number % 2 else TEN)
+    place.bring("hr.csv", TEN)
+    assert models.FeedFile.objects.filter(settled_at=None).count() == 5
+    with CaptureQueriesContext(connection) as queries:
+        assert not rounds.settle_next("tests", place.now)
+    assert len(queries) == 1
