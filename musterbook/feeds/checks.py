@@ -133,10 +133,13 @@ def _take(feed: models.Feed, location: Location, arrival: Arrival, seen: dict[st
     except CannotTake as error:
         done = taking.refuse_file(feed, origin, at, error.size, error.sha256, str(error))
     except WrongChecksum:
-        for one in arrival.files:
-            marker = next((found for found in arrival.markers if found.name == arrival.checksums.get(one.name)), None)
-            if marker:
-                seen["tried"] = {**seen.get("tried", {}), one.name: complete.key_of_try(one, marker)}
+        by_name = {marker.name: marker for marker in arrival.markers}
+        keys = {
+            one.name: complete.key_of_try(one, by_name[arrival.checksums[one.name]])
+            for one in arrival.files
+            if one.name in arrival.checksums
+        }
+        seen["tried"] = {**seen.get("tried", {}), **keys}
         return None
     except FileChanged:
         for one in arrival.files:

@@ -75,10 +75,9 @@ def release(feed: models.Feed, then: Callable[[], object] = lambda: None, **fiel
 
 def release_all(feeds: Sequence[models.Feed], **fields: Any) -> None:
     """Do the same for several feeds of one claim."""
-    if feeds:
-        with locks.write_transaction(lambda: None):
-            mine = models.Feed.objects.filter(pk__in=[one.pk for one in feeds], worker=feeds[0].worker)
-            mine.update(**fields, worker="", lease_until=None)
+    with locks.write_transaction(lambda: None):
+        mine = models.Feed.objects.filter(pk__in=[one.pk for one in feeds], worker=feeds[0].worker)
+        mine.update(**fields, worker="", lease_until=None)
 
 
 def write(feed: models.Feed, **fields: Any) -> bool:

@@ -5,9 +5,8 @@ It needs no saved feed, so that a folder can be watched without one.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -22,7 +21,6 @@ from musterbook.feeds.locations.location import Location, Unreachable
 
 LONGEST = 1800.0
 """The most seconds that one file may take to arrive."""
-_PART = 1 << 20
 
 
 class CannotTake(Exception):
@@ -106,15 +104,7 @@ def check_checksum(marker: bytes, name: str, digest: str, arrival: Arrival, size
 def forget_old(at: datetime) -> None:
     """Delete what processes left that ended in the middle."""
     for path in prepare_folder(settings.MUSTER_HOME / "arriving").iterdir():
-        try:
+        # Its process may delete it at this moment.
+        with suppress(FileNotFoundError):
             if at.timestamp() - path.stat().st_mtime > DAY:
                 path.unlink()
-        except FileNotFoundError:
-            continue
-
-
-def read_parts(path: Path) -> Iterator[bytes]:
-    """Yield a file part by part."""
-    with path.open("rb") as file:
-        while part := file.read(_PART):
-            yield part

@@ -289,3 +289,12 @@ def test_every_file_is_either_taken_or_left_for_a_reason(names: list[str], secon
 def test_the_checksum_of_a_real_file_agrees() -> None:
     digest = hashlib.sha256(b"x").hexdigest()
     assert complete.read_checksum(f"{digest}  a.csv\n".encode(), "a.csv") == digest
+
+
+def test_a_newer_file_does_not_overtake_an_older_one_that_is_not_complete() -> None:
+    checks = Checks()
+    older, newer, marker = found("b.csv", modified=1.0), found("a.csv", modified=2.0), found("a.csv.done", modified=3.0)
+    look = checks.look(0, older, newer, marker)
+    assert not look.arrivals
+    assert reasons(look) == {"a.csv": Reason.OTHERS, "a.csv.done": Reason.MARKER, "b.csv": Reason.CHANGING}
+    assert checks.take(60, older, newer, marker) == [["b.csv"], ["a.csv"]]

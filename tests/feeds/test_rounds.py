@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from musterbook.directory import models
@@ -15,7 +15,7 @@ from musterbook.directory.agency import feeds
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.pending_uploads import ArrivingFile
 from musterbook.directory.models import NoticeKind
-from musterbook.feeds import checks, claims, lateness, rounds
+from musterbook.feeds import checks, claims, lateness, rounds, settling
 from musterbook.feeds.complete import Reason
 from musterbook.feeds.locations import opening
 from musterbook.feeds.locations.location import FileChanged, FoundFile, HostKeyChanged, NotAllowed, Unreachable, Write
@@ -478,3 +478,62 @@ def test_what_a_person_decided_about_the_first_file_approves_the_feed(place: Pla
     assert feeds.is_new(place.refresh())
     place.begin()
     assert not feeds.is_new(place.refresh())
+
+
+DatabaseUse = tuple[object, str, Callable[[Place], object]]
+USES: list[DatabaseUse] = [
+    (checks, "look_at", lambda place: rounds.check_folders("tests", place.now)),
+    (checks, "check", lambda place: rounds.check_next_feed("tests", place.now)),
+    (settling, "settle", lambda place: rounds.settle_next("tests", place.now)),
+    (lateness, "_notify_if_late", lambda place: lateness.notify_late(place.at)),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "use"), USES, ids=[name for _, name, _ in USES])
+def test_a_database_that_fails_is_no_failure_of_the_feed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, use: Callable[[Place], object]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("gone")
+
+    models.FeedFile.objects.create(feed=place.feed, name="hr.csv", size=1, modified="", sha256="", at=NOW)
+    if name == "look_at":
+        models.FeedFile.objects.update(settled_at=NOW)
+    monkeypatch.setattr(owner, name, fail)
+    with pytest.raises(OperationalError):
+        use(place)
+    assert (place.refresh().failures, place.feed.problem) == (0, "")
+
+
+@pytest.mark.parametrize("error", [LeaseLost("hr"), claims.Interrupted()], ids=["lease lost", "asked to end"])
+def test_settling_that_is_stopped_is_left_to_the_next_worker(
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def stop(*_: object) -> None:
+        raise error
+
+    models.FeedFile.objects.create(feed=place.feed, name="hr.csv", size=1, modified="", sha256="", at=NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(settling, "settle", stop)
+        assert rounds.settle_next("tests", place.now)
+    assert (place.files()[0].settled_at, place.refresh().worker) == (None, "")
+    claims.claim(models.Feed.objects.all(), "another", NOW)
+    assert not rounds.settle_next("tests", place.now)
+
+
+def test_a_worker_that_loses_the_feed_while_it_settles_takes_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = settling.settle
+
+    def lose(*given: Any) -> int:
+        number = usual(*given)
+        models.Feed.objects.update(worker="another")
+        return number
+
+    models.FeedFile.objects.create(feed=place.feed, name="old.csv", size=1, modified="", sha256="", at=NOW)
+    place.put("hr.csv", TEN)
+    place.put("hr.csv.done", b"")
+    monkeypatch.setattr(settling, "settle", lose)
+    assert rounds.check_next_feed("tests", place.now)
+    assert [file.name for file in place.files()] == ["old.csv"]

@@ -280,3 +280,21 @@ def test_what_a_dead_process_left_is_deleted_after_a_day(place: Place) -> None:
     assert list(folder.iterdir())
     fetching.forget_old(now + timedelta(days=2))
     assert list(folder.iterdir()) == []
+
+
+def test_several_files_that_are_too_large_together_have_failed(place: Place, settings: Settings) -> None:
+    models.Feed.objects.update(together=True)
+    settings.MUSTER_MAX_FILE_MB = 1
+    part = b"EXTERNAL_ID,EMAIL\r\n" + b"x" * 600_000 + b",y\r\n"
+    place.put("2.csv", part)
+    assert place.bring("1.csv", part) is None
+    assert "larger than 1 MB" in place.files()[0].problem
+
+
+def test_several_files_of_which_one_has_a_wrong_checksum_fail_together(place: Place) -> None:
+    models.Feed.objects.update(together=True)
+    place.put("2.csv", TEN)
+    place.put("2.csv.sha256", b"0" * 64)
+    assert place.bring("1.csv", TEN) is None
+    assert "2.csv.sha256" in place.files()[0].problem
+    assert place.names() == []
