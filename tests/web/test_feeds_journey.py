@@ -123,7 +123,7 @@ def states(springfield: Springfield) -> Springfield:
     agency, at = springfield.agency, datetime.now(UTC)
     models.Agency.objects.filter(pk=agency.pk).update(limits=[cast.allow(0)])
     agency.refresh_from_db()
-    night = {
+    night: dict[str, Any] = {
         "expected_by": [{"days": DAYS, "at": "00:00"}],
         "windows": [{"days": DAYS, "from": "22:00", "to": "06:00"}],
     }
