@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -360,6 +361,19 @@ def test_a_host_key_that_is_none_is_refused(
     assert answer.status_code == 422 and "It does not answer." in answer.content.decode()
 
 
+def test_the_command_of_a_token_sends_a_file(springfield: Springfield, boss: Client) -> None:
+    add_feed(springfield.agency, location={"kind": "sent"})
+    page = boss.post(f"{FEEDS}hr/token").content.decode()
+    address, secret = (
+        re.search(r"(/springfield/api/\S+)</pre>", page),
+        re.search(r"readonly[^>]*>([^<]+)</textarea>", page),
+    )
+    assert address and secret and "--form file=@users.csv" in page
+    sent = SimpleUploadedFile("users.csv", cast.file([person(5)]))
+    answer = Client().post(address[1], {"file": sent}, headers={"Authorization": f"Bearer {secret[1]}"})
+    assert answer.status_code == 202 and models.FeedFile.objects.get().name == "users.csv"
+
+
 # The forms
 
 
@@ -501,6 +515,16 @@ def test_when_is_changed_line_by_line(springfield: Springfield, boss: Client) ->
     assert 'id="id_blackout_error"' in page
     send(boss, "hr/change-schedule", expected_0_days=[], expected_0_at="")
     assert not feed().schedule.get("expected_by")
+
+
+def test_a_feed_that_is_sent_to_is_asked_only_when_a_file_is_expected(springfield: Springfield, boss: Client) -> None:
+    add_feed(springfield.agency, location={"kind": "sent"}, every_minutes=7)
+    page = read(boss, "hr/change-schedule")
+    assert 'name="every_minutes"' not in page and 'name="window_0_from"' not in page
+    send(boss, "hr/change-schedule", expected_0_days=["sun"], expected_0_at="07:00")
+    assert (
+        feed().schedule["expected_by"] == [{"days": ["sun"], "at": "07:00"}] and feed().schedule["every_minutes"] == 7
+    )
 
 
 def test_limits_of_a_feed_are_its_own_or_the_agencys(springfield: Springfield, boss: Client) -> None:

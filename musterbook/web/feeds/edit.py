@@ -12,7 +12,8 @@ from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.http import request_context
 from musterbook.web.agency.settings import find_operator
 from musterbook.web.feeds import settings_shown, words
-from musterbook.web.feeds.forms import LOCATIONS, SECTIONS, NewFeedForm, SectionForm
+from musterbook.web.feeds.forms import SECTIONS, SectionForm
+from musterbook.web.feeds.new_forms import LOCATIONS, NewFeedForm
 from musterbook.web.feeds.pages import PERMISSION, for_configurers, list_lacking
 from musterbook.web.permission import get_account, needs, refuse
 

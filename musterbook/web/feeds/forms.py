@@ -15,7 +15,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import feed_form, feeds, limits
 from musterbook.directory.agency.feeds import InvalidFeed
 from musterbook.directory.agency.vocabularies import InvalidValue
-from musterbook.directory.models import FeedMode
+from musterbook.feeds.overview import SENT_KINDS
 from musterbook.web.agency.forms import MeasureInput
 from musterbook.web.agency.import_forms import NUMBER_LABELS, make_limit_field, name_limit
 from musterbook.web.feeds import settings_shown, words
@@ -53,7 +53,8 @@ class SectionForm(forms.Form):
             self.add_error(found, sentence)
 
 
-def _choose(label: Any, choices: Iterable[tuple[str, Any]], hint: Any = "", **more: Any) -> forms.ChoiceField:
+def choose(label: Any, choices: Iterable[tuple[str, Any]], hint: Any = "", **more: Any) -> forms.ChoiceField:
+    """Return a field with one radio button for each choice."""
     return forms.ChoiceField(label=label, choices=list(choices), widget=forms.RadioSelect, help_text=hint, **more)
 
 
@@ -69,8 +70,8 @@ class WhatForm(SectionForm):
     """What the feed does with its files, and for which users."""
 
     aliases: ClassVar = {"source": "other_source"}
-    mode = _choose(gettext_lazy("Import option"), words.MODES.items())
-    whose = _choose(
+    mode = choose(gettext_lazy("Import option"), words.MODES.items())
+    whose = choose(
         gettext_lazy("Users that the files list"),
         (
             ("own", gettext_lazy("Only some: those that came by this feed are its own")),
@@ -88,8 +89,8 @@ class WhatForm(SectionForm):
         label=gettext_lazy("All files that wait are one snapshot"), required=False,
         help_text=gettext_lazy("For exports that are split into several files. Otherwise, each file is one import."),
     )  # fmt: skip
-    mails = _choose(gettext_lazy("Send invitations and other emails to users"), _EITHER, required=False)
-    release_badges = _choose(
+    mails = choose(gettext_lazy("Send invitations and other emails to users"), _EITHER, required=False)
+    release_badges = choose(
         gettext_lazy("Badge numbers of Inactive users can be given to others"), _EITHER, required=False
     )
 
@@ -184,112 +185,28 @@ def _forget(part: dict[str, Any], path: list[str]) -> None:
         del part[path[0]]
 
 
-class LocationForm(SectionForm):
-    """Where the files come from. Each kind has the fields that it needs."""
-
-    kind = ""
-
-    def make_initial(self, table: Table) -> dict[str, Any]:
-        """Return the values of the fields."""
-        location = table.get("location") or {}
-        usual = {name: field.initial for name, field in self.base_fields.items()}
-        return usual | (
-            {name: location.get(name) for name in self.base_fields} if location.get("kind") == self.kind else {}
-        )
-
-    def read_values(self) -> dict[str, Any]:
-        """Return the settings."""
-        given = {name: value for name, value in super().read_values().items() if value not in ("", None)}
-        return {"location": {"kind": self.kind} | given}
-
-
-def _ask_pattern() -> forms.CharField:
-    return forms.CharField(
-        label=gettext_lazy("Names of the files"), max_length=255, initial="*.csv",
-        help_text=gettext_lazy("A name, or a pattern in which * stands for any letters, such as hr-*.csv."),
-        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
-    )  # fmt: skip
-
-
-def _ask_text(label: Any, hint: Any = "", *, required: bool = True, most: int = 255) -> forms.CharField:
-    widget = forms.TextInput({"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"})
-    return forms.CharField(label=label, max_length=most, required=required, help_text=hint, widget=widget)
-
-
-class FolderForm(LocationForm):
-    """A folder of the computer on which Musterbook runs."""
-
-    kind = "folder"
-    path = _ask_text(
-        gettext_lazy("Folder"),
-        gettext_lazy("Below the folder that the installation allows for your agency. Blank = that folder."),
-        required=False,
-    )
-    pattern = _ask_pattern()
-
-
-class SftpForm(LocationForm):
-    """An SFTP server. Its secret and its host key are asked for later."""
-
-    kind = "sftp"
-    host = _ask_text(gettext_lazy("Server"), gettext_lazy("Such as sftp.example.org."))
-    port = forms.IntegerField(
-        label=gettext_lazy("Port"), min_value=1, max_value=65_535, initial=22, widget=MeasureInput()
-    )
-    user = _ask_text(gettext_lazy("User name"))
-    path = _ask_text(
-        gettext_lazy("Folder"), gettext_lazy("Such as /export/hr. Blank = the one after the sign-in."), required=False
-    )
-    pattern = _ask_pattern()
-
-
-class HttpsForm(LocationForm):
-    """A file at a web address. The value of its header is asked for later."""
-
-    kind = "https"
-    url = _ask_text(gettext_lazy("Address of the file"), gettext_lazy("It begins with https://."), most=2000)
-    header = _ask_text(
-        gettext_lazy("Header with a secret"),
-        gettext_lazy("Such as Authorization. Its value is asked for later, and stored encrypted."),
-        required=False,
-    )
-
-
-class SentForm(LocationForm):
-    """A program sends the files, with a token."""
-
-    kind = "sent"
-
-
-class CommandForm(LocationForm):
-    """A command brings the files."""
-
-    kind = "command"
-
-
-LOCATIONS: Mapping[str, type[LocationForm]] = {
-    form.kind: form for form in (FolderForm, SftpForm, HttpsForm, SentForm, CommandForm)
-}
-"""The form of each kind of location."""
-
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri")
 _ROWS = 20
 """The most windows, and the most times, that the form has."""
 
 
-def _ask_days(label: Any) -> forms.MultipleChoiceField:
+def ask_days(label: Any) -> forms.MultipleChoiceField:
+    """Return a field for days of the week."""
     return forms.MultipleChoiceField(
         label=label, required=False, choices=list(settings_shown.DAYS.items()), widget=forms.CheckboxSelectMultiple
     )
 
 
-def _ask_time(label: Any) -> forms.CharField:
+def ask_time(label: Any) -> forms.CharField:
+    """Return a field for a time of the day."""
     widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "maxlength": "5"})
     return forms.CharField(label=label, required=False, max_length=5, widget=widget)
 
 
 class ScheduleForm(SectionForm):
-    """When the location is checked, and when a file is expected. There is always room for one more line."""
+    """When the location is checked, and when a file is expected. There is always room for one more line.
+
+    A feed to which files are brought is not checked, so its form asks only for the second.
+    """
 
     aliases: ClassVar = {"windows": "window_0_from", "expected_by": "expected_0_at"}
 
@@ -307,18 +224,21 @@ class ScheduleForm(SectionForm):
         super().__init__(feed, sent)
         windows, deadlines = self.table["windows"], self.table["expected_by"]
         self._windows, self._deadlines = min(len(windows) + 1, _ROWS), min(len(deadlines) + 1, _ROWS)
+        if self.table["location"].get("kind") in SENT_KINDS:
+            self._windows = 0
+            del self.fields["every_minutes"]
         for place in range(self._deadlines):
             one = deadlines[place] if place < len(deadlines) else {}
-            self.fields[f"expected_{place}_days"] = _ask_days(_("A file is expected on"))
-            self.fields[f"expected_{place}_at"] = _ask_time(_("By this time (such as 06:00)"))
+            self.fields[f"expected_{place}_days"] = ask_days(_("A file is expected on"))
+            self.fields[f"expected_{place}_at"] = ask_time(_("By this time (such as 06:00)"))
             self.initial.update(
                 {f"expected_{place}_days": one.get("days", []), f"expected_{place}_at": one.get("at", "")}
             )
         for place in range(self._windows):
             one = windows[place] if place < len(windows) else {}
-            self.fields[f"window_{place}_days"] = _ask_days(_("Look for files only on"))
-            self.fields[f"window_{place}_from"] = _ask_time(_("From (such as 01:00)"))
-            self.fields[f"window_{place}_to"] = _ask_time(_("To (such as 06:00)"))
+            self.fields[f"window_{place}_days"] = ask_days(_("Look for files only on"))
+            self.fields[f"window_{place}_from"] = ask_time(_("From (such as 01:00)"))
+            self.fields[f"window_{place}_to"] = ask_time(_("To (such as 06:00)"))
             self.initial[f"window_{place}_days"] = one.get("days", [])
             self.initial.update({f"window_{place}_{name}": one.get(name, "") for name in ("from", "to")})
         last = ("blackout",)
@@ -333,10 +253,11 @@ class ScheduleForm(SectionForm):
         data = self.cleaned_data
         deadlines = [(data[f"expected_{n}_days"], data[f"expected_{n}_at"]) for n in range(self._deadlines)]
         windows = [[data[f"window_{n}_{name}"] for name in ("days", "from", "to")] for n in range(self._windows)]
-        return {
-            "every_minutes": data["every_minutes"],
+        checked = {"every_minutes": data["every_minutes"]} if "every_minutes" in data else {}
+        if self._windows:
+            checked["windows"] = [dict(zip(("days", "from", "to"), one, strict=True)) for one in windows if any(one)]
+        return checked | {
             "expected_by": [{"days": days, "at": at} for days, at in deadlines if days or at],
-            "windows": [dict(zip(("days", "from", "to"), one, strict=True)) for one in windows if any(one)],
             "blackout": data["blackout"].split(),
         }
 
@@ -416,60 +337,6 @@ class NotifyForm(SectionForm):
         typed = {name: self.cleaned_data[name].replace(",", "\n").splitlines() for name in settings_shown.NOTIFIED}
         cleaned = {name: [text.strip() for text in lines if text.strip()] for name, lines in typed.items()}
         return {"notify": {name: list(dict.fromkeys(lines)) for name, lines in cleaned.items() if lines}}
-
-
-class NewFeedForm(SectionForm):
-    """What every new feed is asked for. The location's fields come between."""
-
-    aliases: ClassVar = {"expected_by": "expected_at", "notify": "email_me"}
-
-    name = _ask_text(
-        gettext_lazy("Name"),
-        gettext_lazy("Lower-case letters, digits and hyphens, such as hr-sworn. You cannot change it later."),
-        most=63,
-    )
-    mode = _choose(
-        gettext_lazy("Import option"),
-        words.MODES.items(),
-        gettext_lazy("Synchronize also deactivates the users who are missing in a file."),
-    )
-    whose = _choose(
-        gettext_lazy("Users that the files list"),
-        (
-            ("own", gettext_lazy("Only some: those that came by this feed are its own")),
-            ("all", gettext_lazy("All users of the agency")),
-        ),
-        gettext_lazy("Synchronize deactivates missing users only among these."),
-    )
-    expected_days = _ask_days(gettext_lazy("A file is expected on"))
-    expected_at = _ask_time(gettext_lazy("By this time (such as 06:00)"))
-    email_me = forms.BooleanField(
-        label=gettext_lazy("Email me when a file waits, fails or is late"), required=False, initial=True
-    )
-
-    def __init__(self, kind: str, sent: Any = None, *, me: str = "") -> None:
-        super().__init__(None, sent)
-        self.kind, self._me = kind, me
-        self.initial = {"mode": FeedMode.UPDATE, "whose": "own", "expected_days": _WEEKDAYS, "email_me": True}
-        location = LOCATIONS[kind](None)
-        self._location = [name for name in location.fields if name != "shown"]
-        self.fields |= {name: location.fields[name] for name in self._location}
-        self.initial |= {name: location.initial.get(name) for name in self._location}
-        last = ("expected_days", "expected_at", "email_me")
-        self.order_fields([*(name for name in self.fields if name not in last), *last])
-
-    def read_values(self) -> dict[str, Any]:
-        """Return the table of the new feed."""
-        data = self.cleaned_data
-        given = {name: data[name] for name in self._location if data[name] not in ("", None)}
-        table: dict[str, Any] = {"name": data["name"], "mode": data["mode"], "location": {"kind": self.kind} | given}
-        if data["whose"] == "all":
-            table["source"] = ""
-        if data["expected_at"]:
-            table["expected_by"] = [{"days": data["expected_days"], "at": data["expected_at"]}]
-        if data["email_me"] and self._me:
-            table["notify"] = {name: [self._me] for name in ("held", "failed", "late")}
-        return table
 
 
 SECTIONS: Mapping[str, type[SectionForm]] = {

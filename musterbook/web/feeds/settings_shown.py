@@ -220,6 +220,6 @@ def make_command(feed: models.Feed) -> str:
     if kind == "command":
         return f"muster feed run {feed.name} FILE --agency {agency}"
     if kind == "sent":
-        address = f"{settings.MUSTER_URL}/{agency}/api/feeds/{feed.name}/files"
+        address = f"{settings.MUSTER_URL}/{agency}/api/v1/feeds/{feed.name}/file"
         return f'curl --fail --header "Authorization: Bearer $TOKEN" --form file=@users.csv {address}'
     return ""
