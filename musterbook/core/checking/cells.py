@@ -20,8 +20,11 @@ _REPLACED = "\ufffd"
 _APOSTROPHE = "^'[0-9]"
 _NUMBERED = (columns.EXTERNAL_ID, columns.NEW_EXTERNAL_ID, columns.BADGE_NUMBER, columns.USERNAME, columns.PHONE)
 _UNSEEN = (columns.EMAIL, columns.USERNAME)
+"""The columns that may have no character that nobody sees: it can make two addresses look the same."""
+_TEXT = pl.col("text").str
 
 _FAULTS = {"cell": pl.String, "code": pl.String, "value": pl.String, "detail": pl.String, "hint": pl.String}
+_NO_FAULTS = pl.DataFrame(schema=_FAULTS)
 
 ParamFunction = Callable[[str], str]
 
@@ -43,7 +46,7 @@ def read_cells(column: Column, cells: pl.Series, words: Vocabulary, *, guarded: 
     reader = _Reader(column, cells, text.clean(cells, guarded=guarded), words)
     reader.check_text()
     _READERS.get(column.heading, _Reader.as_text)(reader)
-    return CellValues(pl.DataFrame(reader.values), pl.concat([pl.DataFrame(schema=_FAULTS), *reader.found]))
+    return CellValues(pl.DataFrame(reader.values), pl.concat([_NO_FAULTS, *reader.found]))
 
 
 class _Reader:
@@ -74,30 +77,21 @@ class _Reader:
 
         These are illegal characters, damage by a spreadsheet, excessive length, and blank required cells.
         """
-        self._flag_illegal()
-        self._flag_damaged()
-        long = self.text.str.len_chars() > self.column.longest
-        self._flag(long, "too-long", length=lambda value: f"{len(value):,}", limit=str(self.column.longest))
-        if self.column.required:
-            self._flag(self.text == "", "required")
-
-    def _flag_illegal(self) -> None:
-        unseen = self.column in _UNSEEN
-        wrong = text.has_illegal(self.text)
+        unseen, damage = self.column in _UNSEEN, _list_damage(self.column)
+        wrong = self.text.to_frame("text").select(
+            _TEXT.contains(f"{text.ILLEGAL}|{text.HIDDEN}" if unseen else text.ILLEGAL).alias("illegal"),
+            *(sign.alias(cause) for cause, sign in damage.items()),
+            (_TEXT.len_chars() > self.column.longest).alias("long"),
+            (pl.col("text") == "").alias("blank"),
+        )
         describe = text.name_character if unseen else text.name_illegal
-        self._flag(wrong | text.has_hidden(self.text) if unseen else wrong, "illegal-character", character=describe)
-
-    def _flag_damaged(self) -> None:
-        error = "a spreadsheet replaced the value with an error"
-        self._flag(self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", cause=error)
-        replaced = "a program replaced a character that it could not read"
-        self._flag(self.text.str.contains(_REPLACED, literal=True), "spreadsheet-damage", cause=replaced)
-        if self.column in _NUMBERED:
-            shortened = "a spreadsheet shortened the number and lost digits"
-            self._flag(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", cause=shortened)
-        if self.column in _NUMBERED and self.column is not columns.USERNAME:
-            apostrophe = "the apostrophe that marks text in a spreadsheet became part of the value"
-            self._flag(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", cause=apostrophe)
+        self._flag(wrong["illegal"], "illegal-character", character=describe)
+        for cause in damage:
+            self._flag(wrong[cause], "spreadsheet-damage", cause=cause)
+        limit = str(self.column.longest)
+        self._flag(wrong["long"], "too-long", length=lambda value: f"{len(value):,}", limit=limit)
+        if self.column.required:
+            self._flag(wrong["blank"], "required")
 
     def _keep(self, name: str, values: pl.Series) -> None:
         self.values[name] = values.set(~self.valid, None).alias(name)
@@ -157,6 +151,20 @@ class _Reader:
         numbers = phones.parse_numbers(self.text.set(~self.valid, ""), self.words.country)
         self._flag(self.valid & numbers.is_null(), "invalid-phone", reason=phones.explain_fault)
         self._keep("phone", numbers)
+
+
+def _list_damage(column: Column) -> dict[str, pl.Expr]:
+    """Return the ways in which programs damage the cells of a column, each with the sign of it."""
+    damage = {
+        "a spreadsheet replaced the value with an error": _TEXT.contains(_ERROR_VALUE),
+        "a program replaced a character that it could not read": _TEXT.contains(_REPLACED, literal=True),
+    }
+    if column in _NUMBERED:
+        damage["a spreadsheet shortened the number and lost digits"] = _TEXT.contains(_SCIENTIFIC)
+    if column in _NUMBERED and column is not columns.USERNAME:
+        cause = "the apostrophe that marks text in a spreadsheet became part of the value"
+        damage[cause] = _TEXT.contains(_APOSTROPHE)
+    return damage
 
 
 def _render_params(param: ParamFunction | str, values: list[str]) -> list[str]:

@@ -60,7 +60,8 @@ def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
     for column in table.present:
         part = _check_column(table, column, vocabulary)
         values.append(part.values)
-        faults = pl.concat([faults, part.found.filter(others)])
+        if not part.found.is_empty():
+            faults = pl.concat([faults, part.found.filter(others)])
         refuse_too_many(faults, table.file)
     return CheckedTable(pl.concat(values, how="horizontal"), table.present, faults)
 
@@ -83,7 +84,7 @@ def _check_column(table: Table, column: Column, words: Vocabulary) -> _CheckedCo
     A cell that could not be read completely gets no further problems.
     """
     cells = table.cells.select("row", cell=column.field)
-    unread = table.faults.filter(pl.col("column") == column.heading)["row"]
+    unread = table.faults["row"].filter(table.faults["column"] == column.heading)
     if unread.is_empty():
         return _check_cells(cells, column, words, guarded=table.guarded)
     readable = cells.filter(~pl.col("row").is_in(unread.implode()))

@@ -102,11 +102,13 @@ SCHEMA = {
     "hint": pl.String,
 }
 """The columns of a frame of problems: one row for each `Problem`, without nulls."""
+_NONE = pl.DataFrame(schema=SCHEMA)
 
 
 def build_frame(problems: Iterable[Problem] = ()) -> pl.DataFrame:
     """Return a frame of problems, with the columns of SCHEMA."""
-    return pl.DataFrame([asdict(problem) for problem in problems], schema=SCHEMA)
+    entries = [asdict(problem) for problem in problems]
+    return pl.DataFrame(entries, schema=SCHEMA) if entries else _NONE
 
 
 def flag_rows(
@@ -117,6 +119,8 @@ def flag_rows(
     A text is the same for all rows. An expression is evaluated on `rows`. Raise TypeError for other parameters.
     """
     detail, hint = fill_slots(code, params, "")
+    if rows.is_empty():
+        return _NONE
     texts = {"code": code, "column": column, "value": value, "detail": detail, "hint": hint}
     return rows.select("row", **{name: pl.lit(text) if isinstance(text, str) else text for name, text in texts.items()})
 

@@ -147,7 +147,8 @@ class Table:
     @property
     def present(self) -> tuple[columns.Column, ...]:
         """Return the known columns that the file has."""
-        return tuple(column for column in columns.ALL if column.field in self.cells.columns)
+        names = {*self.cells.columns}
+        return tuple(column for column in columns.ALL if column.field in names)
 
     @property
     def rows(self) -> int:

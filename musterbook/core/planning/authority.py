@@ -28,7 +28,7 @@ def find_forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vo
     `rows`: the checked rows with the stored values of their users (`id`, `was_…`) and `differs`, true where the row
     would change anything about the user other than the supervisor.
     """
-    if operator is None:
+    if operator is None or rows.is_empty():
         return problems.build_frame()
     above = find_roles_above(operator, vocabulary)
     theirs = pl.col("was_role_id").is_in(above) & pl.col("differs")
@@ -86,9 +86,11 @@ def find_last_admins(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Vocabu
 
     Return none while one administrator remains.
     """
-    roles = [role.id for role in vocabulary.roles if role.administrator]
     now = find_administrators(users, vocabulary)
     losing = rows.join(now, on="id", how="semi")["row"]
+    if losing.is_empty():
+        return losing
+    roles = [role.id for role in vocabulary.roles if role.administrator]
     remaining = rows.filter("active", "was_registered", pl.col("role_id").is_in(roles))
     untouched = now.join(rows, on="id", how="anti")
     return losing if remaining.is_empty() and untouched.is_empty() else losing.clear()
@@ -96,5 +98,5 @@ def find_last_admins(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Vocabu
 
 def flag_last_admins(rows: pl.DataFrame, failed: pl.Series) -> pl.DataFrame:
     """Return the problem `last-administrator` for each row of `failed`."""
-    losing = rows.filter(pl.col("row").is_in(failed.implode()))
+    losing = rows.filter(pl.col("row").is_in(failed.implode())) if failed.len() else rows.clear()
     return problems.flag_rows(losing, "last-administrator", column=STATUS.heading)

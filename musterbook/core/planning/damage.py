@@ -26,6 +26,7 @@ _OFTEN_BLANK = (columns.RANK, columns.EVIDENCE_GROUP_EXT_ID)
 """Those of them whose value is null for a blank cell too."""
 _CELLS = {"row": pl.UInt32, "value": pl.String, "was": pl.String, "signs": pl.Boolean}
 """A value of a row, the stored one of its user ("" for none), and whether it has signs that Python has to look at."""
+_NO_CELLS = pl.DataFrame(schema=_CELLS)
 
 _SIGNS = f"{damaged_text.QUESTION}|{damaged_text.CURLY}|{damaged_text.ENTITY}|{damaged_text.DECODED_IN_PART}"
 _CAUSES = {
@@ -43,11 +44,12 @@ def find_damaged(
 
     `rows`: the checked rows with the stored values of their users. `users`: the users of the snapshot.
     """
-    if DAMAGE in decisions.accepted:
+    if DAMAGE in decisions.accepted or rows.is_empty():
         return problems.build_frame()
-    parts = [_find_in_column(rows, column) for column in _COMPARED if column in table.present]
+    new = rows.filter(pl.col("id").is_null())
+    parts = [_find_in_column(rows, new, column) for column in _COMPARED if column in table.present]
     parts += [
-        _find_in_ids(rows),
+        _flag_cells(_select_alone(new, columns.EXTERNAL_ID), columns.EXTERNAL_ID),  # a known one is as it is stored
         _find_in_addresses(rows),
         _find_in_supervisors(rows, users),
         _find_in_phones(rows, table),
@@ -64,27 +66,29 @@ def find_damaged_ids(rows: pl.DataFrame, decisions: Decisions) -> pl.DataFrame:
     return decisions.remove_kept(_flag_cells(_select_suspects(ids), columns.NEW_EXTERNAL_ID))
 
 
-def _find_in_column(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
-    """Return the problems of one column. Only values that differ are compared."""
+def _find_in_column(rows: pl.DataFrame, new: pl.DataFrame, column: Column) -> pl.DataFrame:
+    """Return the problems of one column. Only values that differ are compared. `new`: the rows of new users."""
     value, was = pl.col(column.field), pl.col(f"was_{column.field}")
-    added = _select_alone(rows, column)
+    added = _select_alone(new, column)
     changed = rows.select("row", value=value, was=was).filter(pl.col("value") != pl.col("was"))
     return _flag_cells(pl.concat([added, _select_suspects(changed)]), column)
 
 
-def _select_alone(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
+def _select_alone(new: pl.DataFrame, column: Column) -> pl.DataFrame:
     """Return the cells of new users that may be damaged. The conditions are cheap, and true for few values."""
+    if new.is_empty():
+        return _NO_CELLS
     value = pl.col("value")
-    cells = rows.select("row", value=column.field, new=pl.col("id").is_null())
-    odd = cells.filter(
-        damaged_text.is_no_value(value) | (value.str.len_bytes() != value.str.len_chars()), pl.col("new")
-    )
+    cells = new.select("row", value=column.field)
+    odd = cells.filter(damaged_text.is_no_value(value) | (value.str.len_bytes() != value.str.len_chars()))
     suspects = odd.with_columns(was=pl.lit(""), signs=value.str.contains(damaged_text.DECODED))
     return suspects.filter(pl.col("signs") | damaged_text.is_no_value(value)).select(_CELLS.keys())
 
 
 def _select_suspects(changed: pl.DataFrame) -> pl.DataFrame:
     """Return the cells of existing users that may be damaged."""
+    if changed.is_empty():
+        return _NO_CELLS
     value, was = pl.col("value"), pl.col("was")
     lost = was.str.starts_with("0") & (value.str.len_bytes() < was.str.len_bytes())
     numeric = lost | value.str.contains(f"{damaged_text.NUMBER}|{damaged_text.DATE}")
@@ -127,11 +131,6 @@ def _flag_cells(cells: pl.DataFrame, column: Column) -> pl.DataFrame:
     )
 
 
-def _find_in_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the problems of new external IDs. A known id is exactly as it is stored."""
-    return _flag_cells(_select_alone(rows, columns.EXTERNAL_ID), columns.EXTERNAL_ID)
-
-
 def _find_in_addresses(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the problems of addresses. A local part is ASCII, so few kinds of damage leave it an address."""
     cells = rows.filter(pl.col("email") != pl.col("was_email")).select("row", value="email", was="was_email")
@@ -144,6 +143,8 @@ def _find_in_supervisors(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFram
     if "supervisor_email" not in rows.columns:
         return problems.build_frame()
     named = rows.filter(damaged_text.is_no_value(pl.col("supervisor_email")))
+    if named.is_empty():
+        return problems.build_frame()
     cells = named.filter(pl.col("id").is_null() | pl.col("was_supervisor_id").is_not_null()).join(
         users.select(was_supervisor_id="id", was="email"), on="was_supervisor_id", how="left", maintain_order="left"
     )
@@ -160,6 +161,8 @@ def _find_in_phones(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     longer = rows.filter(pl.col("was_phone") != "", pl.col("phone") == pl.col("was_phone") + "0").select(
         "row", "was_phone"
     )
+    if longer.is_empty():
+        return problems.build_frame()
     cells = table.cells.select("row", "phone").join(longer, on="row")
     decimal = cells.filter(pl.col("phone").str.strip_chars(text.TRIMMED).str.ends_with(".0"))
     return problems.flag_rows(
@@ -178,12 +181,13 @@ def _find_words(rows: pl.DataFrame, table: Table, column: Column, vocabulary: Vo
     Only cells that could not be read are compared.
     """
     name = _NAMED[column]
-    stored = _render_stored(name, vocabulary).fill_null("").alias("was")
     blank = pl.col(f"{name.removesuffix('_id')}_blank") if column in _OFTEN_BLANK else pl.lit(False)
-    unread = rows.filter(pl.col(name).is_null(), ~blank).select("row", stored, new=pl.col("id").is_null())
+    unread = rows.filter(pl.col(name).is_null(), ~blank) if rows[name].null_count() else rows.clear()
     if unread.is_empty():
         return problems.build_frame()
-    cells = table.cells.select("row", value=column.field).join(unread, on="row")
+    stored = _render_stored(name, vocabulary).fill_null("").alias("was")
+    compared = unread.select("row", stored, new=pl.col("id").is_null())
+    cells = table.cells.select("row", value=column.field).join(compared, on="row")
     words = cells.with_columns(text.clean(cells["value"], guarded=table.guarded).alias("value")).filter(
         damaged_text.is_no_value(pl.col("value")), pl.col("value") != "#N/A", pl.col("new") | (pl.col("was") != "")
     )

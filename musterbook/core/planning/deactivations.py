@@ -52,6 +52,8 @@ def find_leavers(
     - `marks`: the marks of the users (snapshot.MARKS).
     """
     gone = users.select("id").filter(users["active"]).join(mentions.find_by_id(same_users, rows), on="id", how="anti")
+    if gone.is_empty():
+        return Leavers(unreadable=_count_unreadable(users, rows))
     missing = users.join(gone, on="id", how="semi", maintain_order="left")
     named = mentions.find_by_key(missing, rows)
     reasons = _find_protections(missing.join(named, on="id", how="left"), policy, vocabulary, marks)
@@ -138,7 +140,7 @@ def _count_unreadable(users: pl.DataFrame, rows: pl.DataFrame) -> int:
     """Return the number of errored rows that belong neither to an existing user nor clearly to a new user (S3)."""
     unread = pl.col("external_id").is_null() | (pl.col("external_id") == "") | pl.col("shifted")
     lost = rows.filter(~pl.col("ok"), pl.col("id").is_null(), unread)
-    for column in KEYED:
+    for column in KEYED if lost.height else ():
         matches = users.select(column.key).join(lost, on=column.key, how="semi")
         lost = lost.join(matches, on=column.key, how="anti")
     return lost.height

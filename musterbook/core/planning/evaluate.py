@@ -174,6 +174,8 @@ class _Evaluation:
 
     def _list_unreleasable(self) -> list[int]:
         """Return the users whose badges stay: files leave them unchanged, or the operator may not change them."""
+        if not self.policy.decisions.releases:
+            return []
         above = authority.find_roles_above(self.policy.operator, self.vocabulary)
         theirs = self.matched.users.filter(pl.col("role_id").is_in(above))["id"]
         return [*theirs, *self.matched.marks.filter("no_files")["id"]]

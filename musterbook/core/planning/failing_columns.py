@@ -11,6 +11,8 @@ _MIN_ROWS = 3
 
 def note_failing(table: Table, problems: pl.DataFrame) -> list[Problem]:
     """Return a note for each optional column that has a problem in most rows: the heading can be left out."""
+    if problems.is_empty():
+        return []
     optional = [column.heading for column in OPTIONAL if column in table.present]
     counted = problems.filter(pl.col("column").is_in(optional)).group_by("column").agg(pl.col("row").n_unique())
     headings = {name: table.file.headings[at] for name, at in table.file.positions.items()}

@@ -1,5 +1,6 @@
 """The harms of a plan: the users that it concerns in a way that hurts, by kind (law 0, rule S4)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -54,14 +55,13 @@ def find_harms(table: Table, rows: pl.DataFrame, leavers: pl.DataFrame, snapshot
     """
     sound = rows.filter("ok")
     known = sound.filter(pl.col("id").is_not_null())
-    blank = [column for column in columns.OPTIONAL if column in table.present and _is_blank(table, column)]
-    clears = {column: known.select(_clears(column)).to_series() for column in blank}
+    clears = _find_cleared(table, known)
     return Harms(
         pl.concat([_select(known.filter("was_active", ~pl.col("active"))), _select_leavers(leavers, snapshot.users)]),
         _select(_find_privileged(sound, snapshot.vocabulary)),
         _select(sound.filter("takes_over")),
         _select(known.filter(pl.any_horizontal(clears.values()))) if clears else _none(),
-        (*_note_blank(table, clears), *_note_most(table, known, snapshot, blank)),
+        (*_note_blank(table, clears), *_note_most(table, known, snapshot, clears)),
     )
 
 
@@ -95,6 +95,15 @@ def _find_privileged(sound: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFram
     )
 
 
+def _find_cleared(table: Table, known: pl.DataFrame) -> dict[Column, pl.Series]:
+    """Return which rows lose a value, for each column that is blank in every row and clears one."""
+    optional = [column for column in columns.OPTIONAL if column in table.present]
+    clears = known.select(_clears(column).alias(column.field) for column in optional)
+    return {
+        column: clears[column.field] for column in optional if clears[column.field].any() and _is_blank(table, column)
+    }
+
+
 def _is_blank(table: Table, column: Column) -> bool:
     """Return whether a column is blank in every row. A few rows answer that for most columns."""
     cells = table.cells[column.field]
@@ -121,11 +130,10 @@ def _note_blank(table: Table, clears: dict[Column, pl.Series]) -> list[Problem]:
     return [
         Problem.of("blank-column", column=column.heading, users=f"{number:,} user{'' if number == 1 else 's'}")
         for column, number in numbers.items()
-        if number
     ]
 
 
-def _note_most(table: Table, known: pl.DataFrame, snapshot: Snapshot, blank: list[Column]) -> list[Problem]:
+def _note_most(table: Table, known: pl.DataFrame, snapshot: Snapshot, blank: Collection[Column]) -> list[Problem]:
     """Return a note for each column that a file changes for more than half of the users of a large agency.
 
     If the snapshot does not hold all users, the file has too few rows for that.

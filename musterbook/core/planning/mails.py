@@ -43,6 +43,8 @@ def _list_to_updated(updated: pl.DataFrame) -> list[pl.DataFrame]:
         (pl.col("active") != pl.col("was_active"))
         | (pl.col("active") & ((pl.col("email") != pl.col("was_email")) | pl.col("replaced")))
     )
+    if concerned.is_empty():
+        return []
     moved = emails.to_mailboxes(concerned["email"]) != emails.to_mailboxes(concerned["was_email"])
     users = concerned.with_columns(moved=moved)
     registered, lost = pl.col("was_registered"), pl.col("was_active") & ~pl.col("active")

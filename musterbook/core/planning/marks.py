@@ -89,6 +89,8 @@ def note_rows(marks: pl.DataFrame, same: pl.DataFrame, rows: pl.DataFrame, polic
 
     `same`: the rows that change nothing. `rows`: the other rows with `id`, `ok`, `differs` and `linked`.
     """
+    if marks.is_empty():
+        return problems.build_frame()
     kept = same.join(marks.filter("no_files").select("id"), on="id", how="semi")
     others = marks.filter((marks["source"] != "") & (marks["source"] != policy.source) & bool(policy.source))
     updated = rows.filter(pl.col("ok") & (pl.col("differs") | pl.col("linked")))

@@ -161,7 +161,10 @@ def drop_repeated(cells: pl.DataFrame, faults: pl.DataFrame) -> tuple[pl.DataFra
 
     No such row is on the fast path: its external ID occurs twice. A row with a fault is none: its cells are not certain.
     """
-    candidates = cells.filter(cells["external_id"].is_duplicated(), ~pl.col("row").is_in(faults["row"].implode()))
+    duplicated = cells["external_id"].is_duplicated()
+    if not duplicated.any():
+        return cells, cells["row"].clear()
+    candidates = cells.filter(duplicated, ~pl.col("row").is_in(faults["row"].implode()))
     again = candidates.filter(~pl.struct(pl.all().exclude("row")).is_first_distinct())["row"]
     return cells.filter(~pl.col("row").is_in(again.implode())) if again.len() else cells, again
 

@@ -26,6 +26,8 @@ def find_by_key(users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     `rows`: the checked rows with `id` and `ok`. `users`: the users of the agency, with keys.
     """
     errored = rows.filter(~pl.col("ok"))
+    if users.is_empty() or errored.is_empty():
+        return pl.DataFrame(schema=BY_KEY)
     matches = [users.join(_select_keys(errored, column.key), on=column.key).select(BY_KEY.keys()) for column in KEYED]
     alike = uniqueness.match_like_ids(errored, users).select(id="holder", named_by="row")
     return pl.concat([*matches, alike]).group_by("id").agg(pl.col("named_by").min())

@@ -249,7 +249,7 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
     found = harms.find_harms(translated, judgement.rows, judgement.leavers.deactivated, snapshot)
     more = (
         *notes,
-        *new.describe(plan.counts["added"]),
+        *new.describe(plan.added.height),
         *found.notes,
         *failing_columns.note_failing(table, judgement.problems),
     )
@@ -315,7 +315,7 @@ def find_refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
 
     The reason is strict mode (D4), or that the file names no user (S6).
     """
-    errored = plan.counts["errored"]
+    errored = int((plan.rows["outcome"] == "errored").sum())
     if policy.strict and errored:
         return (Problem.of("not-strict", errored=f"{errored} of {plan.table.rows}"),)
     if policy.mode is Mode.SYNC and errored == plan.rows.height:

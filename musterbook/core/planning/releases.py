@@ -119,6 +119,8 @@ def _find_held(
 
 def find_kept(found: pl.DataFrame, rows: pl.DataFrame, users: pl.DataFrame, deactivated: pl.DataFrame) -> pl.Series:
     """Return the rows that may not take a badge after all: they fail, or its holder does not become Inactive."""
+    if found.is_empty():
+        return found["row"]
     fails = pl.col("row").is_in(rows.filter(~pl.col("ok"))["row"].implode())
     active = users.filter("active").join(deactivated, on="id", how="anti")["id"]
     stays = pl.col("holder_row").is_null() & pl.col("holder").is_in(active.implode())

@@ -16,6 +16,7 @@ from musterbook.core.planning.cycles import BrokenCycles
 PERSON = pl.coalesce(pl.col("id"), -pl.col("row").cast(pl.Int64))
 """The person that a row means or adds."""
 
+_PEOPLE = {"person": pl.Int64, **dict.fromkeys(("external_id", "email", "first_name", "last_name"), pl.String)}
 _CHOSEN_SCHEMA = {"row": pl.UInt32, "was": pl.Int64, "boss": pl.Int64}
 
 
@@ -38,6 +39,8 @@ class FinalState:
     def list_people(self, persons: pl.Series) -> pl.DataFrame:
         """Return `person`, `external_id`, `email`, `first_name`, `last_name` of the given people."""
         targets = pl.DataFrame({"person": persons.drop_nulls().unique()})
+        if targets.is_empty():
+            return pl.DataFrame(schema=_PEOPLE)
         shown = ("external_id", "email", "first_name", "last_name")
         from_rows = self.valid.select(*shown, person=PERSON).join(targets, on="person", how="semi")
         from_users = self.users.select(*shown, person="id").join(targets, on="person", how="semi")
@@ -196,6 +199,8 @@ def _find_people(state: FinalState, persons: pl.Series, name: str) -> pl.DataFra
 
 def _note_addresses(state: FinalState, rows: pl.DataFrame) -> pl.DataFrame:
     noted = rows.filter(pl.col("code").is_not_null())
+    if noted.is_empty():
+        return problems.build_frame()
     for name in ("was", "target", "former"):
         noted = noted.join(_find_people(state, noted[name], name), on=name, how="left", maintain_order="left")
     unknown, own, replaced, changed = (*_KEEP_LINK[:2], "replaced-supervisor-address", _KEEP_LINK[2])

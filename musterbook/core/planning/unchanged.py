@@ -9,6 +9,7 @@ from musterbook.core.domain import columns
 from musterbook.core.domain.columns import Column
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Vocabulary
 
 SCHEMA = {"row": pl.UInt32, "id": pl.Int64, "external_id": pl.String, "supervisor_id": pl.Int64, "group_id": pl.Int64}
 """The columns of the rows on the fast path."""
@@ -27,9 +28,9 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
     if users.is_empty() or cells.is_empty():
         return pl.DataFrame(schema=SCHEMA), cells
     positions = _find_positions(cells["external_id"], users["external_id"])
-    comparisons = [
-        _cell_equals(column, snapshot, positions) for column in table.present if column is not columns.EXTERNAL_ID
-    ]
+    compared = [column for column in table.present if column is not columns.EXTERNAL_ID]
+    texts = users.select(_render_stored(column, snapshot.vocabulary).alias(column.field) for column in compared)
+    comparisons = [_cell_equals(column, texts[column.field], users, positions) for column in compared]
     guarded = [column for column in table.present if table.guarded and column not in _NEVER_GUARDED]
     plain = [~_may_be_guarded(column) for column in guarded]
     conditions = [
@@ -60,21 +61,27 @@ def _may_be_guarded(column: Column) -> pl.Expr:
     return cell.str.starts_with("'") | cell.str.starts_with("=")
 
 
-def _cell_equals(column: Column, snapshot: Snapshot, positions: pl.Series) -> pl.Expr:
-    """Return whether a cell equals what a file would contain for the user at its position."""
-    users, words = snapshot.users, snapshot.vocabulary
-    cell = pl.col(column.field)
+def _cell_equals(column: Column, stored: pl.Series, users: pl.DataFrame, positions: pl.Series) -> pl.Expr:
+    """Return whether a cell equals the stored text of the user at its position."""
     if column is columns.SUPERVISOR_EMAIL:
-        email = pl.lit(users["email"]).gather(pl.lit(_find_supervisors(users).gather(positions)))
-        return cell == email.fill_null("")
-    text: dict[Column, pl.Expr] = {
-        columns.STATUS: pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive")),
-        columns.ROLE: name_ids("role_id", {role.id: role.name for role in words.roles}),
-        columns.RANK: name_ids("rank_id", {rank.id: rank.name for rank in words.ranks}),
-        columns.EVIDENCE_GROUP_EXT_ID: name_ids("group_id", {group.id: group.external_id for group in words.groups}),
-    }
-    stored = users.select("id", text=text.get(column, pl.col(column.field)))["text"]
-    return cell == pl.lit(stored).gather(pl.lit(positions))
+        boss = _find_supervisors(users).gather(positions)
+        return pl.col(column.field) == pl.lit(stored).gather(pl.lit(boss)).fill_null("")
+    return pl.col(column.field) == pl.lit(stored).gather(pl.lit(positions))
+
+
+def _render_stored(column: Column, words: Vocabulary) -> pl.Expr:
+    """Return what a file would contain for each user in a column; for that of supervisors, what it would for their reports."""
+    if column is columns.SUPERVISOR_EMAIL:
+        return pl.col("email")
+    if column is columns.STATUS:
+        return pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
+    if column is columns.ROLE:
+        return name_ids("role_id", {role.id: role.name for role in words.roles})
+    if column is columns.RANK:
+        return name_ids("rank_id", {rank.id: rank.name for rank in words.ranks})
+    if column is columns.EVIDENCE_GROUP_EXT_ID:
+        return name_ids("group_id", {group.id: group.external_id for group in words.groups})
+    return pl.col(column.field)
 
 
 def _find_supervisors(users: pl.DataFrame) -> pl.Series:

@@ -17,6 +17,16 @@ _SIGN_IN_NAMES = ((EMAIL, USERNAME), (USERNAME, EMAIL))
 _SPACE = "sign-in"
 _ALIKE = {"row": pl.UInt32, "value": pl.String, "key": pl.String, "holder": pl.Int64}
 """The columns of `match_like_ids`."""
+_CLAIMS = {
+    "row": pl.UInt32,
+    "ok": pl.Boolean,
+    **dict.fromkeys(("column", "space", "value", "key"), pl.String),
+    "shared": pl.Boolean,
+    "holder": pl.Int64,
+    "held_as": pl.String,
+    "released_by": pl.UInt32,
+}
+"""The columns of `collect_claims`."""
 
 
 def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
@@ -31,7 +41,10 @@ def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
         space=pl.when(new).then(pl.lit("new ids")).otherwise(pl.lit("known ids")),
     )
     # The first filter is quick, and leaves few rows.
-    repeated = keyed.filter(pl.col("key").is_duplicated()).filter(pl.struct("space", "key").is_duplicated())
+    likely = keyed.filter(pl.col("key").is_duplicated())
+    if likely.is_empty():
+        return problems.build_frame()
+    repeated = likely.filter(pl.struct("space", "key").is_duplicated())
     claims = repeated.select(
         "row", "space", "key", column=pl.lit(EXTERNAL_ID.heading), value="external_id", ok=True, shared=True
     )
@@ -50,8 +63,10 @@ def find_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
 def match_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of new users (`row`, `value`) with the user whose external ID looks the same (`holder`)."""
     new = rows.filter(pl.col("id").is_null(), pl.col("external_id").is_not_null())
+    if new.is_empty():
+        return pl.DataFrame(schema=_ALIKE)
     plain_users, plain_rows = is_ascii(users["external_id"]), is_ascii(new["external_id"])
-    if new.is_empty() or (plain_users.all() and plain_rows.all()):
+    if plain_users.all() and plain_rows.all():
         return pl.DataFrame(schema=_ALIKE)
     asked = new.select("row", value="external_id", key=keys.make_id_keys(new["external_id"]), plain=plain_rows)
     holders = users.select(holder="id", key=keys.make_id_keys(users["external_id"]), holder_plain=plain_users)
@@ -64,7 +79,7 @@ def collect_claims(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     """Return every value that a row would newly take.
 
     `rows`: the checked rows with `ok` and the stored values of their users (`id`, `was_…`). `users`: the users of the
-    snapshot, with keys. The result has these columns:
+    snapshot, with keys. The result has these columns (_CLAIMS):
 
     - `column`, `row`, `ok`, `value`, `key`.
     - `space`: the space within which the value is unique.
@@ -76,9 +91,11 @@ def collect_claims(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     A value that a user holds both as EMAIL and as USERNAME produces two claims.
     """
     moving = {column: _select_moving(rows, column) for column in KEYED}
+    asked = [column for column in KEYED if not moving[column].is_empty()]
     crossing = _find_crossing(moving[EMAIL], moving[USERNAME])
-    own = [_claim_column(moving[column], users, column, crossing) for column in KEYED]
-    return pl.concat([*own, *(_claim_across(moving, users, *pair) for pair in _SIGN_IN_NAMES)])
+    own = [_claim_column(moving[column], users, column, crossing) for column in asked]
+    across = [_claim_across(moving, users, *pair) for pair in _SIGN_IN_NAMES if pair[0] in asked]
+    return pl.concat([pl.DataFrame(schema=_CLAIMS), *own, *across])
 
 
 def _select_moving(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
@@ -92,6 +109,8 @@ def _find_crossing(emails: pl.DataFrame, usernames: pl.DataFrame) -> pl.Series:
     These are the rows that newly ask as EMAIL for what another row newly asks for as USERNAME, and those other rows.
     """
     addresses = _filter_addresses(usernames, USERNAME).select("row", key=USERNAME.key)
+    if addresses.is_empty():
+        return addresses["row"]
     both = emails.select(other="row", key=EMAIL.key).join(addresses, on="key").filter(pl.col("row") != pl.col("other"))
     return pl.concat([both["row"], both["other"]]).unique()
 
@@ -176,6 +195,8 @@ def find_refused(claims: pl.DataFrame) -> pl.Series:
 
     Either the holder keeps the value, or several rows ask for it.
     """
+    if claims.is_empty():
+        return claims["row"]
     sound = claims.filter("ok")
     held = sound.filter(pl.col("holder").is_not_null(), pl.col("released_by").is_null())
     contested = sound.filter("shared").filter(pl.col("row").n_unique().over("space", "key") > 1)
@@ -187,8 +208,10 @@ def cascade_failures(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
 
     A failed row does not give up the value that another row asks for.
     """
+    if seeds.is_empty():
+        return seeds
     edges = claims.filter("ok", pl.col("released_by").is_not_null()).select("released_by", "row")
-    if seeds.is_empty() or edges.is_empty():
+    if edges.is_empty():
         return seeds
     waiting: dict[int, list[int]] = {}
     for released_by, row in edges.iter_rows():
@@ -202,12 +225,16 @@ def cascade_failures(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
 
 def find_handovers(claims: pl.DataFrame, failed: pl.Series) -> pl.Series:
     """Return the rows that take a sign-in name which another user has now, and do not fail (M12)."""
+    if claims.is_empty():
+        return claims["row"]
     taken = claims.filter("ok", pl.col("space") == _SPACE, pl.col("holder").is_not_null())
     return taken.filter(~pl.col("row").is_in(failed.implode()))["row"].unique()
 
 
 def find_conflicts(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
+    if claims.is_empty():
+        return problems.build_frame()
     unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(failed.implode())
     taken = claims.filter(pl.col("holder").is_not_null(), unreleased)
     return pl.concat([_flag_duplicates(claims), _flag_taken(taken, users, rows)])

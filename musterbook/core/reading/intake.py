@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import polars as pl
 
@@ -173,9 +174,9 @@ def _find_cut_off(grid: Grid, file: FileFacts) -> int:
 
 def _take_samples(cells: pl.Series) -> tuple[str, ...]:
     """Return a few values of a column, from its first rows, if they have any."""
-    head = cells.head(_MAX_ROWS_SAMPLED)
-    values = head.filter(~are_blank(head)).unique(maintain_order=True)
-    return tuple(value[:_SHOWN_LENGTH] for value in values.head(_MAX_SAMPLES))
+    head = cells.head(_MAX_ROWS_SAMPLED).to_list()
+    values = dict.fromkeys(cell for cell in head if cell and not is_blank(cell))
+    return tuple(value[:_SHOWN_LENGTH] for value in islice(values, _MAX_SAMPLES))
 
 
 def _explain_header(grid: Grid, header: Headings) -> list[Problem]:
@@ -306,14 +307,16 @@ def _convert_faults(grid: Grid, header: Headings, data_rows: pl.DataFrame) -> It
 
 
 def _find_long_cells(header: Headings, data_rows: pl.DataFrame, limits: FileLimits) -> Iterator[Problem]:
+    most = limits.characters_in_cell
+    lengths = pl.col(sorted({str(index) for index in header.columns.values()})).str.len_bytes()
+    longest = data_rows.select(lengths.max()).row(0, named=True)
     for column, index in header.columns.items():
-        cells = data_rows[str(index)]
-        if (cells.str.len_bytes().max() or 0) <= limits.characters_in_cell:  # type: ignore[operator]  # a number or None
+        if (longest[str(index)] or 0) <= most:
             continue
-        over = data_rows.filter(cells.str.len_chars() > limits.characters_in_cell)
+        over = data_rows.filter(pl.col(str(index)).str.len_chars() > most)
         for row, cell in over.select("row", str(index)).iter_rows():
             # Reading a workbook stops at this length of a cell (reading/budget).
-            stopped = len(cell) > max(LONGEST_CELL, limits.characters_in_cell)
+            stopped = len(cell) > max(LONGEST_CELL, most)
             length = f"{'more than ' if stopped else ''}{len(cell) - stopped:,}"
             yield Problem.of("cell-too-long", row, column.heading, cell[:_SHOWN_LENGTH], length=length)
 

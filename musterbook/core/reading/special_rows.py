@@ -25,6 +25,8 @@ def find_blank_rows(grid: Grid, header: Headings) -> pl.Series:
     rows = grid.rows
     # Check column by column: after the first column, only rows that are blank so far are checked.
     for name in others:
+        if rows.is_empty():
+            break
         rows = rows.filter(are_blank(rows[name]))
     faulty = pl.Series([*grid.surplus, *(fault.row for fault in grid.faults)], dtype=pl.UInt32)
     return rows["row"].filter(~rows["row"].is_in(faulty.implode()))
@@ -51,6 +53,8 @@ def find_repeated_headings(grid: Grid, header: Headings) -> pl.Series:
     rows = grid.rows.filter(grid.rows[name].str.len_bytes() <= longest)
     rows = rows.filter(~rows[name].str.contains("@", literal=True))
     for index in (first, *header.columns.values()):
+        if rows.is_empty():
+            break
         expected = normalize_heading(grid.headings[index])
         same = [cell for cell in rows[str(index)].unique() if cell and normalize_heading(cell) == expected]
         rows = rows.filter(rows[str(index)].is_in(same))

@@ -22,11 +22,17 @@ _IDEOGRAPHIC_STOP = "\u3002"
 """A dot, for domains (IDNA)."""
 _MAY_BE_PUNYCODE = r"(?i)[@.]xn--"
 
+_TEXT = pl.col("text").str
+_IS_SHORT = (_TEXT.len_bytes() == _TEXT.len_chars()) & (_TEXT.len_bytes() <= _LONGEST)
+_IS_PLAIN = (_IS_SHORT & ~_TEXT.contains(_MAY_BE_PUNYCODE)).alias("plain")
+"""Whether the key of a value is the value in lowercase."""
+_LOWERCASE = _TEXT.to_lowercase().alias("quick")
+
 
 def make_keys(values: pl.Series) -> pl.Series:
     """Return the key of each value. Null stays null."""
-    plain = is_ascii(values) & (values.str.len_bytes() <= _LONGEST) & ~values.str.contains(_MAY_BE_PUNYCODE)
-    return _map_odd(values, values.str.to_lowercase(), plain, make_key)
+    read = values.to_frame("text").select(_IS_PLAIN, _LOWERCASE)
+    return _map_odd(values, read["quick"].alias(values.name), read["plain"], make_key)
 
 
 def make_id_keys(ids: pl.Series) -> pl.Series:

@@ -33,10 +33,9 @@ def index_ranks(known: Iterable[Rank]) -> dict[str, int]:
 
 
 def resolve_names(values: pl.Series, ids: Mapping[str, int], *, exact: bool = False) -> pl.Series:
-    """Return the id that each value names, null where the value is blank or names none."""
-    distinct = values.unique().to_list()
-    mapping = {value: ids.get(value if exact else fold(value)) for value in distinct if value}
-    return values.replace_strict(mapping, default=None, return_dtype=pl.Int64)
+    """Return the id that each of a few values names, null where the value is blank or names none."""
+    named = [ids.get(value if exact else fold(value)) if value else None for value in values]
+    return pl.Series(values.name, named, dtype=pl.Int64)
 
 
 def suggest_names(value: str, names: Mapping[str, str]) -> str:

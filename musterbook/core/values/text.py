@@ -36,6 +36,8 @@ DASH = (
 )
 """The characters that look like `-`: Unicode's dashes, minus signs and hyphens (without `-` itself)."""
 
+_IS_ASCII = pl.col("text").str.len_bytes() == pl.col("text").str.len_chars()
+
 
 def clean(values: pl.Series, *, guarded: bool = True) -> pl.Series:
     """Return the values as text: trimmed, in NFC, and without a spreadsheet's guards, if they may be `guarded`.
@@ -63,7 +65,7 @@ def _trim(values: pl.Series) -> pl.Series:
 
 def is_ascii(values: pl.Series) -> pl.Series:
     """Return whether each value is entirely ASCII."""
-    return values.str.len_bytes() == values.str.len_chars()
+    return values.to_frame("text").select(_IS_ASCII).to_series()
 
 
 def guard(values: pl.Series) -> pl.Series:
@@ -90,19 +92,6 @@ def guard_cell(cell: pl.Expr) -> pl.Expr:
 
 def _add_guard(runs: pl.Expr | str, text: pl.Expr, otherwise: pl.Expr | str) -> pl.Expr:
     return pl.when(runs).then("'" + text).otherwise(otherwise)
-
-
-def has_illegal(values: pl.Series) -> pl.Series:
-    """Return whether each value holds an illegal character.
-
-    These are control characters, line breaks inside the value, and overrides of the writing direction.
-    """
-    return values.str.contains(ILLEGAL)
-
-
-def has_hidden(values: pl.Series) -> pl.Series:
-    """Return whether each value holds an invisible character, which can make two addresses look the same."""
-    return values.str.contains(HIDDEN)
 
 
 def name_illegal(value: str) -> str:
