@@ -182,6 +182,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("notify", {"held": ["hr@"]}, "is not an email address"),
     ("notify", {"held": ["a@example.org, b@example.org"]}, "is not an email address"),
     ("notify", {"held": ["a@example.org\nBcc: b@example.org"]}, "control character"),
+    ("notify", {"held": ["a@example.org\x00"]}, "control character"),
     ("notify", {"held": ["E-1"] * 21}, "Keep 20"),
     ("notify", {1: ["E-1"]}, "is not a table"),
     ("location", "folder", "is not a table"),
