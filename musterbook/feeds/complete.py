@@ -104,7 +104,8 @@ def choose(
     view = _View(found, before, at, pattern)
     reasons = [(one, view.find_reason(one)) for one in sorted(found)]
     others = [(one, reason) for one, reason in reasons if reason]
-    candidates = [one for one, reason in reasons if not reason][:_MOST]
+    # A snapshot is never cut: what is left out would be missing in it.
+    candidates = [one for one, reason in reasons if not reason][: None if together else _MOST]
     since = {one.name: view.find_since(one) for one in candidates}
     seen: dict[str, Any] = {
         "files": {one.name: [identify(one), since[one.name].isoformat()] for one in candidates},

@@ -21,6 +21,7 @@ from musterbook.feeds.locations.location import Location, Unreachable
 
 LONGEST = 1800.0
 """The most seconds that one file may take to arrive."""
+_MB = 1 << 20
 
 
 class CannotTake(Exception):
@@ -43,11 +44,11 @@ def fetch(location: Location, arrival: Arrival, name: str, keep: Callable[[], No
     Raise CannotTake, WrongChecksum, the errors of a location, and OSError if the disk is full.
     """
     with ExitStack() as stack:
-        parts = []
+        parts = list[FileOnDisk]()
         for found in arrival.files:
             file = ArrivingFile(prepare_folder(settings.MUSTER_HOME / "arriving"))
             stack.callback(file.close)
-            _read(location, arrival, file, found.name, keep)
+            _read(location, arrival, file, found.name, keep, sum(part.size for part in parts))
             parts.append(FileOnDisk(file.path, found.name, file.size, file.digest()))
         if len(parts) == 1:
             yield parts[0]
@@ -64,7 +65,10 @@ def fetch(location: Location, arrival: Arrival, name: str, keep: Callable[[], No
         yield FileOnDisk(joined.path, name, joined.size, joined.digest())
 
 
-def _read(location: Location, arrival: Arrival, file: ArrivingFile, name: str, keep: Callable[[], None]) -> None:
+def _read(
+    location: Location, arrival: Arrival, file: ArrivingFile, name: str, keep: Callable[[], None], before: int
+) -> None:
+    """Bring one file here. `before`: the bytes of the earlier files of its snapshot, which is bounded as one file is."""
     found, started = next(one for one in arrival.files if one.name == name), time.monotonic()
 
     def write(part: bytes) -> None:
@@ -74,12 +78,15 @@ def _read(location: Location, arrival: Arrival, file: ArrivingFile, name: str, k
                 _("%(name)s took longer than %(minutes)s minutes.") % {"name": name, "minutes": LONGEST // 60}
             )
         file.write(part)
+        if before + file.size > settings.MUSTER_MAX_FILE_MB * _MB:
+            raise TooLarge
 
     try:
         location.read_file(found, write)
-        file.flush()
+        # Thousands of files may be one snapshot, and a process can have few files open.
+        file.end()
     except TooLarge:
-        raise CannotTake(_describe_too_large(), found.size) from None
+        raise CannotTake(_describe_too_large(), max(found.size, file.size) + before) from None
     marker = arrival.checksums.get(name)
     if marker:
         check_checksum(location.read_marker(marker), name, file.digest(), arrival, file.size)

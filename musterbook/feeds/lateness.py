@@ -48,8 +48,12 @@ def _notify_if_late(feed: models.Feed, at: datetime) -> bool:
 def correct_times(at: datetime) -> int:
     """Make the feeds due at once that would wait longer than their schedule says. Return their number.
 
-    That happens when a clock was wrong: it wrote a time, and was set back.
+    That happens when a clock was wrong: it wrote a time, and was set back. A file that seems to arrive in the future has
+    arrived by now; otherwise no file would be late until then.
     """
+    if models.Feed.objects.filter(arrived_at__gt=at + SKEW).exists():
+        with locks.write_transaction(lambda: None):
+            models.Feed.objects.filter(arrived_at__gt=at + SKEW).update(arrived_at=at)
     waiting = models.Feed.objects.filter(paused_at=None, stopped="", next_check_at__gt=at).select_related("agency")
     wrong = [feed.pk for feed in waiting if _try(_waits_too_long, feed, at)]
     if not wrong:

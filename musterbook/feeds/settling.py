@@ -21,6 +21,8 @@ from musterbook.core.reading import headings
 from musterbook.core.reporting.results_file import ResultsKind
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.imports import history, plan_ends
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import PlanEnd
@@ -78,8 +80,8 @@ def settle(
 def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> None:
     """Remember the number of rows of an applied file, and what a person has decided about how to read it (N3).
 
-    `record`: the import that was applied. A person applied it if it carries out a plan that was shown. What the person
-    saw approves the settings only if nobody has changed them since the file was taken.
+    `record`: the import that was applied. The feed learns how to read its files only from a person who may change it:
+    the next file is imported as the system.
     """
     with locks.write_transaction(lambda: None):
         current = taking.lock_feed(feed, "")
@@ -88,11 +90,33 @@ def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> No
         ).exists():
             return
         current.last_rows = record.counts.get("rows", 0) - record.counts.get("skipped", 0)
-        if record.origin_id and record.feed_id == feed.pk and file.settings == feeds.digest_settings(current):
-            reading = Options.of_json({**current.reading, "mode": current.mode})
-            current.reading = replace(reading, **_list_learned(current, record)).as_json()
+        reading = Options.of_json({**current.reading, "mode": current.mode})
+        learned = replace(reading, **_list_learned(current, record))
+        if _shows_settings(current, file, record) and (learned == reading or _may_teach(record)):
+            current.reading = learned.as_json()
             current.approved = feeds.digest_settings(current)
         current.save(update_fields=["last_rows", "reading", "approved"])
+
+
+def _shows_settings(feed: models.Feed, file: models.FeedFile, record: models.Import) -> bool:
+    """Return whether a person applied a plan that shows what the feed does.
+
+    It carries out a plan that was shown, in the mode and for the source of the feed, and nobody has changed the settings
+    since the file was taken.
+    """
+    is_same = (record.mode, record.options.get("source", "")) == (feed.mode, feed.source)
+    is_shown = record.origin_id is not None and record.feed_id == feed.pk
+    return is_shown and is_same and file.settings == feeds.digest_settings(feed)
+
+
+def _may_teach(record: models.Import) -> bool:
+    """Return whether the operator of the import may decide what a feed does."""
+    if not record.actor:
+        return True
+    try:
+        return feeds.may_configure(snapshot_queries.read_operator(record.agency, record.actor))
+    except UnknownOperator:
+        return False
 
 
 def _list_learned(feed: models.Feed, record: models.Import) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def submit_file(
         current = lock_feed(feed, origin.claim if origin else "")
         if current.paused_at:
             raise FeedPaused(current.paused_why)
-        if not is_known(current, upload.digest()):
+        if not is_known(current, upload.digest()) and not was_imported(current, facts):
             options = make_options(current)
             record.options, record.mode = options.as_json(), options.mode.value
             records.insert_record(record)
@@ -140,11 +140,31 @@ def is_known(feed: models.Feed, sha256: str) -> bool:
     files = models.FeedFile.objects.filter(feed=feed, problem="", of__isnull=False).select_related("of")
     for last in files.order_by("-pk")[:_EXAMINED]:
         end = follow(last.of)  # type: ignore[arg-type]  # the query leaves out files without an import
-        if end.state not in ("failed", "refused") and end.ended != PlanEnd.EXPIRED:
+        if not _is_in_vain(end):
             digest = feeds.digest_settings(feed)
             is_same = last.settings == digest or (end.state == "applied" and feed.approved == digest)
             return last.sha256 == sha256 and is_same
     return False
+
+
+def was_imported(feed: models.Feed, facts: Mapping[str, Any]) -> bool:
+    """Return whether an earlier file of the feed was this one, by its name, size, time and content (rule N2).
+
+    A location may hide its files for a moment. They must not be imported again, because newer ones came after them.
+    """
+    names = ("name", "modified", "size", "sha256")
+    same = models.FeedFile.objects.filter(
+        feed=feed, problem="", of__isnull=False, **{name: facts[name] for name in names}
+    )
+    earlier = same.select_related("of").order_by("-pk").first() if facts["modified"] else None
+    if earlier is None or _is_in_vain(follow(earlier.of)):  # type: ignore[arg-type]  # as in `is_known`
+        return False
+    return models.FeedFile.objects.filter(feed=feed, pk__gt=earlier.pk, of__isnull=False).exists()
+
+
+def _is_in_vain(end: models.Import) -> bool:
+    """Return whether an import leaves its file as if it had not come: it failed, was refused, or nobody saw it in time."""
+    return end.state in ("failed", "refused") or end.ended == PlanEnd.EXPIRED
 
 
 _EXAMINED = 20

@@ -1,4 +1,4 @@
-"""The second approver: another user must confirm what is held (rule S8)."""
+"""What a person has seen before it is applied: the second approver (rule S8), and the files that no person sees (N3)."""
 
 from musterbook.core.domain.policy import Confirmed
 from musterbook.directory import models
@@ -42,3 +42,15 @@ def find_authority(record: models.Import) -> str:
     otherwise it would be another plan than the one that they confirm.
     """
     return record.requester if record.options.get("approves") else record.actor
+
+
+def reads_alone(record: models.Import) -> bool:
+    """Return whether no person has seen how the file is read: a feed imports it, or a person confirms what that has held.
+
+    A feed reads its files as a person has approved it. What another import teaches the agency meanwhile has no effect,
+    because it would decide what the system imports.
+    """
+    shown = record
+    while shown.origin is not None and not shown.options["preview"]:
+        shown = shown.origin
+    return shown.feed_id is not None and shown.through == "feed" and not shown.options["preview"]

@@ -244,13 +244,15 @@ def _start_reading(record: models.Import, upload: Upload, options: Options, prog
         cancellation.raise_if_cancelled(record)
 
     progress("reading")
+    remembered: Mapping[str, str] | None = {} if approval.reads_alone(record) else None
     refusal = virus_scan.scan_file(upload.content, check_stop)
     if refusal:
         refused_table = Table.refused([refusal])
         return lambda: refused_table
     if _is_long(upload):
-        return partial(BackgroundTask(partial(read_upload, record.agency, upload, options)).result, check_stop)
-    table = read_upload(record.agency, upload, options, check_stop=check_stop)
+        task = BackgroundTask(partial(read_upload, record.agency, upload, options, remembered=remembered))
+        return partial(task.result, check_stop)
+    table = read_upload(record.agency, upload, options, remembered=remembered, check_stop=check_stop)
     return lambda: table
 
 
@@ -289,11 +291,16 @@ def authorize_import(agency: models.Agency, by: str, mode: Mode) -> Operator | N
 
 
 def read_upload(
-    agency: models.Agency, upload: Upload, options: Options, *, check_stop: sandbox.StopCheck = sandbox.never_stop
-) -> Table:
-    """Return the table of a file, with the corrections of the options. `check_stop` raises an error to stop the reading."""
+    agency: models.Agency, upload: Upload, options: Options, *,
+    remembered: Mapping[str, str] | None = None, check_stop: sandbox.StopCheck = sandbox.never_stop,
+) -> Table:  # fmt: skip
+    """Return the table of a file, with the corrections of the options.
+
+    `remembered`: the mapping of other files, None for that of the agency. `check_stop` raises an error to stop the reading.
+    """
+    mapping = agency.mapping if remembered is None else remembered
     defaults = [column.heading for column in REQUIRED if column.heading in {**agency.defaults, **options.defaults}]
-    how = make_read_options(options, agency.mapping, defaults, {} if options.mode is Mode.REKEY else agency.reading)
+    how = make_read_options(options, mapping, defaults, {} if options.mode is Mode.REKEY else agency.reading)
     return sandbox.read_table(upload.content, replace(how, name=upload.name), options.corrections, check_stop)
 
 

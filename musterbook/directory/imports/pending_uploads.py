@@ -85,6 +85,10 @@ class ArrivingFile:
         """Write all parts to the disk."""
         self._file.flush()
 
+    def end(self) -> None:
+        """Write all parts to the disk, and leave the file there until it is moved or closed."""
+        self._file.close()
+
     def digest(self) -> str:
         """Return its SHA-256."""
         return self._hash.hexdigest()
