@@ -20,6 +20,7 @@ from musterbook.cli import (
     rekeys,
     serving,
     users,
+    watching,
 )
 from musterbook.cli.output import ignore_closed_pipe
 from musterbook.cli.session import handle_signals
@@ -43,6 +44,7 @@ app.command("undo")(imports.undo)
 feeds.app.command("run")(feed_runs.run)
 feeds.app.command("check")(feed_runs.check)
 app.add_typer(feeds.app, name="feed")
+app.command("watch")(watching.watch)
 app.command("export")(export.export)
 app.command("example")(export.example)
 app.add_typer(audit.app, name="audit")

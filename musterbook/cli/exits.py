@@ -88,6 +88,8 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.users import export, marks
     from musterbook.feeds.locations.location import LocationError
     from musterbook.feeds.taking import FeedPaused
+    from musterbook.feeds.watched_folder import FolderBusy
+    from musterbook.feeds.watching import FolderOfFeed
 
     wrong: dict[type[Exception], Sentence] = {
         credentials.UnknownUser: lambda e: (
@@ -162,6 +164,8 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     }
     return {
         backups.CannotRestore: (Exit.REFUSED, str),
+        FolderBusy: (Exit.REFUSED, str),
+        FolderOfFeed: (Exit.WRONG_CALL, str),
         approval.NeedsApprover: (
             Exit.HELD,
             lambda e: (

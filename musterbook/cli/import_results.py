@@ -95,7 +95,7 @@ def print_result(record: "models.Import", plan: "Plan | None", output_options: O
             errors=output_options.errors,
             change=change,
             reason=bulk.get_reason(record, change) if change else "",
-            apply=_make_command(record, called=plan is not None),
+            apply=make_command(record, called=plan is not None),
         )
         import_output.print_report(report, facts)
     hint = heading_hints.describe_mapping(plan) if plan else ""
@@ -115,7 +115,7 @@ def write_held(record: "models.Import", holds: "Sequence[Hold]", output_options:
         write_json(replace(shown, state="held", held=first, holds=holds).as_json())
 
 
-def _make_command(record: "models.Import", *, called: bool) -> str:
+def make_command(record: "models.Import", *, called: bool) -> str:
     """Return the command that applies a preview or a held import. `called`: the command that runs now has made it."""
     from musterbook.cli import import_output
     from musterbook.directory.imports import approval, history

@@ -71,7 +71,7 @@ def settle(
         if record and record.state == "applied":
             learn(feed, file, record)
         if location and location.moves and file.leaving:
-            _file_away(location, file, record, keep)
+            file_away(location, file, record, keep)
         models.FeedFile.objects.filter(pk=file.pk, settled_at=None).update(settled_at=now())
         number += 1
     return number
@@ -130,7 +130,7 @@ def _list_learned(feed: models.Feed, record: models.Import) -> dict[str, Any]:
     return learned | {"mapping": headings.merge_mappings(remembered, applied.mapping)}
 
 
-def _file_away(
+def file_away(
     location: Location, file: models.FeedFile, record: models.Import | None, keep: Callable[[], None]
 ) -> None:
     """Move the files of one import, and what says that they are complete, next to the results of the import.

@@ -30,6 +30,8 @@ class PlanEnd(StrEnum):
 _SHOWS_PLAN = Q(state__in=("previewed", "held")) | (Q(state="refused") & ~Q(expected="") & ~Q(digest=""))
 OPEN = _SHOWS_PLAN & Q(state__in=models.SHOWING, ended="")
 """The imports whose plan can still be applied."""
+WATCH_KEY = "watch:"
+"""How the idempotency key of a file begins that `muster watch` found: this, its folder, a colon, and the file."""
 
 
 class PlanEnded(Exception):
@@ -109,6 +111,21 @@ def end_by(record: models.Import) -> None:
         _end(_select_open().filter(pk__in=older), PlanEnd.REPLACED, at, record)
     if record.feed_id and (record.state == "applied" or shows_plan(record)):
         _end(_select_of_feed(record), PlanEnd.REPLACED, at, record)
+    if is_of_watch(record) and (record.state == "applied" or shows_plan(record)):
+        _end(_select_of_watch(record), PlanEnd.REPLACED, at, record)
+
+
+def is_of_watch(record: models.Import) -> bool:
+    """Return whether `muster watch` found the import's file."""
+    return record.through == "cli" and (record.idempotency_key or "").startswith(WATCH_KEY)
+
+
+def _select_of_watch(record: models.Import) -> "QuerySet[models.Import]":
+    """Return the open plans of earlier files of the same watched folder, as a query set (as `_select_of_feed`)."""
+    start = str(record.idempotency_key).rpartition(":")[0]
+    return _select_open().filter(
+        agency=record.agency_id, through="cli", idempotency_key__startswith=f"{start}:", pk__lt=record.pk
+    )
 
 
 def _select_of_feed(record: models.Import) -> "QuerySet[models.Import]":
