@@ -53,6 +53,9 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_number(parser, "--users", "size of the agency; repeatable (default 50,000)")
     _add_number(parser, "--peer-users", "users of the runs with django-import-export; repeatable (default 10,000)")
     _add_number(parser, "--kolibri-users", "users of the runs with Kolibri; repeatable (default 1,000)")
+    _add_number(parser, "--feeds", "feeds that are due at once; repeatable (default 2,000; 0: none)")
+    parser.add_argument("--feed-users", type=int, metavar="N", help="users of the agency of each (default 500)")
+    parser.add_argument("--rows", type=int, metavar="N", help="rows of the large feed (default 1,000,000; 0: none)")
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
     parser.add_argument("--case", choices=CASES, action="append", help="repeatable (default: all)")
     parser.add_argument("--runs", type=int, default=3, help="how often each is run (default 3)")
@@ -83,6 +86,9 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         out=options.out,
         peer_users=tuple(options.peer_users or [500 if options.quick else 10_000]),
         kolibri_users=tuple(options.kolibri_users or [20 if options.quick else 1_000]),
+        feeds=tuple(options.feeds or [8 if options.quick else 2_000]),
+        feed_users=options.feed_users or (100 if options.quick else 500),
+        feed_rows=options.rows if options.rows is not None else (1_000 if options.quick else 1_000_000),
         profile=options.profile,
         quick=options.quick,
     )

@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import installations, machine, peer_runs
+from benchmarks import feed_runs, installations, machine, peer_runs
 from benchmarks.bench import Bench
 from benchmarks.jobs import get_source, make_files, run_job, time_import
 from benchmarks.limits import Manner
@@ -38,6 +38,8 @@ def measure(plan: Plan, results: Results) -> None:
     for users in plan.kolibri_users if "kolibri" in plan.cases else ():
         with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder, ExitStack() as stack:
             peer_runs.measure_kolibri(Bench(plan, results, Path(folder), "sqlite", users, stack))
+    if "feeds" in plan.cases:
+        feed_runs.measure(plan, results)
 
 
 def _measure_size(plan: Plan, results: Results, users: int) -> None:

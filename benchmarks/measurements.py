@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.plans import CASES, DATABASES, PEERS, Row
+from benchmarks.plans import CASES, DATABASES, FEED_WAITS, PEERS, Row
 
-_ORDER = (*CASES, *PEERS)
+_ORDER = (*CASES, FEED_WAITS, *PEERS)
 
 
 class Results:

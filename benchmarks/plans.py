@@ -29,9 +29,11 @@ PEERS = {
 }
 """The imports that django-import-export does too."""
 
-ALONE = ("edit", "list", "pages", "peers", "kolibri", "start")
-"""The other cases: edits of one user, lists and search, both peers, and the start of commands."""
+ALONE = ("edit", "list", "pages", "peers", "kolibri", "feeds", "start")
+"""The other cases: edits of one user, lists and search, both peers, feeds, and the start of commands."""
 
+FEED_WAITS = "feed-waits"
+"""The row of small feeds next to a large one, in the case of feeds."""
 CASES = (*IMPORTS, *ALONE)
 DATABASES = ("sqlite", "postgresql")
 SMALL_AGENCY = 100
@@ -49,6 +51,10 @@ class Plan:
     out: Path
     peer_users: tuple[int, ...] = (10_000,)
     kolibri_users: tuple[int, ...] = (1_000,)
+    feeds: tuple[int, ...] = (2_000,)
+    feed_users: int = 500
+    feed_rows: int = 1_000_000
+    """The rows of the large feed; 0: no large feed."""
     profile: bool = False
     quick: bool = False
 

@@ -1,11 +1,11 @@
 """The targets of the figures, computed from the results."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
-from benchmarks.plans import IMPORTS, PEERS, Row
+from benchmarks.plans import FEED_WAITS, IMPORTS, PEERS, Row
 
 BYTES_A_ROW, BYTES_AT_LEAST = 1200, 150_000_000
 NIGHT = 50_000
@@ -14,6 +14,7 @@ _STARTS = {"muster --version": 0.15, "muster import --help": 0.3}
 _PEERS = dict(zip(PEERS, (5, 30, 30), strict=True))
 _KOLIBRI = 500
 _LISTED, _SEARCHED, _DEARER = 0.030, 0.100, 1.3
+_LOOKED, _GROWN, _ALONE = 0.002, 1.2, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +78,8 @@ def list_verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
             what = f"{PEERS[row.case].about}: × django-import-export"
             yield from _judge_peer(row, what, "peer", _PEERS[row.case])
             yield from _judge_peer(row, f"{what} with our comparison", "peer hooked", _PEERS[row.case])
-        elif row.case == "kolibri":
-            yield from _judge_peer(row, "users a second: × Kolibri’s bulkimportusers, less start-up", "peer", _KOLIBRI)
-        elif row.case == "edit":
-            yield from _judge_edits(row)
-        elif row.case == "start":
-            yield from _judge_start(row)
-        elif row.case in ("list", "pages"):
-            yield from _judge_lists(row)
+        else:
+            yield from _JUDGES[row.case](row)
 
 
 def _judge_import(row: Row, rows: Sequence[Row]) -> Iterator[Verdict]:
@@ -148,3 +143,44 @@ def _judge_lists(row: Row) -> Iterator[Verdict]:
     for name, seconds in row.seconds.items():
         target = _SEARCHED if "search" in name else _LISTED
         yield Verdict(f"{name}, 95th of 100", row, find_p95(seconds) * 1000, target * 1000, unit="ms")
+
+
+def _judge_feeds(row: Row) -> Iterator[Verdict]:
+    looked = find_median(row, "looking")
+    if looked is not None:
+        yield Verdict("a check of a feed that finds nothing", row, looked * 1000, _LOOKED * 1000, unit="ms")
+    for workers in ("1 worker", "2 workers"):
+        first, last = (find_median(row, f"an import of the {part} quarter, {workers}") for part in ("first", "last"))
+        if first and last:
+            what = f"feeds, {workers}: an import of the last quarter, beside the first"
+            yield Verdict(what, row, last * 1000, _GROWN * first * 1000, first * 1000, "ms")
+
+
+def _judge_waits(row: Row) -> Iterator[Verdict]:
+    """Judge the longest wait of a small feed: with one worker by the one large import, with two by that of small feeds alone."""
+    for kind in ("new", "changed"):
+        for workers in ("1 worker", "2 workers"):
+            waits, alone = row.seconds.get(f"wait, {kind}, {workers}"), row.seconds.get(f"wait alone, {workers}")
+            large = find_median(row, f"large, {kind}, {workers}")
+            if waits and alone and large:
+                is_one = workers == "1 worker"
+                beside = "the large import" if is_one else "small feeds alone"
+                what = f"{workers}: the longest wait of a small feed, beside {beside} ({kind})"
+                limit, target = (large, large + max(alone)) if is_one else (max(alone), _ALONE * max(alone))
+                yield Verdict(what, row, max(waits), target, limit)
+
+
+def _judge_kolibri(row: Row) -> Iterator[Verdict]:
+    yield from _judge_peer(row, "users a second: × Kolibri’s bulkimportusers, less start-up", "peer", _KOLIBRI)
+
+
+_JUDGES: dict[str, Callable[[Row], Iterator[Verdict]]] = {
+    "kolibri": _judge_kolibri,
+    "edit": _judge_edits,
+    "start": _judge_start,
+    "list": _judge_lists,
+    "pages": _judge_lists,
+    "feeds": _judge_feeds,
+    FEED_WAITS: _judge_waits,
+}
+"""The cases that are no imports of a whole agency."""

@@ -149,6 +149,17 @@ def time_limit(name: str, **given: Any) -> Measured:
     return {"seconds": limits.time_writing(source("done"), source("fresh"), limits.Manner(given["manner"]))}
 
 
+def measure_feeds(part: str, **given: Any) -> Measured:
+    """Run a part of `benchmarks.feeds`: prepare, look, arrive, run_night, run_waits."""
+    agency = _find_agency()
+    from benchmarks import feeds
+
+    if part == "prepare":
+        return feeds.prepare(agency, **given)
+    measured: Measured = getattr(feeds, part)(**given)
+    return measured
+
+
 def _set_up_django() -> None:
     import django
 
@@ -203,6 +214,7 @@ _JOBS = {
     "listed": time_pages,
     "peer": run_peer,
     "limit": time_limit,
+    "feeds": measure_feeds,
 }
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from benchmarks import jobs
 from benchmarks.__main__ import main
+from benchmarks.plans import CASES
 from tests import forks
 from tests.databases import Home
 
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.any_database
 
 ROOT = Path(__file__).parents[2]
 _USERS = 500
+_OTHERS = tuple(chain.from_iterable(("--case", case) for case in CASES if case not in ("feeds", "kolibri")))
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def test_a_quick_run_measures_every_case_and_profiles_each_stage(
     fresh_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", fresh_home.database_url)
-    rows = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200")
+    rows = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200", *_OTHERS)
     outcomes = {case: {name: n for name, n in row["counts"].items() if n} for case, row in rows.items()}
     assert outcomes["new"] == {"rows": _USERS, "added": _USERS}
     assert outcomes["unchanged"] == {"rows": _USERS, "unchanged": _USERS}
@@ -75,6 +78,20 @@ def test_a_quick_run_measures_every_case_and_profiles_each_stage(
     }
     assert {"reading", "planning", "writing", "committing"} <= set(profiles)
     assert "intake.py" in profiles["reading"] and "frames.py" in profiles["writing"]
+
+
+@pytest.mark.usefixtures("_quick_processes")
+def test_a_quick_run_of_feeds_lets_workers_import_what_arrives(
+    fresh_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_home.database_url)
+    small = ("--feeds", "4", "--feed-users", "20", "--rows", "300")
+    rows = _quick(fresh_home, tmp_path, "--case", "feeds", *small)
+    assert rows["feeds"]["counts"] == {"feeds": 4, "users": 80}
+    assert {"looking", "finding"} < set(rows["feeds"]["seconds"])
+    for workers in ("1 worker", "2 workers"):
+        assert {f"all applied, {workers}", f"all settled, {workers}"} < set(rows["feeds"]["seconds"])
+        assert len(rows["feed-waits"]["seconds"][f"wait, changed, {workers}"]) == 5
 
 
 @pytest.mark.parametrize("option", ["--table", "--plot"])

@@ -100,3 +100,25 @@ def test_lists_and_searches_are_held_against_their_slowest_but_five() -> None:
     assert find_p95([1.0]) == 1.0
     row = Row("list", "sqlite", 10, {"first page": [0.031], "search": [0.099]})
     assert [(verdict.target, verdict.met) for verdict in list_verdicts([row])] == [(30.0, False), (100.0, True)]
+
+
+def _waits(workers: str, alone: float, longest: float, large: float) -> Row:
+    seconds = {"wait alone": [alone / 2, alone], "wait, new": [alone, longest], "large, new": [large]}
+    return Row("feed-waits", "sqlite", 10, {f"{name}, {workers}": timed for name, timed in seconds.items()})
+
+
+def test_a_small_feed_waits_for_one_large_import_with_one_worker_and_for_none_with_two() -> None:
+    one = _only([_waits("1 worker", 1.0, 41.0, 40.0)], "the longest wait")
+    assert (one.limit, one.measured, one.target, one.met) == (40.0, 41.0, 41.0, True)
+    two = _only([_waits("2 workers", 1.0, 3.0, 40.0)], "the longest wait")
+    assert (two.limit, two.target, two.met) == (1.0, 2.0, False)
+
+
+def test_feeds_are_held_against_the_time_of_a_check_and_against_the_first_quarter_of_the_night() -> None:
+    row = _row("feeds", looking=[0.001, 0.0015, 0.009])
+    assert _only([row], "finds nothing").met
+    for part, seconds in (("first", 0.1), ("last", 0.13)):
+        row.add(f"an import of the {part} quarter, 2 workers", seconds)
+    growth = _only([row], "last quarter")
+    assert growth.ratio == pytest.approx(1.3)
+    assert not growth.met
