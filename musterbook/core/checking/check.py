@@ -13,7 +13,7 @@ from musterbook.core.checking import cells as reading
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.columns import Column
 from musterbook.core.domain.problems import Problem
-from musterbook.core.domain.table import CheckedTable, FileFacts, Table
+from musterbook.core.domain.table import CheckedTable, FileFacts, Table, list_checked
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.reading import budget
 from musterbook.core.values import emails, phones
@@ -54,6 +54,8 @@ def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
     A row whose cells may be in the wrong columns has no other problem. Raise TooManyProblems as soon as the columns checked so
     far have too many problems.
     """
+    if table.cells.is_empty():
+        return CheckedTable(pl.DataFrame(schema=list_checked(table.present)), table.present, table.faults)
     is_count = pl.col("code") == "cell-count"
     others = ~pl.col("row").is_in(table.faults.filter(is_count)["row"].implode())
     values, faults = [table.cells.select("row")], table.faults.filter(is_count | others)

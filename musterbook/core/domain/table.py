@@ -38,6 +38,19 @@ CHECKED = {
     "phone": pl.String,
 }
 """The columns of `CheckedTable.rows` of a file that has all thirteen columns."""
+_VALUES = {
+    columns.ROLE: ("role_id",),
+    columns.RANK: ("rank_id", "rank_blank"),
+    columns.EVIDENCE_GROUP_EXT_ID: ("group_id", "group_blank", "group_inactive"),
+}
+"""The value columns of the columns whose values do not have their names."""
+
+
+def list_checked(present: Sequence[columns.Column]) -> dict[str, type[pl.DataType]]:
+    """Return the columns of `CheckedTable.rows` of a file that has these columns."""
+    kinds = {**CHECKED, columns.NEW_EXTERNAL_ID.field: pl.String}
+    names = (name for column in present for name in _VALUES.get(column, (column.field, column.key)))
+    return {"row": kinds["row"], **{name: kinds[name] for name in names if name in kinds}}
 
 
 @dataclass(frozen=True, slots=True)

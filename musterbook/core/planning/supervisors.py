@@ -115,11 +115,12 @@ def link_supervisors(state: FinalState, repeats: pl.DataFrame, above: list[int])
     back = pl.col("person").is_in(numbers.gather(broken.restored).implode())
     final = requests.with_columns(boss=pl.when(back).then("was").otherwise("boss"))
     link_rows = rows.filter(~pl.col("stays"), pl.col("target").is_not_null())
-    repeated = _find_repeated(state, repeats, broken, numbers)
+    inactive = state.list_inactive()
+    repeated = _find_repeated(state, repeats, broken, numbers, inactive)
     notes = [
         _note_addresses(state, rows),
         _note_cycles(state, broken, numbers, pl.concat([link_rows.select(_LINK_COLUMNS), repeated])),
-        _note_inactive(state, pl.concat([link_rows.filter(~back).select(_LINK_COLUMNS), repeated])),
+        _note_inactive(inactive, pl.concat([link_rows.filter(~back).select(_LINK_COLUMNS), repeated])),
     ]
     return SupervisorLinks(final.select(_CHOSEN_SCHEMA.keys()), pl.concat(notes), barred)
 
@@ -179,10 +180,12 @@ def _find_cycles(state: FinalState, requests: pl.DataFrame) -> tuple[BrokenCycle
     return cycles.break_cycles(stored, now), people["person"]
 
 
-def _find_repeated(state: FinalState, repeats: pl.DataFrame, broken: BrokenCycles, numbers: pl.Series) -> pl.DataFrame:
-    """Return the rows that repeat the stored link (_ASKED) and need a note."""
+def _find_repeated(
+    state: FinalState, repeats: pl.DataFrame, broken: BrokenCycles, numbers: pl.Series, inactive: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the rows that repeat the stored link (_LINK_COLUMNS) and need a note."""
     on_cycle = pl.col("id").is_in(numbers.gather(list(broken.paths)).implode())
-    off = pl.col("supervisor_id").is_in(state.list_inactive()["person"].implode())
+    off = pl.col("supervisor_id").is_in(inactive["person"].implode())
     rows = repeats.filter(on_cycle | off).select("row", person="id", was="supervisor_id", target="supervisor_id")
     # Their cells contain the address that is stored now.
     return rows.join(state.users.select("email", was="id"), on="was", how="left").rename({"email": "supervisor_email"})
@@ -254,7 +257,7 @@ def _describe_cycles(state: FinalState, broken: BrokenCycles, numbers: pl.Series
     return groups.agg(pl.when(whole).then(path).otherwise(path + " → …").alias("path")).select("person", "path")
 
 
-def _note_inactive(state: FinalState, link_rows: pl.DataFrame) -> pl.DataFrame:
+def _note_inactive(inactive: pl.DataFrame, link_rows: pl.DataFrame) -> pl.DataFrame:
     """Return a note for every row that names a supervisor who is Inactive in the final state."""
-    off = link_rows.join(state.list_inactive(), left_on="target", right_on="person", how="semi")
+    off = link_rows.join(inactive, left_on="target", right_on="person", how="semi")
     return _note_rows(off, "inactive-supervisor")

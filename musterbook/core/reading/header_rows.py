@@ -44,8 +44,10 @@ def find_header_row(rows: Mapping[int, Sequence[str]], choice: HeaderChoice) -> 
         if choice.named not in rows:
             raise Refusal(Problem.of("no-such-row", value=str(choice.named)))
         return _make_header(rows, choice.named)
+    if choice.fits(rows.get(1, ())):
+        return _make_header(rows, 1)
     complete = [number for number in rows if number <= LAST and choice.fits(rows[number])]
-    if complete and (complete[0] == 1 or _are_same([rows[number] for number in complete])):
+    if complete and _are_same([rows[number] for number in complete]):
         return _make_header(rows, complete[0])
     known = {
         number: headings.count_known(cells[:_MOST_CELLS], choice.mapping, choice.layout)
@@ -58,6 +60,11 @@ def find_header_row(rows: Mapping[int, Sequence[str]], choice: HeaderChoice) -> 
     return _make_header(rows, number, sure=number == 1, others=tuple(complete))
 
 
+def has_header(rows: Sequence[Sequence[str]], choice: HeaderChoice) -> bool:
+    """Return whether one of the first rows of a file has the required headings."""
+    return any(choice.fits(row[:_MOST_CELLS]) for row in rows[:LAST])
+
+
 def rate_rows(rows: Sequence[Sequence[str]], choice: HeaderChoice) -> tuple[bool, int, int]:
     """Return how well rows fit as the beginning of a file.
 
@@ -65,7 +72,7 @@ def rate_rows(rows: Sequence[Sequence[str]], choice: HeaderChoice) -> tuple[bool
     other words in one.
     """
     parts = [row[:_MOST_CELLS] for row in rows[:LAST]]
-    complete = any(choice.fits(part) for part in parts)
+    complete = has_header(rows, choice)
     known = max((headings.count_known(part, choice.mapping, choice.layout) for part in parts), default=0)
     likely = 0 if complete else max((suggestions.count_likely(part) for part in parts), default=0)
     return complete, known, likely

@@ -68,6 +68,8 @@ def count_known(cells: Iterable[str], mapping: Mapping[str, str], layout: Layout
 
 def has_required(cells: Sequence[str], mapping: Mapping[str, str], layout: Layout = USERS) -> bool:
     """Return whether the cells name every required column, as written or as mapped."""
+    if not mapping and len(cells) < len(layout.required):
+        return False
     names = [normalize_heading(cell) for cell in cells]
     targets = {normalize_heading(heading): split_columns(columns) for heading, columns in mapping.items()}
     found = {column for name in names for column in _resolve_name(name, names, targets, strict=False)}

@@ -115,7 +115,7 @@ def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
     }
     if plan_ends.has_ended_since(record):
         record.state, record.digest = "refused", ""
-    elif plan.refusals or expected not in (None, plan.digest):
+    elif plan.refusals or expected not in (None, record.digest):
         record.state = "refused"
     elif record.options["preview"]:
         record.state = "previewed"
@@ -136,7 +136,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
     """
     if plan_ends.has_ended_since(record):
         _add_problems(record, [Problem.of("plan-ended")], note=False)
-    elif expected not in (None, plan.digest):
+    elif expected is not None and expected != plan.digest:
         difference = plan_differences.describe_difference(record.origin, plan) if record.origin else ""
         _add_problems(record, [Problem.of("plan-changed", difference=difference)], note=False)
     _add_problems(record, plan.refusals, note=False)

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from musterbook.core.checking.check import check
 from musterbook.core.domain import problems
-from musterbook.core.domain.columns import COLUMNS, LOCATION, OPTIONAL, PHONE, REQUIRED, Column
+from musterbook.core.domain.columns import (
+    COLUMNS,
+    EXTERNAL_ID,
+    LOCATION,
+    NEW_EXTERNAL_ID,
+    OPTIONAL,
+    PHONE,
+    REQUIRED,
+    Column,
+)
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import CheckedTable, Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
@@ -34,6 +43,14 @@ TEXTS = ("FIRST_NAME", "LAST_NAME", "LOCATION", "EXTERNAL_ID", "BADGE_NUMBER")
 
 def of(*rows: dict[str, str], words: Vocabulary = WORDS) -> CheckedTable:
     return check(make_table([ANN | row for row in rows]), words)
+
+
+@pytest.mark.parametrize("present", [COLUMNS, REQUIRED, (EXTERNAL_ID, NEW_EXTERNAL_ID)])
+def test_a_table_without_rows_gets_the_same_columns_as_any_other(present: tuple[Column, ...]) -> None:
+    cells = pl.DataFrame({"row": [2], **{column.field: ["x"] for column in present}}).cast({"row": pl.UInt32})
+    checked, none = check(Table(cells), WORDS), check(Table(cells.clear()), WORDS)
+    assert none.rows.schema == checked.rows.schema
+    assert none.problems.schema == checked.problems.schema
 
 
 def value(heading: str, cell: str, name: str = "", words: Vocabulary = WORDS) -> object:

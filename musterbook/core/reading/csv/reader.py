@@ -22,7 +22,7 @@ from musterbook.core.reading.grid import (
     is_blank,
     too_wide,
 )
-from musterbook.core.reading.header_rows import HeaderChoice, find_header_row, rate_rows
+from musterbook.core.reading.header_rows import HeaderChoice, find_header_row, has_header, rate_rows
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _HEAD = 1 << 20
@@ -111,10 +111,11 @@ def _detect_dialect(head: str, override: str, choice: HeaderChoice) -> _Dialect:
         override = override or _find_delimiter(sep[1])
         head = head[sep.end() :]
     choices = [override] if override else list(DELIMITERS.values())
-    firsts = [_read_first_records(head, delimiter, choice.last) for delimiter in choices]
-    best = max(range(len(choices)), key=lambda i: _rate_records(firsts[i], choice))
+    firsts = {delimiter: _read_first_records(head, delimiter, choice.last) for delimiter in choices}
+    complete = [delimiter for delimiter in choices if has_header(firsts[delimiter], choice)]
+    best = max(complete or choices, key=lambda delimiter: _rate_records(firsts[delimiter], choice))
     header = find_header_row(dict(enumerate(firsts[best], 1)), choice)
-    return _Dialect(choices[best], 1 if sep else 0, header, None if sep else _find_offset(head, firsts[best], header))
+    return _Dialect(best, 1 if sep else 0, header, None if sep else _find_offset(head, firsts[best], header))
 
 
 def _rate_records(records: Sequence[Sequence[str]], choice: HeaderChoice) -> tuple[bool, int, int, int, int]:
