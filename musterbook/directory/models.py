@@ -392,6 +392,8 @@ class Feed(models.Model):
     """What the last check found and did not take, and since when it has not changed (rule N1); validators of HTTPS."""
     arrived_at = models.DateTimeField(null=True)
     """When a file last arrived, also one with nothing new."""
+    counts_at = models.DateTimeField(null=True)
+    """When that file counts as having arrived: just before the deadline that it missed, if it came soon after it (N5)."""
     last_rows = models.PositiveIntegerField(null=True)
     """The number of rows of the last applied file."""
     problem = models.TextField(default="")

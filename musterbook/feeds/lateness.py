@@ -10,22 +10,11 @@ from musterbook.directory import models
 from musterbook.directory.imports import feed_notices
 from musterbook.directory.models import NoticeKind
 from musterbook.directory.storage import locks
-from musterbook.feeds import schedule
+from musterbook.feeds import deadlines, schedule
 from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
-from musterbook.feeds.schedule import Deadline
 
 _LOG = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
-
-
-def find_late(feed: models.Feed, at: datetime) -> Deadline | None:
-    """Return the deadline that the feed has missed, None if its file has arrived in time or is not expected yet."""
-    if feed.paused_at or not feed.schedule.get("expected_by"):
-        return None
-    deadline = schedule.find_deadline(feed.schedule, at, schedule.get_zone(feed.agency))
-    if deadline is None or deadline.at > at or feed.created_at > deadline.at:
-        return None
-    return None if feed.arrived_at and feed.arrived_at >= deadline.since else deadline
 
 
 def notify_late(at: datetime) -> int:
@@ -35,7 +24,7 @@ def notify_late(at: datetime) -> int:
 
 
 def _notify_if_late(feed: models.Feed, at: datetime) -> bool:
-    deadline = find_late(feed, at)
+    deadline = deadlines.find_late(feed, at)
     if deadline is None:
         return False
     day = deadline.day + _DAY * ((at - deadline.at) // _DAY)

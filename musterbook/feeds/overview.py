@@ -18,7 +18,7 @@ from musterbook.directory.agency import feeds as saved_feeds
 from musterbook.directory.imports import import_log, plan_ends
 from musterbook.directory.imports.import_log import LoggedImport
 from musterbook.directory.models import FeedMode
-from musterbook.feeds import lateness, schedule
+from musterbook.feeds import deadlines, schedule
 
 NIGHTS = 30
 PAGE = 50
@@ -183,7 +183,7 @@ def _find_state(feed: models.Feed, at: datetime, waiting: models.Import | None) 
         return FeedState.PAUSED
     if feed.failing_since and at - feed.failing_since >= UNREACHABLE_AFTER:
         return FeedState.UNREACHABLE
-    if lateness.find_late(feed, at):
+    if deadlines.find_late(feed, at):
         return FeedState.LATE
     return FeedState.FIRST if saved_feeds.is_new(feed) else FeedState.FINE
 

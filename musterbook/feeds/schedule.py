@@ -17,6 +17,7 @@ USUAL_MINUTES = 5
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """The days of a week, as a schedule names them."""
 _DAY = timedelta(days=1)
+_MOMENT = timedelta(microseconds=1)
 _WEEK = 7
 
 Schedule: TypeAlias = Mapping[str, Any]
@@ -83,6 +84,17 @@ def find_deadline(schedule: Schedule, at: datetime, zone: tzinfo) -> Deadline | 
         return None
     moment, day = passed[-1]
     return Deadline(moment, passed[-2][0] if len(passed) > 1 else moment - _DAY, day)
+
+
+def count_arrival(schedule: Schedule, missed: Deadline, at: datetime, zone: tzinfo) -> datetime:
+    """Return when a file counts as having arrived that comes at this time, after a missed deadline.
+
+    If it is nearer to that deadline than to the next, it is the late file: the next deadline expects another one.
+    """
+    days = _count_days(schedule)[-1]
+    listed = _list_deadlines(schedule, at.astimezone(zone).date(), days, zone)
+    following = next((moment for moment, _ in listed if moment > at), at)
+    return missed.at - _MOMENT if at - missed.at < following - at else at
 
 
 def _count_days(schedule: Schedule) -> tuple[int, int]:

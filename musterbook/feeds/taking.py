@@ -18,7 +18,7 @@ from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import PlanEnd
 from musterbook.directory.models import NoticeKind
 from musterbook.directory.storage import locks
-from musterbook.feeds import schedule
+from musterbook.feeds import deadlines, schedule
 from musterbook.feeds.locations.location import FoundFile
 
 
@@ -117,7 +117,8 @@ def _remember(
     feed: models.Feed, at: datetime, facts: Mapping[str, Any], origin: Origin | None, record: models.Import | None
 ) -> models.FeedFile:
     file = models.FeedFile.objects.create(feed=feed, at=at, of=record, settings=feeds.digest_settings(feed), **facts)
-    changed: dict[str, Any] = {"arrived_at": at} | ({"seen": origin.seen} if origin else {})
+    arrived = {"arrived_at": at, "counts_at": deadlines.count_arrival(feed, at)}
+    changed: dict[str, Any] = arrived | ({"seen": origin.seen} if origin else {})
     models.Feed.objects.filter(pk=feed.pk).update(**changed)
     return file
 

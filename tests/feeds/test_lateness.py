@@ -6,7 +6,7 @@ import pytest
 
 from musterbook.directory import models
 from musterbook.directory.models import NoticeKind
-from musterbook.feeds import lateness
+from musterbook.feeds import deadlines, lateness
 from tests.directory import cast
 from tests.feeds.places import NOW, Place
 
@@ -45,13 +45,42 @@ def test_a_file_that_arrives_also_one_with_nothing_new_ends_it(due: Place) -> No
     due.at = SIX + timedelta(hours=1)
     due.bring("hr.csv", cast.people(*range(1, 11)))
     assert len(notify(SIX + DAY - timedelta(seconds=1))) == 1
-    assert lateness.find_late(due.refresh(), due.at) is None
+    assert deadlines.find_late(due.refresh(), due.at) is None
+    due.at = SIX + timedelta(hours=20)
+    due.put("hr.csv", cast.people(*range(1, 11)))
+    due.pass_time(10)
+    due.check()
+    due.pass_time(10)
+    due.check()
     assert len(notify(SIX + DAY)) == 1
     assert len(notify(SIX + 2 * DAY)) == 2
 
 
+def test_a_late_file_is_not_also_the_file_of_the_next_day(due: Place) -> None:
+    notify(SIX)
+    due.at = SIX + timedelta(hours=2)
+    due.bring("hr.csv", cast.people(*range(1, 11)))
+    assert notify(SIX + DAY) == [SIX.date(), SIX.date() + DAY]
+
+
+def test_a_file_shortly_before_a_deadline_is_in_time_for_it_also_if_the_one_before_never_came(due: Place) -> None:
+    notify(SIX)
+    due.at = SIX + timedelta(hours=23)
+    due.bring("hr.csv", cast.people(*range(1, 11)))
+    assert notify(SIX + DAY) == [SIX.date()]
+
+
+def test_a_file_late_on_friday_is_not_that_of_monday(due: Place) -> None:
+    friday = SIX + 4 * DAY
+    models.Feed.objects.update(counts_at=friday - timedelta(hours=25))
+    due.refresh()
+    due.at = friday + timedelta(hours=5)
+    due.bring("hr.csv", cast.people(*range(1, 11)))
+    assert notify(friday + 3 * DAY) == [friday.date() + 3 * DAY]
+
+
 def test_a_file_that_arrives_the_evening_before_is_in_time(due: Place) -> None:
-    models.Feed.objects.update(arrived_at=SIX - timedelta(hours=8))
+    models.Feed.objects.update(counts_at=SIX - timedelta(hours=8))
     assert notify(SIX) == []
 
 

@@ -87,7 +87,7 @@ def test_a_feed_is_late_until_a_file_arrives(agency: models.Agency) -> None:
         columns={"created_at": at - timedelta(days=9), "arrived_at": at - timedelta(days=3)},
     )
     assert state(feed) == FeedState.LATE
-    models.Feed.objects.update(arrived_at=at)
+    models.Feed.objects.update(arrived_at=at, counts_at=at)
     assert state(feed) == FeedState.FINE
 
 

@@ -49,7 +49,7 @@ def receive(
         record = cast.run(feed.agency, rows, Options(**known), through="feed", at=at).record
         models.Import.objects.filter(pk=record.pk).update(feed=feed, file_name=name)
         record.refresh_from_db()
-    models.Feed.objects.filter(pk=feed.pk).update(arrived_at=at)
+    models.Feed.objects.filter(pk=feed.pk).update(arrived_at=at, counts_at=at)
     return models.FeedFile.objects.create(
         feed=feed, name=name, size=10, modified=f"{at.timestamp()}", sha256=f"{days}", at=at, of=record, problem=problem
     )
