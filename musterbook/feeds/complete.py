@@ -6,6 +6,7 @@ or if its marker is there. This is a pure function of what was found, of what ea
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -169,6 +170,11 @@ class _View:
         self.taken: Mapping[str, str] = before.get("taken", {})
         self.temporary = [one for one in self.by_name.values() if is_temporary(one.name)][:_MOST]
         self._earlier: Mapping[str, Sequence[str]] = {**before.get("files", {}), **before.get("temporary", {})}
+        # They are found by what identifies them, because a folder can have thousands of each kind.
+        self._gone = defaultdict[str, list[str]](list)
+        for name, (key, _) in before.get("temporary", {}).items():
+            if name not in self.by_name:
+                self._gone[key].append(name)
 
     def find_reason(self, one: FoundFile) -> Reason | None:
         """Return why the file is left alone, or None if it is for the feed."""
@@ -216,12 +222,7 @@ class _View:
 
     def _was_renamed(self, one: FoundFile) -> bool:
         """Return whether the file had a temporary name at the last check, which is gone."""
-        earlier: Mapping[str, Sequence[str]] = self.before.get("temporary", {})
-        return any(
-            key == identify(one)
-            for name, (key, _) in earlier.items()
-            if name not in self.by_name and _is_temporary_of(name, one.name)
-        )
+        return any(_is_temporary_of(name, one.name) for name in self._gone.get(identify(one), ()))
 
     def is_arriving(self) -> bool:
         """Return whether a file of the feed is still being sent. One that has not changed for an hour was given up."""

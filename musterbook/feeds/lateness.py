@@ -40,9 +40,11 @@ def correct_times(at: datetime) -> int:
     That happens when a clock was wrong: it wrote a time, and was set back. A file that seems to arrive in the future has
     arrived by now; otherwise no file would be late until then.
     """
-    if models.Feed.objects.filter(arrived_at__gt=at + SKEW).exists():
-        with locks.write_transaction(lambda: None):
-            models.Feed.objects.filter(arrived_at__gt=at + SKEW).update(arrived_at=at)
+    for name in ("arrived_at", "counts_at"):
+        ahead = models.Feed.objects.filter(**{f"{name}__gt": at + SKEW})
+        if ahead.exists():
+            with locks.write_transaction(lambda: None):
+                ahead.update(**{name: at})
     waiting = models.Feed.objects.filter(paused_at=None, stopped="", next_check_at__gt=at).select_related("agency")
     wrong = [feed.pk for feed in waiting if _try(_waits_too_long, feed, at)]
     if not wrong:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import Error
+from django.db.models import Count, QuerySet
 
 from musterbook.directory import models
 from musterbook.feeds import checks, claims, schedule, settling
@@ -22,6 +23,8 @@ from musterbook.feeds.taking import FeedPaused, LeaseLost
 _LOG = logging.getLogger(__name__)
 _BATCH = 50
 """The most feeds with folders that a worker claims at a time."""
+_MOST_REMOTE = 2
+"""The most feeds of one agency on other machines that are checked at the same time, by all workers."""
 _PATIENCE = 5.0
 """The seconds after which the rest of them are left to whichever worker is free."""
 
@@ -72,14 +75,25 @@ def check_folders(worker: str, now: Clock, ending: EndCheck = never_end) -> int:
     return len(claimed)
 
 
+def select_remote(at: datetime) -> "QuerySet[models.Feed]":
+    """Return the due feeds on other machines, without those of agencies that have enough of them checked, as a query set.
+
+    Otherwise an agency with many feeds of slow servers would keep all others waiting.
+    """
+    remote = models.Feed.objects.filter(location__kind__in=REMOTE)
+    checked = remote.filter(lease_until__gte=at, lease_until__lte=at + claims.LEASE + claims.SKEW).values("agency")
+    busy = checked.annotate(number=Count("pk")).filter(number__gte=_MOST_REMOTE).values("agency")
+    return claims.select_due(at).filter(location__kind__in=REMOTE).exclude(agency__in=busy)
+
+
 def has_remote(at: datetime) -> bool:
     """Return whether a feed on another machine is due."""
-    return claims.select_due(at).filter(location__kind__in=REMOTE).exists()
+    return select_remote(at).exists()
 
 
 def check_remote(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
     """Check the due feed on another machine that waits the longest. Return False if there is none."""
-    claimed = claims.claim(claims.select_due(now()).filter(location__kind__in=REMOTE)[:1], worker, now())
+    claimed = claims.claim(select_remote(now())[:1], worker, now())
     for feed in claimed:
         _check_claimed(feed, now, ending)
     return bool(claimed)

@@ -1,19 +1,24 @@
 """Attacks on feeds: by users who may import but not decide what a feed does, by hostile folders and servers, and by clocks."""
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from musterbook.config import outbound_requests
+from musterbook.config.outbound_connections import TimeLimit
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import queue
+from musterbook.directory.imports import queue, runner
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.pending_uploads import ArrivingFile
-from musterbook.feeds import fetching, lateness
+from musterbook.feeds import claims, complete, fetching, lateness, rounds
+from musterbook.feeds.locations import https
+from musterbook.feeds.locations.location import FoundFile, LocationError
 from tests.directory import cast
 from tests.feeds.conftest import place
 from tests.feeds.places import Place
@@ -191,11 +196,12 @@ def test_a_clock_that_was_a_year_ahead_hides_no_late_file(place: Place) -> None:
             "expected_by": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "at": "06:00"}],
         },
         arrived_at=place.at + timedelta(days=365),
+        counts_at=place.at + timedelta(days=365),
     )
     place.check()
     place.pass_time(60 * 24 * 3)
     place.check()
-    assert lateness.find_late(place.refresh(), place.at) is not None
+    assert lateness.notify_late(place.at) == 1
 
 
 def test_a_snapshot_of_very_many_files_is_not_cut(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +222,81 @@ def test_who_may_only_import_approves_a_feed_as_it_is(place: Place) -> None:
     assert first is not None
     assert apply(place, first, clerk).state == "applied"
     assert not feeds.is_new(place.refresh())
+
+
+def test_a_feed_that_is_removed_while_its_import_runs_fails_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.begin()
+    usual = runner._make_plan
+
+    def remove_then(attempt: runner.Attempt) -> Any:
+        plan = usual(attempt)
+        models.Feed.objects.all().delete()
+        return plan
+
+    monkeypatch.setattr(runner, "_make_plan", remove_then)
+    place.put("2.csv", cast.people(*range(1, 12)))
+    for _ in range(2):
+        place.pass_time(10)
+        place.check()
+    last = models.Import.objects.latest("pk")
+    assert (last.state, last.feed, models.User.objects.count()) == ("applied", None, 11)
+    assert not models.Feed.objects.exists()
+
+
+def test_an_installation_with_many_unfinished_files_is_looked_at_quickly() -> None:
+    """A hostile sender can put as many files there as a folder may have."""
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    found = [FoundFile(1.0 + number, f"{number}.csv", 9) for number in range(5_000)]
+    found += [FoundFile(9_000.0 + number, f".{number}.csv.part", 9) for number in range(5_000)]
+    before = complete.choose(found, {}, at, together=True).seen
+    began = time.process_time()
+    look = complete.choose(found[:5_000], before, at + timedelta(seconds=30), together=True)
+    assert time.process_time() - began < 2
+    assert not look.arrivals
+
+
+def test_an_address_that_redirects_slowly_is_left_before_the_lease_ends(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """Otherwise each worker would lose the feed to the next one, and none would ever say that it cannot be reached."""
+    limits: list[float] = []
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    class Slow:
+        status, headers = 302, {"location": "/next"}
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    def respond(_url: str, limit: TimeLimit, **_: Any) -> Slow:
+        limits.append(limit.get_remaining())
+        now[0] += limits[-1] - 0.1
+        return Slow()
+
+    monkeypatch.setattr(outbound_requests, "open_response", respond)
+    location = https.HttpsLocation("https://hr.example/x.csv", None, {})
+    with pytest.raises(LocationError):
+        location.list_files()
+    assert now[0] + https.COMPARE_SECONDS < claims.LEASE.total_seconds()
+
+
+def test_the_feeds_of_one_agency_leave_workers_to_those_of_others(place: Place) -> None:
+    """A hundred feeds of slow servers would keep all other agencies waiting for hours."""
+    other = cast.agency("shelbyville")
+    where = {"kind": "https", "url": "https://hr.example/x.csv", "header": ""}
+    for number in range(5):
+        models.Feed.objects.create(
+            agency=place.feed.agency, name=f"slow-{number}", mode="update", location=where, created_at=place.at,
+            schedule={"every_minutes": 1},
+        )  # fmt: skip
+    waiting = models.Feed.objects.create(
+        agency=other, name="hr", mode="update", location=where, created_at=place.at, next_check_at=place.at
+    )
+    claimed: list[models.Feed] = []
+    while rounds.has_remote(place.at):
+        claimed += claims.claim(rounds.select_remote(place.at)[:1], "tests", place.at)
+    assert waiting in claimed[:3]
+    assert len(claimed) == 3

@@ -1,6 +1,7 @@
 """The pages of feeds: the list with its marks, one feed, its forms, and what can be done with it."""
 
 import re
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from musterbook.feeds.checks import CheckReport
 from musterbook.feeds.complete import Arrival, Reason
 from musterbook.feeds.locations import host_keys
 from musterbook.feeds.locations.location import FoundFile, Unreachable
-from musterbook.web.feeds import report_words
+from musterbook.web.feeds import asking, report_words
 from tests import worker
 from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.built_once import built_once
@@ -254,6 +255,30 @@ def test_a_check_says_why_the_location_cannot_be_used(springfield: Springfield, 
     location = SFTP | {"host": "127.0.0.1"}
     add_feed(springfield.agency, location=location, columns={"host_key": KEY, "secrets": {}})
     assert "The check failed. Nothing was taken." in send(boss, "hr/check")
+
+
+def test_slow_servers_of_feeds_take_few_of_the_threads_that_answer_pages(
+    springfield: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One agency could otherwise keep all others from their pages for as long as its servers like."""
+    add_feed(springfield.agency, location=SFTP, columns={"host_key": KEY, "secrets": {}})
+    asked: list[str] = []
+
+    def read_host_key(of: models.Feed) -> str:
+        asked.append(of.name)
+        return KEY
+
+    monkeypatch.setattr(host_keys, "read_host_key", read_host_key)
+    with asking.take_turn(springfield.agency) as may_ask:
+        assert may_ask
+        assert "being asked at this moment" in send(boss, "hr/check")
+        assert "being asked at this moment" in boss.post(f"{FEEDS}hr/host-key").content.decode()
+    assert asked == []
+    assert KEY in boss.post(f"{FEEDS}hr/host-key").content.decode()
+    others = [models.Agency(pk=number) for number in range(9_001, 9_001 + asking.AT_ONCE)]
+    with ExitStack() as stack:
+        assert all(stack.enter_context(asking.take_turn(other)) for other in others)
+        assert "being asked at this moment" in send(boss, "hr/check")
 
 
 def test_a_report_names_only_some_of_many_files() -> None:

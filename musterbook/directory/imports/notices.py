@@ -61,6 +61,8 @@ def get_permission(record: models.Import) -> str:
 
 def add(record: models.Import) -> None:
     """Add the notice of a finished import, if it needs one, and its emails, in the caller's transaction."""
+    if record.feed_id and not models.Feed.objects.filter(pk=record.feed_id).exists():
+        record.feed = None  # it was removed while the import ran
     kind = choose_kind(record)
     if kind is None:
         return

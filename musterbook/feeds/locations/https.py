@@ -32,7 +32,8 @@ from musterbook.feeds.locations.location import (
 )
 
 ANSWER_SECONDS, COMPARE_SECONDS, READ_SECONDS = 30.0, 75.0, 1800.0
-"""The time limits until the server answers, of reading a file to find out whether it is new, and of reading a file."""
+"""The time limits until the server answers, with all redirects, of reading a file to find out whether it is new, and of
+reading a file."""
 _MOST_REDIRECTS = 3
 _PART, _IN_MEMORY = 1 << 20, 4 << 20
 _LONGEST_TAG = 200
@@ -123,9 +124,9 @@ class HttpsLocation:
     def _request(self, conditions: Mapping[str, str]) -> OpenResponse:
         """Return the response to a request for the file: one with a file, with none, or "not changed"."""
         url, secret = self._target, {self._header[0]: self._header[1]} if self._header else {}
-        address = self._url
+        address, ends = self._url, time.monotonic() + ANSWER_SECONDS
         for _attempt in range(_MOST_REDIRECTS + 1):
-            limit = TimeLimit.start(ANSWER_SECONDS)
+            limit = TimeLimit.start(max(ends - time.monotonic(), 0.1))
             with self._explain_errors():
                 response = outbound_requests.open_response(
                     address, limit, headers={"Accept": "*/*", **secret, **conditions}

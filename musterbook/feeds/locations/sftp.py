@@ -1,6 +1,7 @@
 """Files on an SFTP server. It may be slow, or send anything, so times, sizes and numbers are limited."""
 
 import posixpath
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,8 +25,8 @@ from musterbook.feeds.locations.location import (
 )
 from musterbook.feeds.locations.ssh import Credentials, Server, Session
 
-LIST_SECONDS, STEP_SECONDS = 45.0, 30.0
-"""The time limits of reading a folder, and of each other step, such as reading the next part of a file."""
+LIST_SECONDS, NAMES_SECONDS, STEP_SECONDS = 45.0, 45.0, 30.0
+"""The time limits of reading a folder, of finding free names, and of each other step, such as reading the next part."""
 _PART = 4 << 20
 _REFUSED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPOpUnsupported, asyncssh.SFTPWriteProtect)
 """The errors of a server where nothing can be written."""
@@ -105,7 +106,7 @@ class SftpLocation:
                 return
             try:
                 self._make_folder(client, folder)
-                names = self._choose_names(client, found, folder, outputs)
+                names = self._choose_names(client, found, folder, outputs, keep)
                 for output, path in outputs.items():
                     keep()
                     self._write_output(client, self._join(folder, names[output]), path, keep)
@@ -165,10 +166,20 @@ class SftpLocation:
             raise NotAllowed(text % {"name": posixpath.join(self._path, folder), "server": self._server})
 
     def _choose_names(
-        self, client: asyncssh.SFTPClient, found: FoundFile, folder: str, outputs: Mapping[str, Path]
+        self,
+        client: asyncssh.SFTPClient,
+        found: FoundFile,
+        folder: str,
+        outputs: Mapping[str, Path],
+        keep: Callable[[], None],
     ) -> dict[str, str]:
         """Return the names in the subfolder that no other file has. An output that is there already keeps its name."""
+        ends = time.monotonic() + NAMES_SECONDS
         for names in file_names.list_free_names(found.name, outputs, found.modified):
+            keep()
+            if time.monotonic() > ends:
+                text = _("%(server)s did not answer within %(seconds)s seconds.")
+                raise Unreachable(text % {"server": self._server, "seconds": f"{NAMES_SECONDS:.0f}"})
             if self._find(client, self._join(folder, names[found.name])) is None and all(
                 self._is_free(client, self._join(folder, names[output]), path) for output, path in outputs.items()
             ):

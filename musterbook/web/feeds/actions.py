@@ -16,7 +16,7 @@ from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.feeds import rounds
 from musterbook.http import request_context
 from musterbook.web.agency.settings import find_operator
-from musterbook.web.feeds import report_words
+from musterbook.web.feeds import asking, report_words
 from musterbook.web.feeds.pages import for_configurers, for_runners, render_feed
 
 
@@ -48,7 +48,11 @@ def run(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
 @for_runners
 def check(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
     """Try the location, and show what would be taken. Nothing is taken."""
-    report = rounds.preview_check(feed, lambda: datetime.now(UTC))
+    with asking.take_turn(feed.agency) as may_ask:
+        if not may_ask:
+            messages.error(request, asking.BUSY)
+            return redirect("feed", feed.name)
+        report = rounds.preview_check(feed, lambda: datetime.now(UTC))
     return render_feed(request, feed, **report_words.describe(report))
 
 

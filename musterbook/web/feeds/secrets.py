@@ -17,7 +17,7 @@ from musterbook.feeds.locations import host_keys
 from musterbook.feeds.locations.location import LocationError
 from musterbook.http import request_context
 from musterbook.web.agency.settings import find_operator
-from musterbook.web.feeds import settings_shown
+from musterbook.web.feeds import asking, settings_shown
 from musterbook.web.feeds.pages import for_configurers
 
 
@@ -125,8 +125,11 @@ def host_key(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
 
 
 def _ask_for_key(feed: models.Feed) -> dict[str, Any]:
-    try:
-        key = host_keys.read_host_key(feed)
-    except LocationError as problem:
-        return {"problem": str(problem)}
+    with asking.take_turn(feed.agency) as may_ask:
+        if not may_ask:
+            return {"problem": str(asking.BUSY)}
+        try:
+            key = host_keys.read_host_key(feed)
+        except LocationError as problem:
+            return {"problem": str(problem)}
     return {"key": key, "fingerprint": feed_secrets.get_fingerprint(key), "is_same": key == feed.host_key}

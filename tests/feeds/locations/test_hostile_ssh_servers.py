@@ -321,6 +321,24 @@ def test_a_file_that_takes_its_time_is_left(monkeypatch: pytest.MonkeyPatch) -> 
         assert time.monotonic() - began < 4
 
 
+def test_a_server_that_says_of_every_name_that_it_is_taken_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lstat(_: object, path: bytes) -> asyncssh.SFTPAttrs:
+        time.sleep(0.1)
+        folder = path.endswith(b"done")
+        return asyncssh.SFTPAttrs(size=10, permissions=0o40755 if folder else 0o100644, atime=1, mtime=1)
+
+    monkeypatch.setattr(sftp, "NAMES_SECONDS", 0.5)
+    kept: list[None] = []
+    with hostile(lstat=lstat) as (port, _):
+        began = time.monotonic()
+        _refuses(
+            lambda location: location.file_away("x.csv", "done", {}, keep=lambda: kept.append(None)),
+            port, Unreachable, "did not answer within",
+        )  # fmt: skip
+        assert time.monotonic() - began < 5
+    assert len(kept) > 1
+
+
 def test_a_file_that_ends_early_is_not_taken() -> None:
     with hostile(sends=0) as (port, _):
         found = FoundFile(1.0, "a.csv", 10)
