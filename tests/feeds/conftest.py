@@ -7,6 +7,8 @@ from pytest_django.fixtures import Settings
 
 from tests.feeds.places import Place
 
+pytest.register_assert_rewrite("tests.feeds.nights.journey")
+
 
 @pytest.fixture
 def place(transactional_db: None, settings: Settings, tmp_path: Path) -> Place:

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
@@ -63,14 +64,17 @@ class HttpsLocation:
         self._body: IO[bytes] | None = None
 
     def list_files(self) -> list[FoundFile]:
-        """Return the file, if there is one. If it is the known one, the server does not send it again."""
+        """Return the file, if there is one. If it is the known one, the server does not send it again.
+
+        A server whose tag says the content alone can say by the time that the same content was written again.
+        """
         self.close()
         # Of several files, the server could only say about one whether it is new.
         known = next(iter(self._known.values()), None) if len(self._known) == 1 else None
         response = self._response = self._request(_make_conditions(known))
         if response.status == _UNCHANGED and known:
             self.close()
-            return [known]
+            return [replace(known, modified=max(known.modified, _read_time(response.headers.get("last-modified", ""))))]
         if response.status == _NOTHING:
             self.close()
             return []

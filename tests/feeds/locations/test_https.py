@@ -81,6 +81,22 @@ def test_a_file_that_was_taken_is_not_sent_again(server: HttpsServer) -> None:
         assert newer != found and read(location, newer) == ROWS * 2
 
 
+def test_the_same_content_written_again_has_arrived_again(server: HttpsServer) -> None:
+    with opened(make_feed(server)) as location:
+        found = location.list_files()[0]
+    os.utime(server.folder / "roster.csv", (1_700_086_400, 1_700_086_400))
+    with opened(make_feed(server, seen=take(found))) as location:
+        again = location.list_files()[0]
+        assert (again.tag, again.modified) == (found.tag, 1_700_086_400.0)
+        assert server.served == ["/roster.csv"], "the server has said it without the file"
+        assert read(location, again) == ROWS
+    with opened(make_feed(server, seen=take(again))) as location:
+        assert location.list_files() == [again]
+    os.utime(server.folder / "roster.csv", (1_700_000_000, 1_700_000_000))
+    with opened(make_feed(server, seen=take(again))) as location:
+        assert location.list_files() == [again], "another machine of the same site has an older copy"
+
+
 def test_what_was_seen_at_another_address_does_not_count(server: HttpsServer) -> None:
     known = FoundFile(1_800_000_000.0, "roster.csv", 1, "tag")
     seen = {**take(known), "location": server.location("other.csv")}
