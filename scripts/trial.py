@@ -1,4 +1,7 @@
-"""The sample of `./run`: an agency, its first import, and the second night, previewed and open on a page."""
+"""The sample of `./run`: an agency, its first import, and the second night, previewed and open on a page.
+
+That of `./run --feed` is another one: three nights of a feed.
+"""
 
 import argparse
 import fcntl
@@ -8,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts import setup
+from scripts import feed_nights, setup
 
-HOME = setup.ROOT / ".muster"
-AGENCY, ADMINISTRATOR = "riverton-pd", "000117"
+HOME, FEED_HOME = setup.ROOT / ".muster", setup.ROOT / ".muster-feed"
+AGENCY, ADMINISTRATOR = feed_nights.AGENCY, feed_nights.ADMINISTRATOR
 _OF = ("--agency", AGENCY)
 _STEPS = (
     ("The agency", ["agency", "apply", "examples/agency.toml"]),
@@ -43,19 +47,22 @@ class StepFailed(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the sample. Make it first if it does not exist. Return the status of the step that fails, or 0."""
+    """Serve a sample. Make it first if it does not exist. Return the status of the step that fails, or 0."""
     options = _make_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        port = _find_port()
-        with _hold_lock(port) as running:
+        port, home = _find_port(), FEED_HOME if options.feed else HOME
+        with _hold_lock(port, home) as running:
             if running:
                 print(f"It is running already, at {running}. End that one with Ctrl-C first, or use it.")
                 return 0
-            if options.fresh and HOME.exists() and not _may_delete(HOME):
+            if options.fresh and home.exists() and not _may_delete(home):
                 return 1
-            with serve_sample(HOME, port) as link:
-                print(f"\n{_make_explanation(link)}\n\n  {link}\n\nCtrl-C ends the server.", flush=True)
+            with serve_sample(home, port, feed=options.feed) as link:
+                print(
+                    f"\n{_make_explanation(link, home, feed=options.feed)}\n\n  {link}\n\nCtrl-C ends the server.",
+                    flush=True,
+                )
                 while True:
                     time.sleep(3600)
     except StepFailed as step:
@@ -69,14 +76,21 @@ def _make_parser() -> argparse.ArgumentParser:
         prog="./run",
         description="Set Musterbook up and serve a sample agency on this machine. Run again, it serves what is there.",
     )
+    parser.add_argument(
+        "--feed",
+        action="store_true",
+        help="serve another sample: a feed, and what it did in the last three nights. Each step is printed while it is made,"
+        " which takes a minute",
+    )
     parser.add_argument("--fresh", action="store_true", help="delete the sample and make it again, after asking")
     return parser
 
 
 @contextmanager
-def _hold_lock(port: int) -> Iterator[str]:
+def _hold_lock(port: int, home: Path | None = None) -> Iterator[str]:
     """Hold the lock of the sample while it is served. Yield the address of a running sample, or ""."""
-    with HOME.with_name(".muster.lock").open("a+", encoding="utf-8") as file:
+    home = home or HOME
+    with home.with_name(f"{home.name}.lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,7 +116,16 @@ def _may_delete(folder: Path) -> bool:
     return True
 
 
-def _make_explanation(link: str) -> str:
+def _make_explanation(link: str, home: Path, *, feed: bool = False) -> str:
+    if feed:
+        folder = home / "feeds" / AGENCY / feed_nights.FEED
+        more = f"To try another night, put a file into {folder}, and an empty file with the same name and .done at the end."
+        how = (
+            "Open this link and choose a password: you are signed in as the agency's administrator, on the page Feeds:"
+            if "?next=" in link
+            else "The sample is as you left it. Sign in here, and open Users, Feeds:"
+        )
+        return f"{more}\n\n{how}"
     if "?next=" in link:
         return (
             "The plan of the second night waits for you to apply it. Open this link and choose a password: you are signed in"
@@ -112,11 +135,14 @@ def _make_explanation(link: str) -> str:
 
 
 @contextmanager
-def serve_sample(home: Path, port: int | None = None) -> Iterator[str]:
-    """Serve the sample. Make it first if it does not exist. Yield the link to its plan, or to its pages."""
-    trial = _Trial(home, port or _find_port())
+def serve_sample(home: Path, port: int | None = None, *, feed: bool = False) -> Iterator[str]:
+    """Serve a sample. Make it first if it does not exist. Yield the link to its plan or feed, or to its pages.
+
+    `feed`: whether it is the one with the feed.
+    """
+    trial = _Trial(home, port or _find_port(), feed)
     if not home.exists():
-        _make_sample(home, trial.port)
+        _make_sample(home, trial.port, feed=feed)
     serve = [*trial.muster("serve", "--port", str(trial.port))]
     with subprocess.Popen(serve, cwd=setup.ROOT, env=trial.environment()) as server:
         try:
@@ -126,11 +152,15 @@ def serve_sample(home: Path, port: int | None = None) -> Iterator[str]:
             server.terminate()
 
 
-def _make_sample(home: Path, port: int) -> None:
+def _make_sample(home: Path, port: int, *, feed: bool) -> None:
     """Make the sample in a temporary folder first, so that an interrupted one is not mistaken for a sample."""
     draft = home.with_name(f"{home.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
-    _Trial(draft, port).import_nights()
+    trial = _Trial(draft, port, feed)
+    if feed:
+        trial.make_feed()
+    else:
+        trial.import_nights()
     draft.rename(home)
 
 
@@ -156,6 +186,7 @@ class _Trial:
 
     home: Path
     port: int
+    feed: bool = False
 
     def import_nights(self) -> None:
         for title, arguments in _STEPS:
@@ -164,11 +195,24 @@ class _Trial:
             if done.returncode and not (done.returncode == _ROWS_WITH_PROBLEMS and arguments[0] == "import"):
                 raise StepFailed(done.returncode)
 
+    def make_feed(self) -> None:
+        """Make the three nights of the feed, by their own clock."""
+        self.home.mkdir(mode=0o700)
+        command = [sys.executable, "-m", "scripts.feed_nights"]
+        done = subprocess.run(command, cwd=setup.ROOT, env=self.environment(), check=False)
+        if done.returncode:
+            raise StepFailed(done.returncode)
+
     def link(self) -> str:
-        """Return the administrator's invitation, which leads to the newest import, or the pages if they have registered."""
+        """Return the administrator's invitation, or the pages if they have registered.
+
+        It leads to the feeds, or to the newest import.
+        """
         invited = self._query("invite", *_OF, ADMINISTRATOR, "--print-link")
         if invited is None:
             return f"{_make_address(self.port)}/{AGENCY}/"
+        if self.feed:
+            return f"{invited['link']}?next=/{AGENCY}/feeds/"
         plan = self._query("imports", *_OF, "--limit", "1")[0]["import"]
         return f"{invited['link']}?next=/{AGENCY}/imports/{plan}"
 
@@ -190,7 +234,7 @@ class _Trial:
         raise StepFailed(server.poll() or 1)
 
     def muster(self, *arguments: str) -> list[str]:
-        return [str(setup.PROGRAMS / "muster"), *arguments]
+        return [str(Path(sys.executable).with_name("muster")), *arguments]
 
     def environment(self) -> dict[str, str]:
         ours = ("DATABASE_URL", "DJANGO_", "MUSTER_")
