@@ -52,19 +52,23 @@ def print_list(entries: "list[models.Feed]", output: str) -> None:
 
 def _describe_state(feed: "models.Feed") -> str:
     """Return what keeps the feed from importing without a person, in words."""
-    from musterbook.directory.agency import feeds
     from musterbook.feeds import overview
 
     if feed.problem and not (feed.paused_at or feed.stopped):
         return _("cannot be reached: %(why)s") % {"why": feed.problem}
     state = overview.get_state(feed, datetime.now(UTC))
-    first = _("shows its next file to a person first") if feeds.is_new(feed) else ""
+    first = (
+        _("its first file waits for you")
+        if overview.read_row(feed, datetime.now(UTC)).waiting
+        else _("shows its next file to a person first")
+    )
     return {
         "paused": _("paused: %(why)s") % {"why": feed.paused_why} if feed.paused_why else _("paused"),
         "stopped": _("stopped: %(why)s") % {"why": feed.stopped},
         "waits": _("an import waits for you"),
         "late": _("late"),
-        "first": first or _("an import waits for you"),
+        "failed": _("the last file could not be imported"),
+        "first": first,
     }.get(str(state), _("fine"))
 
 

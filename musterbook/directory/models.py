@@ -401,6 +401,8 @@ class Feed(models.Model):
     failing_since = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)
     """The number of checks in a row that failed."""
+    unreachable = models.BooleanField(default=False)
+    """Whether the failed checks are reported: they have lasted an hour, or only a person can end them (rule N5)."""
 
     class Meta:
         constraints = [

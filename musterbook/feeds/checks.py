@@ -18,7 +18,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import feed_notices
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import NoticeKind
-from musterbook.feeds import claims, complete, fetching, schedule, settling, taking
+from musterbook.feeds import claims, complete, fetching, lateness, schedule, settling, taking
 from musterbook.feeds.claims import Lease
 from musterbook.feeds.complete import Arrival, Look, Reason
 from musterbook.feeds.fetching import CannotTake, WrongChecksum
@@ -30,6 +30,7 @@ from musterbook.feeds.locations.location import (
     Location,
     LocationError,
     NotAllowed,
+    NotSetUp,
 )
 from musterbook.feeds.taking import LeaseLost, Origin, Taken
 
@@ -40,7 +41,6 @@ SOON = timedelta(minutes=1, seconds=1)
 """The time until a file that has just been found is looked at again."""
 _PLACE = "location"
 """The key of the location in `Feed.seen`."""
-UNREACHABLE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,7 @@ def _release(feed: models.Feed, seen: Mapping[str, Any], at: datetime, wait: tim
         problem="",
         failing_since=None,
         failures=0,
+        unreachable=False,
         **_answer(feed),
     )
 
@@ -190,9 +191,11 @@ def record_failure(feed: models.Feed, error: Exception, at: datetime) -> None:
     zone, next_at = schedule.get_zone(feed.agency), at + find_backoff(failures)
     if not schedule.is_open(feed.schedule, next_at, zone):
         next_at = schedule.find_next_check(feed.schedule, at, zone)
+    needs_person = isinstance(error, NotAllowed) and not isinstance(error, NotSetUp)
+    unreachable = needs_person or at - since >= lateness.UNREACHABLE_AFTER
     fields = {"problem": describe_error(error), "failing_since": since, "failures": failures, "checked_at": at}
-    is_long = isinstance(error, NotAllowed) or at - since >= UNREACHABLE_AFTER
-    then = partial(_notify, feed, NoticeKind.UNREACHABLE, at, fields) if is_long else lambda: None
+    fields["unreachable"] = unreachable
+    then = partial(_notify, feed, NoticeKind.UNREACHABLE, at, fields) if unreachable else lambda: None
     claims.release(feed, then, **fields, next_check_at=next_at, **_answer(feed))
 
 

@@ -5,7 +5,7 @@ Every function reads any number of feeds with the same few queries.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
@@ -25,8 +25,6 @@ PAGE = 50
 """The number of feeds on one page."""
 FILES = 10
 """The number of files on one page of a feed."""
-UNREACHABLE_AFTER = timedelta(hours=1)
-"""For how long a location fails before its feed is unreachable (rule N5)."""
 SENT_KINDS = frozenset({"sent", "command"})
 """The kinds of locations that are not checked, because files are brought to them."""
 
@@ -38,13 +36,16 @@ class FeedState(StrEnum):
     WAITS = "waits"
     FIRST = "first"
     LATE = "late"
+    FAILED = "failed"
     UNREACHABLE = "unreachable"
     STOPPED = "stopped"
     PAUSED = "paused"
 
 
-NEEDS_PERSON = frozenset({FeedState.WAITS, FeedState.LATE, FeedState.UNREACHABLE, FeedState.STOPPED})
-"""The states that need a person. A first file needs one as well, once it has arrived."""
+NEEDS_PERSON = (
+    FeedState.STOPPED, FeedState.WAITS, FeedState.FIRST, FeedState.UNREACHABLE, FeedState.LATE, FeedState.FAILED,
+)  # fmt: skip
+"""The states that need a person, the most urgent first. A first file needs one once it has arrived."""
 
 
 class Mark(StrEnum):
@@ -67,12 +68,15 @@ class Night:
     number: str = ""
     """The import, or the one that applied its plan; "" for none."""
     name: str = ""
+    file: int = field(default=0, compare=False)
+    """The id of the file; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivedFile:
     """A file that arrived, and what was done with it, in one sentence."""
 
+    pk: int
     name: str
     parts: list[str]
     at: datetime
@@ -99,11 +103,16 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class WaitingFeed:
-    """A feed that waits for a person. `number`: the import that waits, "" if no import does."""
+    """A feed and its state. `number`: the import that waits for a person, "" if no import does."""
 
     feed: models.Feed
     state: FeedState
     number: str
+
+    @property
+    def needs_person(self) -> bool:
+        """Return whether the feed needs a person."""
+        return self.state in NEEDS_PERSON and bool(self.number or self.state != FeedState.FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +139,17 @@ def count_feeds(agency: models.Agency, *, sync: bool = True) -> int:
 def list_rows(
     agency: models.Agency, at: datetime, *, sync: bool = True, start: int = 0, most: int | None = None
 ) -> list[FeedRow]:
-    """Return the agency's feeds by name, each with its state, last file and nights. `sync`: also those that synchronize."""
-    feeds = list(_select(agency, sync=sync)[start : None if most is None else start + most])
-    for feed in feeds:
-        feed.agency = agency
-    return _make_rows(agency, feeds, at)
+    """Return the agency's feeds, each with its state, last file and nights. `sync`: also those that synchronize.
+
+    Those that need a person come first, the most urgent one at the beginning, then the others by name.
+    """
+    found = sorted(_list_states(agency, at, sync=sync), key=_rank)
+    return _make_rows(agency, found[start : None if most is None else start + most], at)
 
 
 def read_row(feed: models.Feed, at: datetime) -> FeedRow:
     """Return one feed as the list shows it."""
-    return _make_rows(feed.agency, [feed], at)[0]
+    return _make_rows(feed.agency, [_read_state(feed, at)], at)[0]
 
 
 def _select(agency: models.Agency, *, sync: bool) -> "QuerySet[models.Feed]":
@@ -147,33 +157,49 @@ def _select(agency: models.Agency, *, sync: bool) -> "QuerySet[models.Feed]":
     return feeds if sync else feeds.exclude(mode=FeedMode.SYNC)
 
 
-def _make_rows(agency: models.Agency, feeds: list[models.Feed], at: datetime) -> list[FeedRow]:
-    waiting, last = _find_waiting(agency), _find_last(agency, feeds)
-    nights = list_nights(feeds, at, schedule.get_zone(agency))
-    return [_make_row(feed, at, waiting.get(feed.pk), last.get(feed.pk), nights[feed.pk]) for feed in feeds]
+def _list_states(agency: models.Agency, at: datetime, *, sync: bool) -> list[WaitingFeed]:
+    """Return the feeds of the agency with their states, by name. An agency has at most 100."""
+    feeds = list(_select(agency, sync=sync))
+    for feed in feeds:
+        feed.agency = agency
+    waiting, failed = _find_waiting(agency), _find_failed(feeds)
+    return [_find_state(feed, at, waiting.get(feed.pk), is_failed=feed.pk in failed) for feed in feeds]
 
 
-def _make_row(
-    feed: models.Feed,
-    at: datetime,
-    waiting: models.Import | None,
-    last: ArrivedFile | None,
-    nights: list[Night],
-) -> FeedRow:
+def _read_state(feed: models.Feed, at: datetime) -> WaitingFeed:
+    waiting = _find_waiting(feed.agency).get(feed.pk)
+    return _find_state(feed, at, waiting, is_failed=bool(_find_failed([feed])))
+
+
+def _rank(one: WaitingFeed) -> int:
+    return NEEDS_PERSON.index(one.state) if one.needs_person else len(NEEDS_PERSON)
+
+
+def _make_rows(agency: models.Agency, found: list[WaitingFeed], at: datetime) -> list[FeedRow]:
+    feeds = [one.feed for one in found]
+    last, nights = _find_last(agency, feeds), list_nights(feeds, at, schedule.get_zone(agency))
+    return [_make_row(one, at, last.get(one.feed.pk), nights[one.feed.pk]) for one in found]
+
+
+def _make_row(one: WaitingFeed, at: datetime, last: ArrivedFile | None, nights: list[Night]) -> FeedRow:
+    feed = one.feed
     checked = feed.location.get("kind") not in SENT_KINDS and not feed.paused_at and not feed.stopped
     due = checked and (feed.next_check_at is None or feed.next_check_at <= at)
-    number = waiting.number if waiting else ""
     next_at = feed.next_check_at if checked and not due else None
-    return FeedRow(feed, _find_state(feed, at, waiting), number, last, next_at, due, nights)
+    return FeedRow(feed, one.state, one.number, last, next_at, due, nights)
 
 
 def get_state(feed: models.Feed, at: datetime) -> FeedState:
     """Return the state of one feed."""
-    waiting = _find_waiting(feed.agency).get(feed.pk)
-    return _find_state(feed, at, waiting)
+    return _read_state(feed, at).state
 
 
-def _find_state(feed: models.Feed, at: datetime, waiting: models.Import | None) -> FeedState:
+def _find_state(feed: models.Feed, at: datetime, waiting: models.Import | None, *, is_failed: bool) -> WaitingFeed:
+    state = _choose_state(feed, at, waiting, is_failed=is_failed)
+    return WaitingFeed(feed, state, waiting.number if waiting else "")
+
+
+def _choose_state(feed: models.Feed, at: datetime, waiting: models.Import | None, *, is_failed: bool) -> FeedState:
     """Return what matters most: what stops the feed, then what waits for a person, then what is missing."""
     if feed.stopped:
         return FeedState.STOPPED
@@ -181,29 +207,41 @@ def _find_state(feed: models.Feed, at: datetime, waiting: models.Import | None) 
         return FeedState.FIRST if waiting.state == "previewed" else FeedState.WAITS
     if feed.paused_at:
         return FeedState.PAUSED
-    if feed.failing_since and at - feed.failing_since >= UNREACHABLE_AFTER:
+    return _find_trouble(feed, at, is_failed=is_failed) or (
+        FeedState.FIRST if saved_feeds.is_new(feed) else FeedState.FINE
+    )
+
+
+def _find_trouble(feed: models.Feed, at: datetime, *, is_failed: bool) -> FeedState | None:
+    if feed.unreachable or (feed.failing_since and at - feed.failing_since >= lateness.UNREACHABLE_AFTER):
         return FeedState.UNREACHABLE
     if deadlines.find_late(feed, at):
         return FeedState.LATE
-    return FeedState.FIRST if saved_feeds.is_new(feed) else FeedState.FINE
+    return FeedState.FAILED if is_failed else None
 
 
 def list_waiting(agency: models.Agency, at: datetime, *, sync: bool = True) -> list[WaitingFeed]:
-    """Return the feeds that wait for a person, by name: first and held files, and what is late, unreachable or stopped."""
-    waiting, found = _find_waiting(agency), []
-    for feed in _select(agency, sync=sync):
-        feed.agency = agency
-        plan = waiting.get(feed.pk)
-        state = _find_state(feed, at, plan)
-        if state in NEEDS_PERSON or (state == FeedState.FIRST and plan):
-            found.append(WaitingFeed(feed, state, plan.number if plan else ""))
-    return found
+    """Return the feeds that need a person, the most urgent first."""
+    return sorted((one for one in _list_states(agency, at, sync=sync) if one.needs_person), key=_rank)
 
 
 def _find_waiting(agency: models.Agency) -> Mapping[int | None, models.Import]:
     """Return the latest import of each feed whose plan waits to be applied."""
     waiting = models.Import.objects.filter(plan_ends.OPEN, agency=agency, feed__isnull=False)
     return {one.feed_id: one for one in waiting.only("number", "state", "feed_id").order_by("pk")}
+
+
+def _find_failed(feeds: list[models.Feed]) -> set[int]:
+    """Return the keys of the feeds whose last file could not be imported. The same content again changes nothing."""
+    news = models.FeedFile.objects.filter(_IS_NEWS, feed=OuterRef("pk")).order_by("-at", "-pk").values("pk")[:1]
+    keys = models.Feed.objects.filter(pk__in=[feed.pk for feed in feeds]).annotate(news=Subquery(news))
+    last = models.FeedFile.objects.filter(pk__in=keys.values("news"))
+    failed = Q(of=None) | Q(of__state__in=("failed", "refused"), of__ended="")
+    return set(last.filter(failed).values_list("feed", flat=True))
+
+
+_IS_NEWS = Q(of__isnull=False) | ~Q(problem="")
+"""The files that are not the same again."""
 
 
 def _find_last(agency: models.Agency, feeds: list[models.Feed]) -> dict[int, ArrivedFile]:
@@ -227,7 +265,7 @@ def _make_files(agency: models.Agency, files: list[models.FeedFile]) -> list[Arr
 def _make_file(file: models.FeedFile, entries: Mapping[int, LoggedImport]) -> ArrivedFile:
     record = _get_import(file)
     entry = entries[record.pk] if record else None
-    return ArrivedFile(file.name, list(file.parts), file.at, _find_mark(file), _describe(file, entry), entry)
+    return ArrivedFile(file.pk, file.name, list(file.parts), file.at, _find_mark(file), _describe(file, entry), entry)
 
 
 def _describe(file: models.FeedFile, entry: LoggedImport | None) -> str:
@@ -276,7 +314,7 @@ def list_nights(
     found: dict[int, dict[date, Night]] = defaultdict(dict)
     for file in _list_last_of_days(keys, begin, zone):
         day, record = file.at.astimezone(zone).date(), _get_import(file)
-        found[file.feed_id][day] = Night(day, _find_mark(file), record.number if record else "", file.name)
+        found[file.feed_id][day] = Night(day, _find_mark(file), record.number if record else "", file.name, file.pk)
     return {key: [found[key].get(day) or Night(day) for day in days] for key in keys}
 
 
@@ -284,17 +322,23 @@ def _list_last_of_days(keys: list[int], begin: datetime, zone: tzinfo) -> "Itera
     """Return the last file of each feed and day, if possible one that was not the same as the file before."""
     files = models.FeedFile.objects.filter(feed__in=keys, at__gte=begin)
     by_day = files.annotate(day=TruncDate("at", tzinfo=zone)).values("feed", "day").order_by()
-    is_news = Q(of__isnull=False) | ~Q(problem="")
-    wanted = by_day.annotate(last=Coalesce(Max("pk", filter=is_news), Max("pk"))).values("last")
+    wanted = by_day.annotate(last=Coalesce(Max("pk", filter=_IS_NEWS), Max("pk"))).values("last")
     return models.FeedFile.objects.filter(pk__in=wanted).select_related("of__successor").defer(
         "of__options", "of__leavers", "of__successor__options", "of__successor__leavers"
     )  # fmt: skip
 
 
-def read_files(feed: models.Feed, number: int = 1) -> FilePage:
-    """Return a page of the files of a feed, the latest first. A page after the last one is the last one."""
+def read_files(feed: models.Feed, number: int = 1, file: int = 0) -> FilePage:
+    """Return a page of the files of a feed, the latest first. A page after the last one is the last one.
+
+    `file`: the id of a file of the feed, whose page is wanted; 0 for none.
+    """
     files = models.FeedFile.objects.filter(feed=feed)
     total = files.count()
+    wanted = files.filter(pk=file).first() if file else None
+    if wanted:
+        later = files.filter(Q(at__gt=wanted.at) | Q(at=wanted.at, pk__gt=wanted.pk)).count()
+        number = later // FILES + 1
     number = max(1, min(number, (total + FILES - 1) // FILES))
     start = (number - 1) * FILES
     shown = list(_read_files(files).order_by("-at", "-pk")[start : start + FILES])

@@ -69,6 +69,7 @@ _FEEDS = {
     FeedState.FIRST: gettext_lazy("First file of a feed"),
     FeedState.WAITS: gettext_lazy("Feed with a file on hold"),
     FeedState.LATE: gettext_lazy("Feed late"),
+    FeedState.FAILED: gettext_lazy("Feed with a failed file"),
     FeedState.UNREACHABLE: gettext_lazy("Feed unreachable"),
     FeedState.STOPPED: gettext_lazy("Feed stopped"),
 }

@@ -79,6 +79,25 @@ def test_a_location_is_unreachable_after_an_hour(agency: models.Agency) -> None:
     assert overview.get_state(feed, at + timedelta(minutes=1)) == FeedState.UNREACHABLE
 
 
+def test_a_location_that_only_a_person_can_fix_is_unreachable_at_once(agency: models.Agency) -> None:
+    feed = add_feed(agency, columns={"failing_since": now(), "unreachable": True})
+    assert state(feed) == FeedState.UNREACHABLE
+
+
+def test_a_feed_whose_last_file_failed_is_not_fine(agency: models.Agency) -> None:
+    feed = add_feed(agency)
+    receive(feed, [person(5)], days=3)
+    receive(feed, problem="It is no file of users.", days=2)
+    receive(feed, days=1)
+    assert state(feed) == FeedState.FAILED
+    [found] = overview.list_waiting(agency, now())
+    assert (found.feed, found.state) == (feed, FeedState.FAILED)
+    refused = receive(feed, [person(5)], days=0.5).of
+    assert refused and state(feed) == FeedState.FINE
+    models.Import.objects.filter(pk=refused.pk).update(state="refused")
+    assert state(feed) == FeedState.FAILED
+
+
 def test_a_feed_is_late_until_a_file_arrives(agency: models.Agency) -> None:
     at = now()
     feed = add_feed(

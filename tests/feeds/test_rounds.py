@@ -15,10 +15,19 @@ from musterbook.directory.agency import feeds
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.pending_uploads import ArrivingFile
 from musterbook.directory.models import NoticeKind
-from musterbook.feeds import checks, claims, lateness, rounds, settling
+from musterbook.feeds import checks, claims, lateness, overview, rounds, settling
 from musterbook.feeds.complete import Reason
 from musterbook.feeds.locations import opening
-from musterbook.feeds.locations.location import FileChanged, FoundFile, HostKeyChanged, NotAllowed, Unreachable, Write
+from musterbook.feeds.locations.location import (
+    FileChanged,
+    FoundFile,
+    HostKeyChanged,
+    NotAllowed,
+    NotSetUp,
+    Unreachable,
+    Write,
+)
+from musterbook.feeds.overview import FeedState
 from musterbook.feeds.rounds import FeedBusy
 from musterbook.feeds.taking import FeedPaused, LeaseLost
 from tests.directory import cast
@@ -227,6 +236,24 @@ def test_a_location_that_is_not_allowed_is_told_at_once(
 ) -> None:
     breaks(NotAllowed("It is inside."))
     place.check()
+    assert [notice.kind for notice in models.Notice.objects.all()] == [NoticeKind.UNREACHABLE]
+    assert overview.get_state(place.refresh(), place.at) == FeedState.UNREACHABLE
+    breaks(None)
+    place.pass_time(600)
+    place.check()
+    assert overview.get_state(place.refresh(), place.at) != FeedState.UNREACHABLE
+
+
+def test_what_a_person_has_yet_to_enter_is_told_after_an_hour(
+    place: Place, breaks: Callable[[Exception | None], None]
+) -> None:
+    breaks(NotSetUp("The secret is missing."))
+    place.check()
+    assert overview.get_state(place.refresh(), place.at) != FeedState.UNREACHABLE
+    assert not models.Notice.objects.exists()
+    place.pass_time(3600)
+    place.check()
+    assert overview.get_state(place.refresh(), place.at) == FeedState.UNREACHABLE
     assert [notice.kind for notice in models.Notice.objects.all()] == [NoticeKind.UNREACHABLE]
 
 

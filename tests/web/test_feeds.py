@@ -17,6 +17,7 @@ from musterbook.config import encryption
 from musterbook.core.domain.policy import LimitKind
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
+from musterbook.directory.imports import heartbeats
 from musterbook.feeds.checks import CheckReport
 from musterbook.feeds.complete import Arrival, Reason
 from musterbook.feeds.locations import host_keys
@@ -114,7 +115,7 @@ def test_each_feed_has_one_row_with_its_state_last_file_and_nights(springfield: 
     receive(made, days=1)
     failed = receive(made, problem="The file is cut off.", days=0)
     page = read(boss)
-    assert f'<a class="m-log__name" href="{FEEDS}hr/">hr</a>' in page and ">Fine</span>" in page
+    assert f'<a class="m-log__name" href="{FEEDS}hr/">hr</a>' in page and ">Last file failed</span>" in page
     assert "The file is cut off." in page
     marks = re.findall(r'class="m-night m-night--(\w+)"(?: href="([^"]*)")? title="([^"]*)"', page)
     assert len(marks) == 30 and applied
@@ -122,6 +123,43 @@ def test_each_feed_has_one_row_with_its_state_last_file_and_nights(springfield: 
     assert marks[-3][1] == f"/springfield/imports/{applied.number}"
     assert marks[-1][2].endswith(f": failed, {failed.name}") and marks[0][2].endswith(": no file")
     assert boss.get(marks[-3][1]).status_code == 200
+    for mark in marks[-2:]:
+        address, _hash, anchor = mark[1].partition("#")
+        shown = boss.get(address).content.decode()
+        assert f'<tr id="{anchor}"' in shown and ">Last file failed</span>" in shown
+
+
+def test_a_mark_leads_to_the_page_of_files_that_has_its_file(springfield: Springfield, boss: Client) -> None:
+    made = add_feed(springfield.agency)
+    old = receive(made, days=25)
+    for days in range(24, 0, -1):
+        receive(made, days=days)
+    assert f'id="file-{old.pk}"' not in read(boss, "hr/")
+    page = read(boss, f"hr/?file={old.pk}")
+    assert f'<tr id="file-{old.pk}"' in page and "21–25 of 25" in page
+    assert "1–10 of 25" in read(boss, "hr/?file=99999999") and "1–10 of 25" in read(boss, f"hr/?file={2**70}")
+
+
+def test_feeds_that_need_a_person_are_first_and_the_others_by_name(springfield: Springfield, boss: Client) -> None:
+    agency, at = springfield.agency, datetime.now(UTC)
+    every = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    add_feed(agency, "z-stopped", columns={"stopped": "Another key."})
+    receive(add_feed(agency, "y-held", mode="sync", source=""), [person(1, ROLE="Admin")])
+    receive(add_feed(agency, "x-first", approved=False), [person(5)], preview=True)
+    add_feed(agency, "w-gone", columns={"failing_since": at - timedelta(hours=2), "problem": "No answer."})
+    add_feed(
+        agency, "v-late", expected_by=[{"days": every, "at": "00:00"}], columns={"created_at": at - timedelta(days=3)}
+    )
+    receive(add_feed(agency, "u-failed"), problem="It is cut off.")
+    add_feed(agency, "a-fine")
+    add_feed(agency, "b-new", approved=False)
+    add_feed(agency, "c-paused", columns={"paused_at": at})
+    needing = ["z-stopped", "y-held", "x-first", "w-gone", "v-late", "u-failed"]
+    names = re.findall(r'class="m-log__name" href="/springfield/feeds/([^/]+)/"', read(boss))
+    assert names == [*needing, "a-fine", "b-new", "c-paused"]
+    home = boss.get("/springfield/").content.decode()
+    places = [home.index(f'href="/springfield/feeds/{name}/"') for name in needing if name not in ("y-held", "x-first")]
+    assert places == sorted(places) and "The last file could not be imported." in home
 
 
 def test_what_waits_is_one_click_away(springfield: Springfield, boss: Client) -> None:
@@ -214,6 +252,54 @@ def test_run_now_checks_the_feed_at_once(springfield: Springfield, boss: Client)
     assert feed().next_check_at and feed().next_check_at <= datetime.now(UTC)  # type: ignore[operator]  # it is set
     models.Feed.objects.update(paused_at=datetime.now(UTC))
     assert "Resume it first." in send(boss, "hr/run")
+
+
+def test_the_page_shows_the_progress_of_a_check_until_it_is_done(
+    springfield: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_feed(springfield.agency)
+    part = {"headers": {"HX-Request": "true"}}
+    assert 'id="progress"' not in read(boss, "hr/")
+    page = send(boss, "hr/run")
+    assert 'id="progress"' in page and "No worker is running" in page and "Show the progress now" in page
+    monkeypatch.setattr(heartbeats, "has_live_worker", lambda: True)
+    asked = boss.get(f"{FEEDS}hr/?progress", **part)
+    assert "The feed looks for files." in asked.content.decode() and "<h1" not in asked.content.decode()
+    models.Feed.objects.update(asked_at=None)
+    done = boss.get(f"{FEEDS}hr/?progress", **part)
+    assert done.headers["HX-Refresh"] == "true" and not done.content
+    models.Import.objects.filter(pk=receive(feed(), [person(5)]).of_id).update(state="running")  # type: ignore[misc]  # it has one
+    assert "A file is being imported." in boss.get(f"{FEEDS}hr/?progress", **part).content.decode()
+
+
+def test_resuming_a_feed_that_a_host_key_has_stopped_leads_to_the_key(springfield: Springfield, boss: Client) -> None:
+    stopped = {"stopped": "The server has another key.", "problem": "The server has another key.", "host_key": KEY}
+    add_feed(springfield.agency, location=SFTP, columns=stopped)
+    page = read(boss, "hr/")
+    assert "Review the host key" in page and "/resume" not in page and page.count("The server has another key.") == 1
+    assert "Ask the server for its key" in send(boss, "hr/resume")
+    assert feed().stopped
+
+
+def test_only_a_user_with_every_permission_decides_on_a_new_host_key(springfield: Springfield) -> None:
+    add_feed(springfield.agency, location=SFTP, columns={"stopped": "The server has another key.", "host_key": KEY})
+    client = chief("users.import", "users.view")
+    page = read(client, "hr/")
+    assert "must accept the host key" in page and "Review the host key" not in page and "/resume" not in page
+    assert "must accept the host key" in send(client, "hr/resume") and feed().stopped
+
+
+def test_a_file_that_waits_is_not_called_held_if_it_is_the_first(springfield: Springfield, boss: Client) -> None:
+    receive(add_feed(springfield.agency, approved=False), [person(5)], preview=True)
+    assert "<strong>waits for you</strong>" in read(boss, "hr/")
+
+
+def test_a_late_feed_says_by_when_its_file_was_expected(springfield: Springfield, boss: Client) -> None:
+    every = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    created = {"created_at": datetime.now(UTC) - timedelta(days=3)}
+    add_feed(springfield.agency, expected_by=[{"days": every, "at": "00:00"}], columns=created)
+    text = " ".join(_HIDDEN_ENDS.sub(" ", read(boss, "hr/")).split())
+    assert "A file is late. It was expected by " in text and "None has arrived yet. Ask the people who send it." in text
 
 
 def test_a_feed_is_paused_with_the_reason_and_resumed(springfield: Springfield, boss: Client) -> None:

@@ -23,7 +23,7 @@ MOST = 100
 SETTINGS = ("mode", "source", "reading", "location", "schedule", "limits", "least_percent", "together", "notify")
 """The columns that are settings."""
 _OF_LOCATION = (
-    "secrets", "host_key", "token", "stopped", "seen", "problem", "failing_since", "failures",
+    "secrets", "host_key", "token", "stopped", "seen", "problem", "failing_since", "failures", "unreachable",
 )  # fmt: skip
 """The columns that another location clears."""
 
@@ -72,6 +72,7 @@ def _forget_location(feed: models.Feed, before: Mapping[str, Any]) -> dict[str, 
     Secrets are for one server. The user who names another one must have them, and sets them again.
     """
     feed.seen, feed.stopped, feed.problem, feed.failing_since, feed.failures = {}, "", "", None, 0
+    feed.unreachable = False
     if feed_locations.get_target(before) == feed_locations.get_target(feed.location):
         return {}
     lost = {f"secret {name}": ("set", "") for name in sorted(feed.secrets)}

@@ -184,8 +184,12 @@ def accept_host_key(feed: models.Feed, key: str, context: AuditContext, by: Oper
         pinned = feed_secrets.check_host_key(key)
         was = feed_secrets.get_fingerprint(feed.host_key) if feed.host_key else ""
         feed.host_key, feed.stopped, feed.problem = pinned, "", ""
-        feed.failing_since, feed.failures, feed.next_check_at = None, 0, None
-        feed.save(update_fields=["host_key", "stopped", "problem", "failing_since", "failures", "next_check_at"])
+        feed.failing_since, feed.failures, feed.unreachable, feed.next_check_at = None, 0, False, None
+        feed.save(
+            update_fields=[
+                "host_key", "stopped", "problem", "failing_since", "failures", "unreachable", "next_check_at",
+            ]
+        )  # fmt: skip
         feed_writing.record(
             feed, context, EventKind.FEED_HOST_KEY_ACCEPTED,
             {"host key": (was, feed_secrets.get_fingerprint(pinned))},

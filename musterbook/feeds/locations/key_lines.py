@@ -5,7 +5,7 @@ from itertools import pairwise
 import asyncssh
 from django.utils.translation import gettext as _
 
-from musterbook.feeds.locations.location import NotAllowed
+from musterbook.feeds.locations.location import NotSetUp
 
 _LONGEST = 20_000
 
@@ -26,7 +26,7 @@ def parse(line: str) -> asyncssh.SSHKey:
                 return asyncssh.import_public_key(f"{kind} {data}")
             except (asyncssh.KeyImportError, ValueError):
                 break
-    raise NotAllowed(_("The host key of the server must be accepted first."))
+    raise NotSetUp(_("The host key of the server must be accepted first."))
 
 
 def describe(key: asyncssh.SSHKey) -> str:

@@ -23,6 +23,10 @@ class NotAllowed(LocationError):
     """The installation does not allow the location, or its settings are wrong. Only a person can change that (N8)."""
 
 
+class NotSetUp(NotAllowed):
+    """What a person must enter or accept first is still missing, such as in the minutes after a feed was added."""
+
+
 class HostKeyChanged(LocationError):
     """The server has another key than the pinned one. The feed stops until a person accepts the new key."""
 

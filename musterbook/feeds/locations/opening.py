@@ -8,7 +8,7 @@ from musterbook.directory import models
 from musterbook.feeds.locations.brought import BroughtLocation
 from musterbook.feeds.locations.folder import open_agency_folder
 from musterbook.feeds.locations.https import HttpsLocation
-from musterbook.feeds.locations.location import FoundFile, Location, NotAllowed
+from musterbook.feeds.locations.location import FoundFile, Location, NotAllowed, NotSetUp
 
 
 def open_location(feed: models.Feed) -> Location:
@@ -39,7 +39,7 @@ def _open_sftp(feed: models.Feed) -> Location:
 def _open_https(feed: models.Feed) -> Location:
     name, value = feed.location.get("header", ""), _unseal(feed, "header")
     if name and not value:
-        raise NotAllowed(_("The secret of the header %(name)s is missing. Enter it.") % {"name": name})
+        raise NotSetUp(_("The secret of the header %(name)s is missing. Enter it.") % {"name": name})
     if not value.isascii() or not value.isprintable():
         raise NotAllowed(_("The secret of the header %(name)s has signs that a header cannot have.") % {"name": name})
     return HttpsLocation(feed.location["url"], (name, value) if name else None, read_known(feed))

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from musterbook.config import outbound_connections
 from musterbook.config.outbound_connections import TimeLimit
 from musterbook.feeds.locations import key_lines
-from musterbook.feeds.locations.location import HostKeyChanged, NotAllowed, Unreachable
+from musterbook.feeds.locations.location import HostKeyChanged, NotAllowed, NotSetUp, Unreachable
 
 CONNECT_SECONDS = 20.0
 """The time limit of the lookup of the name and the connection, and that of the sign-in."""
@@ -206,7 +206,7 @@ class _Client(asyncssh.SSHClient):
 def _load_key(credentials: Credentials) -> list[asyncssh.SSHKey]:
     if not credentials.key:
         if not credentials.password:
-            raise NotAllowed(_("There is no password and no private key. Enter one of them."))
+            raise NotSetUp(_("There is no password and no private key. Enter one of them."))
         return []
     try:
         return [asyncssh.import_private_key(credentials.key, credentials.passphrase or None)]

@@ -17,7 +17,7 @@ from musterbook.feeds import rounds
 from musterbook.http import request_context
 from musterbook.web.agency.settings import find_operator
 from musterbook.web.feeds import asking, report_words
-from musterbook.web.feeds.pages import for_configurers, for_runners, render_feed
+from musterbook.web.feeds.pages import for_configurers, for_runners, list_lacking, render_feed
 
 
 class PauseForm(forms.Form):
@@ -40,7 +40,7 @@ def run(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
     except InvalidValue as unfit:
         messages.error(request, unfit.sentence)
     else:
-        messages.success(request, _("The feed looks for files now. Reload this page to see what it found."))
+        messages.success(request, _("The feed looks for files now."))
     return redirect("feed", feed.name)
 
 
@@ -75,7 +75,12 @@ def pause(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
 @require_POST
 @for_runners
 def resume(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
-    """Resume the feed."""
+    """Resume the feed. One whose server has another host key would stop again, so it leads to the key."""
+    if feed.stopped and feed.location.get("kind") == "sftp":
+        if list_lacking(request):
+            messages.error(request, _("A user with every permission must accept the host key of the server first."))
+            return redirect("feed", feed.name)
+        return redirect("feed_host_key", feed.name)
     feeds.resume(feed, request_context.audit_context(request), find_operator(request))
     messages.success(request, _("The feed %(name)s runs again.") % {"name": feed.name})
     return redirect("feed", feed.name)

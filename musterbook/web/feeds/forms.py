@@ -74,7 +74,7 @@ class WhatForm(SectionForm):
     whose = choose(
         gettext_lazy("Users that the files list"),
         (
-            ("own", gettext_lazy("Only some: those that came by this feed are its own")),
+            ("own", gettext_lazy("Only some: those from this feed")),
             ("all", gettext_lazy("All users of the agency")),
             ("other", gettext_lazy("Only some: those of another source")),
         ),
@@ -196,10 +196,10 @@ def ask_days(label: Any) -> forms.MultipleChoiceField:
     )
 
 
-def ask_time(label: Any) -> forms.CharField:
+def ask_time(label: Any, hint: Any = "") -> forms.CharField:
     """Return a field for a time of the day."""
     widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "maxlength": "5"})
-    return forms.CharField(label=label, required=False, max_length=5, widget=widget)
+    return forms.CharField(label=label, required=False, max_length=5, widget=widget, help_text=hint)
 
 
 class ScheduleForm(SectionForm):

@@ -52,7 +52,9 @@ class FolderForm(LocationForm):
     kind = "folder"
     path = _ask_text(
         gettext_lazy("Folder"),
-        gettext_lazy("Below the folder that the installation allows for your agency. Blank = that folder."),
+        gettext_lazy(
+            "Below the folder that the installation allows for your agency. Leave it blank for that folder itself."
+        ),
         required=False,
     )
     pattern = _ask_pattern()
@@ -68,7 +70,9 @@ class SftpForm(LocationForm):
     )
     user = _ask_text(gettext_lazy("User name"))
     path = _ask_text(
-        gettext_lazy("Folder"), gettext_lazy("Such as /export/hr. Blank = the one after the sign-in."), required=False
+        gettext_lazy("Folder"),
+        gettext_lazy("Such as /export/hr. Leave it blank for the folder in which the sign-in ends."),
+        required=False,
     )
     pattern = _ask_pattern()
 
@@ -121,13 +125,19 @@ class NewFeedForm(SectionForm):
     whose = choose(
         gettext_lazy("Users that the files list"),
         (
-            ("own", gettext_lazy("Only some: those that came by this feed are its own")),
+            ("own", gettext_lazy("Only some: those from this feed")),
             ("all", gettext_lazy("All users of the agency")),
         ),
-        gettext_lazy("Synchronize deactivates missing users only among these."),
+        gettext_lazy(
+            "Synchronize deactivates missing users only among these. A user becomes one from this feed when a file"
+            " lists them."
+        ),
     )
     expected_days = ask_days(gettext_lazy("A file is expected on"))
-    expected_at = ask_time(gettext_lazy("By this time (such as 06:00)"))
+    expected_at = ask_time(
+        gettext_lazy("By this time (such as 06:00)"),
+        gettext_lazy("In the time zone of the agency. If you leave it blank, nobody is notified that a file is late."),
+    )
     email_me = forms.BooleanField(
         label=gettext_lazy("Email me when a file waits, fails or is late"), required=False, initial=True
     )

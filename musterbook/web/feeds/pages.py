@@ -7,15 +7,18 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
+from django_htmx.http import HttpResponseClientRefresh
 
 from musterbook.directory import models
 from musterbook.directory.agency import feed_secrets, feeds
 from musterbook.directory.agency.feeds import UnknownFeed
+from musterbook.directory.imports import heartbeats
 from musterbook.directory.models import FeedMode
 from musterbook.directory.permissions import ALL, get_permissions
-from musterbook.feeds import overview
-from musterbook.feeds.overview import FeedRow
+from musterbook.feeds import lateness, overview
+from musterbook.feeds.overview import ArrivedFile, FeedRow, Mark
 from musterbook.http import request_context
 from musterbook.web import parsers
 from musterbook.web.feeds import settings_shown, words
@@ -68,8 +71,8 @@ def describe_row(row: FeedRow) -> dict[str, Any]:
         "mode": words.MODES[row.feed.mode],
         "state": words.label_state(row),
         "is_sent": row.feed.location.get("kind") in overview.SENT_KINDS,
-        "nights": words.render_nights(row.nights),
-        "last_mark": words.MARKS[row.last.mark][1] if row.last else "",
+        "nights": words.render_nights(row.feed.name, row.nights),
+        "last_address": words.make_file_address(row.feed.name, row.last.pk) if row.last else "",
     }
 
 
@@ -107,17 +110,31 @@ def _list_lacking_to_run(request: HttpRequest, feed: models.Feed) -> list[str]:
 @require_GET
 @for_runners
 def one(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
-    """Show one feed: its state, what it needs, its files and its settings."""
+    """Show one feed: its state, what it needs, its files and its settings. A part of it is the progress of a check."""
+    if request_context.is_part(request):
+        context = _describe_progress(feed, overview.read_row(feed, datetime.now(UTC)))
+        return render(request, "feed_progress.html", context) if context["progress"] else HttpResponseClientRefresh()
     return render_feed(request, feed)
+
+
+def _describe_progress(feed: models.Feed, row: FeedRow) -> dict[str, Any]:
+    """Return what happens at this moment: the check that a user has asked for, or the import of the last file."""
+    is_asked = feed.asked_at is not None and not feed.paused_at and not feed.stopped
+    is_importing = row.last is not None and row.last.mark == Mark.RUNNING
+    idle = (is_asked or is_importing) and not heartbeats.has_live_worker()
+    return {"progress": "none" if idle else "check" if is_asked else "import" if is_importing else ""}
 
 
 def render_feed(request: HttpRequest, feed: models.Feed, **more: Any) -> HttpResponseBase:
     """Render the page of a feed. `more`: what an act on it has found."""
     at = datetime.now(UTC)
-    row, page = overview.read_row(feed, at), overview.read_files(feed, _read_page(request))
+    row = overview.read_row(feed, at)
+    file = parsers.parse_number(request.GET.get("file", ""), 2**63 - 1) or 0
+    page, late = overview.read_files(feed, _read_page(request), file), lateness.find_late(feed, at)
     kind, may_change = feed.location.get("kind"), not list_lacking(request)
     context = describe_row(row) | {
-        "files": [(file, *words.MARKS[file.mark]) for file in page.files],
+        "files": [(file, *_mark_file(file, row)) for file in page.files],
+        "expected_by": late.at if late else None,
         "page": page,
         "legend": words.render_legend(),
         "sections": settings_shown.list_sections(feed),
@@ -131,4 +148,11 @@ def render_feed(request: HttpRequest, feed: models.Feed, **more: Any) -> HttpRes
         "pauser": overview.find_pauser(feed),
         "may_view": may(request, "users.view"),
     }
-    return render(request, "feed.html", context | more)
+    return render(request, "feed.html", context | _describe_progress(feed, row) | more)
+
+
+def _mark_file(file: ArrivedFile, row: FeedRow) -> tuple[str, str]:
+    """Return the sign and the label of a file. One that a person must decide on waits, as its feed does."""
+    sign, label = words.MARKS[file.mark]
+    waits = file.entry is not None and file.entry.number == row.waiting
+    return sign, _("waits for you") if waits else str(label)

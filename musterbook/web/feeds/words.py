@@ -18,6 +18,7 @@ STATES = {
     FeedState.WAITS: gettext_lazy("Waits for you"),
     FeedState.FIRST: gettext_lazy("First file"),
     FeedState.LATE: gettext_lazy("Late"),
+    FeedState.FAILED: gettext_lazy("Last file failed"),
     FeedState.UNREACHABLE: gettext_lazy("Unreachable"),
     FeedState.STOPPED: gettext_lazy("Stopped"),
     FeedState.PAUSED: gettext_lazy("Paused"),
@@ -62,12 +63,15 @@ def label_state(row: FeedRow) -> str:
     return str(STATES[row.state])
 
 
-def render_nights(nights: Iterable[Night]) -> SafeString:
-    """Return one mark for each night, as the items of a list. A mark with an import is a link to it."""
-    return format_html_join("", "<li>{}</li>", ((_render_night(night),) for night in nights))
+def render_nights(name: str, nights: Iterable[Night]) -> SafeString:
+    """Return one mark for each night of the feed with this name, as the items of a list.
+
+    A mark is a link to its import, or to its file on the page of the feed.
+    """
+    return format_html_join("", "<li>{}</li>", ((_render_night(name, night),) for night in nights))
 
 
-def _render_night(night: Night) -> SafeString:
+def _render_night(name: str, night: Night) -> SafeString:
     sign, label = MARKS[night.mark]
     day = times.format_day(night.day)
     text = (
@@ -75,8 +79,8 @@ def _render_night(night: Night) -> SafeString:
         if night.name
         else _("%(day)s: %(mark)s") % {"day": day, "mark": label}
     )
-    if night.number:
-        address = reverse("import", args=[night.number])
+    if night.number or night.file:
+        address = reverse("import", args=[night.number]) if night.number else make_file_address(name, night.file)
         return format_html(
             '<a class="m-night m-night--{}" href="{}" title="{}" aria-label="{}">{}</a>',
             night.mark, address, text, text, sign,
@@ -85,6 +89,11 @@ def _render_night(night: Night) -> SafeString:
         '<span class="m-night m-night--{}" title="{}" role="img" aria-label="{}">{}</span>',
         night.mark, text, text, sign,
     )  # fmt: skip
+
+
+def make_file_address(name: str, file: int) -> str:
+    """Return the address of a file on the page of the feed with this name."""
+    return f"{reverse('feed', args=[name])}?file={file}#file-{file}"
 
 
 def render_legend() -> SafeString:
