@@ -18,7 +18,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import feed_notices
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import NoticeKind
-from musterbook.feeds import claims, complete, fetching, lateness, schedule, settling, taking
+from musterbook.feeds import claims, complete, deadlines, fetching, schedule, settling, taking
 from musterbook.feeds.claims import Lease
 from musterbook.feeds.complete import Arrival, Look, Reason
 from musterbook.feeds.fetching import CannotTake, WrongChecksum
@@ -192,7 +192,7 @@ def record_failure(feed: models.Feed, error: Exception, at: datetime) -> None:
     if not schedule.is_open(feed.schedule, next_at, zone):
         next_at = schedule.find_next_check(feed.schedule, at, zone)
     needs_person = isinstance(error, NotAllowed) and not isinstance(error, NotSetUp)
-    unreachable = needs_person or at - since >= lateness.UNREACHABLE_AFTER
+    unreachable = needs_person or at - since >= deadlines.UNREACHABLE_AFTER
     fields = {"problem": describe_error(error), "failing_since": since, "failures": failures, "checked_at": at}
     fields["unreachable"] = unreachable
     then = partial(_notify, feed, NoticeKind.UNREACHABLE, at, fields) if unreachable else lambda: None

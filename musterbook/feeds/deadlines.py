@@ -1,10 +1,13 @@
 """Which deadline a feed has missed, and which one a file that arrives is for (rule N5)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from musterbook.directory import models
 from musterbook.feeds import schedule
 from musterbook.feeds.schedule import Deadline
+
+UNREACHABLE_AFTER = timedelta(hours=1)
+"""For how long a location fails before its feed is unreachable (rule N5)."""
 
 
 def find_late(feed: models.Feed, at: datetime) -> Deadline | None:

@@ -15,8 +15,6 @@ from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
 
 _LOG = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
-UNREACHABLE_AFTER = timedelta(hours=1)
-"""For how long a location fails before its feed is unreachable (rule N5)."""
 
 
 def notify_late(at: datetime) -> int:

@@ -213,7 +213,7 @@ def _choose_state(feed: models.Feed, at: datetime, waiting: models.Import | None
 
 
 def _find_trouble(feed: models.Feed, at: datetime, *, is_failed: bool) -> FeedState | None:
-    if feed.unreachable or (feed.failing_since and at - feed.failing_since >= lateness.UNREACHABLE_AFTER):
+    if feed.unreachable or (feed.failing_since and at - feed.failing_since >= deadlines.UNREACHABLE_AFTER):
         return FeedState.UNREACHABLE
     if deadlines.find_late(feed, at):
         return FeedState.LATE

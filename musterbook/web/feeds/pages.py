@@ -17,7 +17,7 @@ from musterbook.directory.agency.feeds import UnknownFeed
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.models import FeedMode
 from musterbook.directory.permissions import ALL, get_permissions
-from musterbook.feeds import lateness, overview
+from musterbook.feeds import deadlines, overview
 from musterbook.feeds.overview import ArrivedFile, FeedRow, Mark
 from musterbook.http import request_context
 from musterbook.web import parsers
@@ -130,7 +130,7 @@ def render_feed(request: HttpRequest, feed: models.Feed, **more: Any) -> HttpRes
     at = datetime.now(UTC)
     row = overview.read_row(feed, at)
     file = parsers.parse_number(request.GET.get("file", ""), 2**63 - 1) or 0
-    page, late = overview.read_files(feed, _read_page(request), file), lateness.find_late(feed, at)
+    page, late = overview.read_files(feed, _read_page(request), file), deadlines.find_late(feed, at)
     kind, may_change = feed.location.get("kind"), not list_lacking(request)
     context = describe_row(row) | {
         "files": [(file, *_mark_file(file, row)) for file in page.files],

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('directory', '0028_check_of_feed_asked'),
+        ('directory', '0029_arrivals_that_count'),
     ]
 
     operations = [
