@@ -300,3 +300,17 @@ def test_the_feeds_of_one_agency_leave_workers_to_those_of_others(place: Place) 
         claimed += claims.claim(rounds.select_remote(place.at)[:1], "tests", place.at)
     assert waiting in claimed[:3]
     assert len(claimed) == 3
+
+
+def test_a_look_at_an_older_file_does_not_end_what_waits_of_a_newer_one(place: Place) -> None:
+    """A user who looks at last week's import again would silently discard the file of tonight."""
+    place.begin()
+    first = models.Import.objects.filter(feed=place.feed, state="applied").get()
+    held = place.bring("2.csv", cast.people(1, 2))
+    assert held is not None
+    assert held.state == "held"
+    assert preview(place, first, "", strict=True).state == "previewed"
+    held.refresh_from_db()
+    assert held.ended == ""
+    assert place.names() == ["2.csv"]
+    assert place.confirm(held, shrunk=2).state == "applied"

@@ -7,7 +7,7 @@ be applied.
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from musterbook.directory import models
@@ -131,9 +131,13 @@ def _select_of_watch(record: models.Import) -> "QuerySet[models.Import]":
 def _select_of_feed(record: models.Import) -> "QuerySet[models.Import]":
     """Return the open plans of earlier files of the feed that the import's file arrived by, as a query set.
 
-    A user who confirms one of them would bring back what the newer file has changed.
+    A user who confirms one of them would bring back what the newer file has changed. A plan of an older file that is made
+    again ends no plan of a newer one.
     """
-    return _select_open().filter(agency=record.agency_id, feed=record.feed_id, pk__lt=record.pk)
+    files = models.FeedFile.objects.filter(feed=record.feed_id)
+    own = files.filter(of__in=[record.pk, record.origin_id or record.pk]).order_by("-pk").first()
+    earlier = _select_open().filter(agency=record.agency_id, feed=record.feed_id, pk__lt=record.pk)
+    return earlier.exclude(Exists(files.filter(of=OuterRef("pk"), pk__gt=own.pk))) if own else earlier
 
 
 def _select_open() -> "QuerySet[models.Import]":
