@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[1]
 _MANY_PROCESSES = (
     "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py", "tests/feeds/test_nights.py",
-    "tests/test_scripts.py",
+    "tests/feeds/test_watch_processes.py", "tests/test_scripts.py",
 )  # fmt: skip
 """Tests that start many processes, or measure."""
 _NOT_MEASURED = (
@@ -50,7 +50,7 @@ _ON_BOTH = (
     # Laws, with directories and files that nobody has thought of: each plans, writes, exports and undoes on PostgreSQL.
     "tests/laws/test_laws.py",
     # Commands for the database itself, that read all of it, or of which several run at once.
-    *(f"tests/cli/test_{name}.py" for name in ("audit", "export", "installation", "people", "rekey")),
+    *(f"tests/cli/test_{name}.py" for name in ("audit", "export", "installation", "people", "rekey", "watch")),
     # Every page, once: what it asks the database is answered there too.
     "tests/web/test_every_page.py",
 )  # fmt: skip

@@ -22,7 +22,7 @@ from musterbook.directory.imports import file_import, plan_ends
 from musterbook.directory.imports.options import Options
 from musterbook.feeds import complete, fetching
 from musterbook.feeds.locations.location import NotAllowed
-from musterbook.feeds.watched_folder import LOCK, WatchedFolder
+from musterbook.feeds.watched_folder import LOCK, FolderBusy, WatchedFolder, WatchLock
 from musterbook.feeds.watching import HandledFile, Remark, Watch
 from tests.cli.conftest import HEADINGS, CommandResult, Muster, row
 
@@ -565,8 +565,6 @@ def test_it_runs_until_it_is_asked_to_end_and_says_each_thing_once(
 def test_a_folder_that_another_process_has_meanwhile_ends_the_watch(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from musterbook.feeds.watched_folder import WatchLock
-
     other = WatchLock(folder.path)
 
     def take() -> None:
@@ -577,3 +575,52 @@ def test_a_folder_that_another_process_has_meanwhile_ends_the_watch(
     other.release()
     assert done.status == 3
     assert f"{folder.path} is watched already, by process {os.getpid()} on" in done.err
+
+
+def test_a_folder_of_a_feed_and_what_leads_to_it_is_not_watched(folder: Folder, settings: Settings) -> None:
+    settings.MUSTER_FEED_FOLDERS = [folder.muster.folder / "feeds"]
+    place = folder.muster.folder / "feeds" / "springfield-pd" / "hr"
+    place.mkdir(parents=True)
+    agency = models.Agency.objects.get()
+    location = {"kind": "folder", "path": "hr"}
+    models.Feed.objects.create(agency=agency, name="hr", mode="sync", location=location, created_at=datetime.now(UTC))
+    link = folder.muster.folder / "link"
+    link.symlink_to(place)
+    done = folder.muster("watch", link, "--agency", "springfield-pd", "--once")
+    assert (done.status, list(place.iterdir())) == (2, [])
+    assert done.err == "The feed hr of springfield-pd takes the files of this folder. Watch another folder.\n"
+    assert folder.watch().status == 0
+
+
+def test_it_ends_between_two_files_when_it_is_asked_to(folder: Folder) -> None:
+    folder.put("a.csv", DAN)
+    folder.put("b.csv", DAN)
+    watched, asked = Watch(folder.path, "springfield-pd", Options()), iter([False, True])
+    watched.begin()
+    try:
+        assert [getattr(one, "name", "") for one in watched.check(lambda: next(asked))] == ["a.csv"]
+    finally:
+        watched.end()
+    assert folder.names() == ["b.csv"]
+
+
+def test_a_lock_whose_file_is_removed_at_the_same_moment_is_taken_again(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, other, usual = WatchLock(folder.path), WatchLock(folder.path), WatchLock._lock
+    removed: list[int] = []
+
+    def remove_once(self: WatchLock, file: int) -> None:
+        if not removed:
+            (folder.path / LOCK).unlink()
+        removed.append(file)
+        usual(self, file)
+
+    monkeypatch.setattr(WatchLock, "_lock", remove_once)
+    lock.hold()
+    assert len(removed) == 2
+    with pytest.raises(FolderBusy):
+        other.hold()
+    lock.release()
+    assert other.hold() > 0
+    other.release()
