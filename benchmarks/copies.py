@@ -33,7 +33,8 @@ def copy_agency(agency: models.Agency, slugs: Sequence[str], tables: Sequence[ty
 
 def _write_copy(agency: models.Agency, table: type[Model], first: int, copies: int) -> str:
     """Return the statement that copies the agency's rows of a table. Ids are moved by the number of the agency."""
-    move = f"(n.k - {agency.pk}) * {_MANY_IDS * _SLOT_WIDTH}"
+    number = f"CAST(n.k - {agency.pk} AS bigint)"
+    move = f"{number} * {_MANY_IDS * _SLOT_WIDTH}"
     fields, values = table._meta.concrete_fields, []  # noqa: SLF001  (Django documents it in spite of its name)
     for field in fields:
         column = f't."{field.column}"'
@@ -43,7 +44,7 @@ def _write_copy(agency: models.Agency, table: type[Model], first: int, copies: i
         elif field.primary_key or target:
             values.append(f"{column} + {move}")
         elif table is models.SearchChunk and field.name == "slot":
-            values.append(f"{column} + (n.k - {agency.pk}) * {_MANY_IDS}")
+            values.append(f"{column} + {number} * {_MANY_IDS}")
         else:
             values.append(column)
     name, columns = frames.table(table), ", ".join(f'"{field.column}"' for field in fields)

@@ -145,16 +145,19 @@ def preview_check(feed: models.Feed, now: Clock) -> CheckReport:
 
 
 def settle_next(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
-    """Carry out the ends of imports of one feed, even if the feed is not due. Return False if there are none.
+    """Carry out the ends of imports of feeds, even if they are not due, for a while. Return False if there are none.
 
     A feed whose location fails, or that has stopped, carries them out when it is checked again.
     """
+    started, settled = time.monotonic(), False
     ended = settling.select_unsettled().filter(feed__stopped="", feed__failures=0)
     for feed_id in dict.fromkeys(ended.values_list("feed", flat=True)):
+        if settled and (ending() or time.monotonic() - started > _PATIENCE):
+            break
         for feed in claims.claim(models.Feed.objects.filter(pk=feed_id), worker, now()):
             _settle_claimed(feed, list(ended.filter(feed=feed_id)), Lease(feed, now, ending))
-            return True
-    return False
+            settled = True
+    return settled
 
 
 def _settle_claimed(feed: models.Feed, files: list[models.FeedFile], lease: Lease) -> None:

@@ -178,7 +178,7 @@ def _write_rows(record: models.Import, which: ResultsKind, path: Path) -> bool:
     """Write the results file or the errors file of an import. Return False if its rows are no longer kept."""
     try:
         source: IO[bytes]
-        with history.open_results_file(record, which) as source, path.open("wb") as target:
+        with history.open_results_file(record, which, in_worker=True) as source, path.open("wb") as target:
             target.writelines(iter(partial(source.read, _PART), b""))
     except (FileGone, PlanGone):
         return False

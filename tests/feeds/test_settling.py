@@ -236,7 +236,7 @@ def test_a_move_that_fails_is_repeated_and_delays_no_learning(place: Place, monk
 def test_results_that_cannot_be_made_delay_the_file_only_if_that_passes(
     place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_more: object) -> None:
         raise error
 
     first = place.bring("hr.csv", TEN)

@@ -260,11 +260,15 @@ class ResultsInProgress(Exception):
     """Another results file is being made. Only one is made at a time, because each takes memory."""
 
 
-def open_results_file(record: models.Import, which: ResultsKind, form: ResultsForm = "csv") -> IO[bytes]:
+def open_results_file(
+    record: models.Import, which: ResultsKind, form: ResultsForm = "csv", *, in_worker: bool = False
+) -> IO[bytes]:
     """Return the file's rows with the outcome of each, or only the rows with problems, as CSV or as a workbook.
 
     The caller reads the result in parts, and closes it. It is made in a process of its own, and is never whole in
-    the memory of this one. Raise FileGone, PlanGone, ResultsInProgress, TooManyRows, and the errors of `sandbox.make_results`.
+    the memory of this one. `in_worker`: this process is a worker, which makes that of a small CSV file itself, as it
+    imports such a file itself. Raise FileGone, PlanGone, ResultsInProgress, TooManyRows, and the errors of
+    `sandbox.make_results`.
     """
     number, options = record.number, Options.of_json(record.options)
     header = plan_files.read_header(number)
@@ -279,8 +283,9 @@ def open_results_file(record: models.Import, which: ResultsKind, form: ResultsFo
         if not free:
             raise ResultsInProgress
         return sandbox.make_results(
-            source, read_options, options.corrections, rows, plan_files.find_path(number, "problems"), which, form
-        )
+            source, read_options, options.corrections, rows, plan_files.find_path(number, "problems"), which, form,
+            in_worker=in_worker,
+        )  # fmt: skip
 
 
 def fits_workbook(record: models.Import, which: ResultsKind) -> bool:

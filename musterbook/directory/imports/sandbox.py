@@ -6,6 +6,7 @@ are passed as open files without a name, so nothing is left behind, however the 
 has no such limits, the file is still read in a process of its own, except on Windows.
 """
 
+import io
 import json
 import logging
 import os
@@ -40,6 +41,8 @@ SECONDS, SECONDS_PER_MB = 9, 9
 """The processor time that it may use: this many seconds, or this many for each megabyte if that is more."""
 _TIME_FACTOR = 30
 """It may take this many times as long in real time, because other processes use the processor as well."""
+SMALL = _MB
+"""The most bytes of a CSV file and of its outcomes that a worker turns into results itself."""
 _LOOK_EVERY = 0.05
 _NEEDED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
 _WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
@@ -87,22 +90,33 @@ def read_table(
         return sandbox_process.read_table(answers)
 
 
-def make_results(
+def make_results(  # noqa: PLR0913  (the file, how it was read, what came of its rows, and what is made: each has a name)
     path: Path, options: ReadOptions, replacements: Corrections, rows: Path, problems: Path,
-    which: ResultsKind, form: ResultsForm,
+    which: ResultsKind, form: ResultsForm, *, in_worker: bool = False,
 ) -> IO[bytes]:  # fmt: skip
     """Return the results file or the errors file of the file at `path`. It is deleted when it is closed.
 
-    It is made in a process of its own. `rows`, `problems`: the kept outcomes and problems of the rows
-    (`imports/plan_files`). Raise ReadingStopped, ReadingFailed.
+    It is made in a process of its own, unless this one is a worker (`in_worker`) and the file is a small CSV file: to
+    start a process takes much longer than to make a few rows. `rows`, `problems`: the kept outcomes and problems of the
+    rows (`imports/plan_files`). Raise ReadingStopped, ReadingFailed.
     """
     fields = {"path": str(path), "which": which, "form": form, "rows": str(rows), "problems": str(problems)}
     size = path.stat().st_size + rows.stat().st_size + problems.stat().st_size
+    task = _make_task(options, replacements) | fields
     with ExitStack() as stack:
         answer = stack.enter_context(_open_temporary())
-        _run_task(size, _make_task(options, replacements) | fields, b"", [answer], never_stop)
+        if in_worker and form == "csv" and size <= SMALL and not _is_workbook(path):
+            sandbox_process.run_task(io.BytesIO(json.dumps(task).encode()), [answer])
+            answer.seek(0)
+        else:
+            _run_task(size, task, b"", [answer], never_stop)
         stack.pop_all()
     return answer
+
+
+def _is_workbook(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_WORKBOOK[0])).startswith(_WORKBOOK)
 
 
 def _can_isolate() -> bool:

@@ -8,10 +8,10 @@ session is ended if its worker has sent no heartbeat for a long time.
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.db import connection
-from django.db.models import Max, Min, Q
+from django.db.models import F, OuterRef, Subquery
 
 from musterbook.config import log_lines
 from musterbook.directory import models
@@ -26,8 +26,6 @@ from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames, import_files, locks
 
 _LOG = logging.getLogger(__name__)
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 Clock = Callable[[], datetime]
 EndCheck = Callable[[], bool]
@@ -67,12 +65,16 @@ def _has_work() -> bool:
 
 def _list_agencies() -> Iterator[models.Agency]:
     """Yield the agencies that have work, first the one whose last import began the longest ago."""
-    queued = models.Import.objects.filter(Q(state="waiting") | Q(state="running"), finished_at=None)
-    first = dict(queued.order_by().values_list("agency").annotate(Min("pk")))
-    begun = models.Import.objects.filter(agency__in=first).exclude(state="waiting").order_by()
-    last = dict(begun.values_list("agency").annotate(Max("started_at")))
-    agencies = models.Agency.objects.in_bulk(first)
-    yield from sorted(agencies.values(), key=lambda one: (last.get(one.pk, _NEVER), first[one.pk]))
+    queued = models.Import.objects.filter(finished_at=None, state__in=("waiting", "running"))
+    own = queued.filter(agency=OuterRef("pk")).order_by("pk").values("pk")
+    # The index by time gives the last one at once, however many imports there are.
+    begun = models.Import.objects.filter(agency=OuterRef("pk")).exclude(state="waiting")
+    last = begun.order_by(F("started_at").desc()).values("started_at")
+    agencies = models.Agency.objects.filter(pk__in=queued.values("agency"))
+    turns = agencies.annotate(first=Subquery(own[:1]), last=Subquery(last[:1]))
+    # Usually the first is free, so the others are not loaded.
+    for turn in turns.order_by(F("last").asc(nulls_first=True), "first").values_list("pk", flat=True):
+        yield from models.Agency.objects.filter(pk=turn)
 
 
 def _claim_next(agency: models.Agency, worker: str, now: Clock) -> models.Import | None:

@@ -8,13 +8,24 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import cancellation, file_import, heartbeats, plan_ends, queue, records, runner, undo
+from musterbook.directory.imports import (
+    cancellation,
+    file_import,
+    heartbeats,
+    plan_ends,
+    queue,
+    records,
+    runner,
+    undo,
+    worker,
+)
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Upload
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.options import Options
@@ -226,6 +237,16 @@ def test_agencies_take_turns_and_one_agency_s_imports_come_in_their_order() -> N
         assert run_next_import("one", lambda: next(times))
     order = models.Import.objects.order_by("started_at").values_list("pk", flat=True)
     assert list(order) == [waiting[0].pk, waiting[3].pk, waiting[1].pk, waiting[2].pk]
+
+
+def test_of_many_agencies_that_wait_only_the_next_one_is_loaded() -> None:
+    waiting = [agency(f"agency-{number}") for number in range(5)]
+    for made in waiting:
+        submit(made, people(1))
+    with CaptureQueriesContext(connection) as queries:
+        assert next(iter(worker._list_agencies())) == waiting[0]
+    assert len(queries) == 2
+    assert list(worker._list_agencies()) == waiting
 
 
 def test_an_import_of_the_command_line_goes_before_one_that_waits() -> None:

@@ -3,8 +3,10 @@
 import pytest
 
 from musterbook.directory import models
-from musterbook.directory.imports import history
+from musterbook.directory.imports import history, sandbox, sandbox_process
+from musterbook.directory.imports.sandbox import ReadingFailed
 from musterbook.directory.storage import formats
+from tests.attacks import bombs
 from tests.directory.cast import agency, file, person, run
 
 pytestmark = pytest.mark.django_db
@@ -35,3 +37,30 @@ def test_a_results_file_is_a_workbook_if_its_rows_fit_in_one(monkeypatch: pytest
         history.open_results_file(record, "results", "xlsx")
     with history.open_results_file(record, "results", "csv") as file:
         assert b"E-2" in file.read()
+
+
+def test_a_worker_makes_the_results_of_a_small_file_itself_and_they_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = agency()
+    record = run(made, [person(1), person(2, STATUS="?")]).record
+    with history.open_results_file(record, "results") as results:
+        expected = results.read()
+    monkeypatch.setattr(sandbox_process, "__name__", "musterbook.there_is_no_such_module")
+    with history.open_results_file(record, "results", in_worker=True) as results:
+        assert results.read() == expected
+    with pytest.raises(ReadingFailed):
+        history.open_results_file(record, "results")
+    with pytest.raises(ReadingFailed):
+        history.open_results_file(record, "results", "xlsx", in_worker=True)
+    monkeypatch.setattr(sandbox, "SMALL", record.file_size)
+    with pytest.raises(ReadingFailed):
+        history.open_results_file(record, "results", in_worker=True)
+
+
+def test_results_of_a_workbook_are_always_made_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = "".join(bombs.cells(row) for row in (person(1).keys(), person(1).values()))
+    record = run(agency(), bombs.xlsx(cells)).record
+    monkeypatch.setattr(sandbox_process, "__name__", "musterbook.there_is_no_such_module")
+    with pytest.raises(ReadingFailed):
+        history.open_results_file(record, "results", in_worker=True)
