@@ -160,7 +160,7 @@ _TEXTS: Mapping[NoticeKind, _Text] = {
     ),
     NoticeKind.STOPPED: _Text(
         gettext_lazy("Stopped: {feed}"),
-        gettext_lazy("The feed {feed} at {agency} has stopped, and imports nothing until a person continues it."),
+        gettext_lazy("The feed {feed} at {agency} has stopped, and imports nothing until a person acts."),
         gettext_lazy("See the reason, and what to do next:"),
         _say_nothing,
     ),

@@ -261,8 +261,12 @@ def resume(name: Name, agency: options.Agency, as_: options.As = "", output: opt
         from musterbook.directory.agency import feeds
 
         feed = find_feed(agency, name)
+        was_stopped = bool(feed.stopped)
         feeds.resume(feed, make_context(as_), find_operator(feed.agency, as_))
         print_feed(feed, output)
+        if was_stopped and output == "text":
+            text = _("It stops again if its server still has another host key. To accept a new key: %(command)s")
+            say(text % {"command": f"muster feed set {feed.name} --agency {agency} --accept-host-key"})
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """`muster feed`: feeds as the command line adds, shows, changes and removes them, and never shows a secret."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -307,6 +308,20 @@ def test_a_feed_is_paused_resumed_and_removed(fed: Muster) -> None:
     assert fed("feed", "show", "hr", *OF).status == 2
     kinds = list(models.Event.objects.order_by("pk").values_list("kind", flat=True))
     assert kinds[-4:] == ["feed.added", "feed.paused", "feed.resumed", "feed.removed"]
+
+
+def test_resuming_a_feed_that_a_host_key_has_stopped_names_the_command_that_accepts_the_key(fed: Muster) -> None:
+    models.Feed.objects.update(stopped="Another key.")
+    assert "muster feed set hr --agency springfield-pd --accept-host-key" in fed("feed", "resume", "hr", *OF).err
+    assert "--accept-host-key" not in fed("feed", "resume", "hr", *OF).err
+
+
+def test_a_feed_whose_last_file_failed_says_so(fed: Muster) -> None:
+    feed = models.Feed.objects.get()
+    now = datetime.now(UTC)
+    models.FeedFile.objects.create(feed=feed, name="a.csv", size=1, sha256="a", at=now, problem="It is cut off.")
+    assert "the last file could not be imported" in fed("feed", "show", "hr", *OF).text
+    assert fed("feed", "show", "hr", *OF, "--output", "json").json["state"] == "failed"
 
 
 def test_another_agencys_feed_is_unknown(fed: Muster) -> None:

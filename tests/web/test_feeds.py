@@ -258,18 +258,18 @@ def test_the_page_shows_the_progress_of_a_check_until_it_is_done(
     springfield: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_feed(springfield.agency)
-    part = {"headers": {"HX-Request": "true"}}
+    htmx = {"HX-Request": "true"}
     assert 'id="progress"' not in read(boss, "hr/")
     page = send(boss, "hr/run")
     assert 'id="progress"' in page and "No worker is running" in page and "Show the progress now" in page
     monkeypatch.setattr(heartbeats, "has_live_worker", lambda: True)
-    asked = boss.get(f"{FEEDS}hr/?progress", **part)
+    asked = boss.get(f"{FEEDS}hr/?progress", headers=htmx)
     assert "The feed looks for files." in asked.content.decode() and "<h1" not in asked.content.decode()
     models.Feed.objects.update(asked_at=None)
-    done = boss.get(f"{FEEDS}hr/?progress", **part)
+    done = boss.get(f"{FEEDS}hr/?progress", headers=htmx)
     assert done.headers["HX-Refresh"] == "true" and not done.content
     models.Import.objects.filter(pk=receive(feed(), [person(5)]).of_id).update(state="running")  # type: ignore[misc]  # it has one
-    assert "A file is being imported." in boss.get(f"{FEEDS}hr/?progress", **part).content.decode()
+    assert "A file is being imported." in boss.get(f"{FEEDS}hr/?progress", headers=htmx).content.decode()
 
 
 def test_resuming_a_feed_that_a_host_key_has_stopped_leads_to_the_key(springfield: Springfield, boss: Client) -> None:
@@ -382,6 +382,29 @@ def test_the_plan_of_a_first_file_says_what_applying_it_means(springfield: Sprin
     text = "This is the first file of the feed"
     assert text in boss.get(f"/springfield/imports/{first.number}").content.decode()
     assert text not in boss.get(f"/springfield/imports/{later.number}").content.decode()
+
+
+def test_a_first_file_that_changes_nothing_is_applied_so_that_the_feed_runs_by_itself(
+    springfield: Springfield, boss: Client
+) -> None:
+    cast.run(springfield.agency, [person(5)])
+    made = add_feed(springfield.agency, approved=False, source="")
+    first = receive(made, [person(5)], preview=True).of
+    assert first and not first.counts.get("updated")
+    address = f"/springfield/imports/{first.number}"
+    page = boss.get(address).content.decode()
+    assert "Nothing will change." in page and '<button class="usa-button">Apply</button>' in page
+    applied = boss.post(address, {}, follow=True)
+    assert applied.status_code == 200
+    first.refresh_from_db()
+    assert first.ended == "applied-as"
+
+
+def test_a_first_file_without_a_usable_row_is_not_offered_to_be_applied(springfield: Springfield, boss: Client) -> None:
+    first = receive(add_feed(springfield.agency, approved=False), [person(5, STATUS="?")], preview=True).of
+    assert first
+    page = boss.get(f"/springfield/imports/{first.number}").content.decode()
+    assert '<button class="usa-button">Apply</button>' not in page and "Upload another file" in page
 
 
 # Secrets

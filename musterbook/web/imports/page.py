@@ -258,6 +258,8 @@ def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmF
         "can_apply": plan_ends.shows_plan(record) and not ended,
         "ended": ended,
         "would_change": sentences.would_change(summary.counts) or bool(summary.holds),
+        # Without it, a feed whose first file changes nothing could never run by itself.
+        "accepts_reading": record.through == "feed" and record.state == "previewed" and summary.counts.get("unchanged"),
         "has_changed": record.state == "applied" and sentences.would_change(record.counts),
         "can_undo": not undone and _can_undo(request, record),
         "holds": describe_holds(record, form),
