@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from tests.feeds.nights.plans import FIRST_NIGHT, HumanResources, Night
 from tests.feeds.nights.processes import Worker
 
 _SECOND = timedelta(seconds=1)
+JUMPS = {"an hour behind": timedelta(hours=-1), "an hour ahead": timedelta(hours=1), "a day ahead": timedelta(days=1)}
+"""How wrong a clock is in a night."""
 
 
 class Journey:
     """The nights of one feed."""
 
-    def __init__(self, home: Home, folder: Path, kind: str, seed: int) -> None:
+    def __init__(self, home: Home, folder: Path, kind: str, seed: int, first: date) -> None:
         self.home, self.chance = home, random.Random(f"{kind} {seed}")
         self.place = PLACES[kind](home, folder)
         self.log = (folder / "workers.log").open("w", encoding="utf-8")
@@ -30,7 +32,7 @@ class Journey:
         self.hr = HumanResources(self.chance)
         self.pending: list[File] = []
         """The files that HR could not send yet."""
-        self.at = datetime.combine(FIRST_NIGHT, time(0), ZONE)
+        self.at = clock(first, 0)
         self.kills = Counter[str]()
         self.workers = [Worker(home, self.log)]
         self.token = ""
@@ -75,7 +77,7 @@ class Journey:
             self.due = None
             return True
         due = answers[-1]["due"]
-        self.due = datetime.fromisoformat(due).astimezone(ZONE) if due else None
+        self.due = datetime.fromisoformat(due).astimezone(UTC) if due else None
         return False
 
     def kill(self, step: str) -> None:
@@ -103,17 +105,17 @@ class Journey:
         file = self.hr.write(night, self.place.name(night.day))
         if file and night.mishap == "growing":
             file.is_complete = False
-        self.at = _clock(night.day, 0, 30)
+        self.at = clock(night.day, 0, 30)
         self.begin_mishap(night)
         if file:
             self.deliver(file, night)
-        self.at = _clock(night.day, 1)
+        self.at = clock(night.day, 1)
         self.spend_first_hours(night, file)
         self.books.take_all(self.at)
         self.end_mishap(night)
-        self.pass_to(_clock(night.day, 5, 50))
+        self.pass_to(clock(night.day, 5, 50))
         self.books.take_all(self.at)
-        for moment in (_clock(night.day, 6, 1), _clock(night.day, 6, 30)):
+        for moment in (clock(night.day, 6, 1), clock(night.day, 6, 30)):
             self.at = moment
             self.round()
         self.end_night(night)
@@ -164,17 +166,31 @@ class Journey:
             self.send_all(night)
         elif night.mishap == "killed":
             step = self.untried.pop(0) if self.untried else "imported"
-            if self.pass_to(_clock(night.day, 1, 20), step):
+            if self.pass_to(clock(night.day, 1, 20), step):
                 self.untried.append(step)
         elif night.mishap == "two workers":
-            self.pass_to(_clock(night.day, 1, 20))
+            self.pass_to(clock(night.day, 1, 20))
             self.workers.pop().end()
+        elif night.mishap in JUMPS:
+            self.jump(night)
         elif file:
             self.complete(night, file)
-        self.pass_to(_clock(night.day, 3, 10))
+        self.pass_to(clock(night.day, 3, 10))
         if night.mishap.startswith("down") and not self.place.sends:
             self.books.is_unreachable = True
             self.books.notify("feed-unreachable", night.day)
+
+    def jump(self, night: Night) -> None:
+        """The clock of the worker is wrong before the file is taken, and after that."""
+        for _ in range(2):
+            right = self.at
+            self.at += JUMPS[night.mishap]
+            self.pass_to(self.at + timedelta(minutes=10))
+            if night.mishap == "a day ahead":
+                self.books.take_all(self.at)
+            self.at = right
+            self.pass_to(self.at + timedelta(minutes=10))
+            self.books.take_all(self.at)
 
     def complete(self, night: Night, file: File) -> None:
         """HR goes on with a file that it has begun to deliver."""
@@ -188,7 +204,7 @@ class Journey:
             self.round()
             self.place.put(file.name, file.content, self.at + 20 * _SECOND)
         elif night.mishap == "renamed" and self.place.moves:
-            self.pass_to(_clock(night.day, 1, 40))
+            self.pass_to(clock(night.day, 1, 40))
             (self.place.folder / f"{file.name}.part").rename(self.place.folder / file.name)
 
     def send_all(self, night: Night) -> None:
@@ -246,7 +262,7 @@ class Journey:
 
     def end_night(self, night: Night) -> None:
         """In the morning, a person sees to what waits, and to what was not noticed in the night."""
-        self.at = _clock(night.day, 7)
+        self.at = clock(night.day, 7)
         if night.mishap == "paused long":
             self.act("resume", "feed.resumed")
             self.books.is_paused = False
@@ -255,13 +271,13 @@ class Journey:
         self.round()
         self.books.settle()
         waiting = self.books.find_waiting()
-        self.at = _clock(night.day, 7, 30)
+        self.at = clock(night.day, 7, 30)
         if waiting and waiting.file.verdict:
             self.worker.do(self.at, "decide", what=waiting.file.verdict)
             self.books.decide(waiting.file.verdict)
         self.round()
         self.books.settle()
-        self.at = _clock(night.day, 8)
+        self.at = clock(night.day, 8)
         self.round()
         if night.mishap == "down all night":
             self.place.start()
@@ -338,14 +354,15 @@ class Journey:
         assert sum(self.kills.values()) >= 4, self.kills
 
 
-def _clock(day: date, hour: int, minute: int = 0) -> datetime:
-    return datetime.combine(day, time(hour, minute), ZONE)
+def clock(day: date, hour: int, minute: int = 0) -> datetime:
+    """Return when a clock in Chicago shows this time."""
+    return datetime.combine(day, time(hour, minute), ZONE).astimezone(UTC)
 
 
 @contextmanager
-def begin(home: Home, folder: Path, kind: str, seed: int) -> Iterator[Journey]:
+def begin(home: Home, folder: Path, kind: str, seed: int, first: date = FIRST_NIGHT) -> Iterator[Journey]:
     """Yield the journey of a feed of this kind, whose agency and feed are made."""
-    journey = Journey(home, folder, kind, seed)
+    journey = Journey(home, folder, kind, seed, first)
     try:
         journey.begin()
         yield journey
