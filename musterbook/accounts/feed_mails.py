@@ -6,7 +6,7 @@ an address too. A mail program makes links of such texts, and strangers may have
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from musterbook.accounts.mail_texts import find_plain_name, format_time
+from musterbook.core.planning.holds import Hold
 from musterbook.core.reporting import summary
 from musterbook.directory.imports import notice_facts, notice_recipients, notices
 from musterbook.directory.models import Feed, Notice, NoticeKind, User
@@ -21,6 +22,7 @@ from musterbook.directory.models import Feed, Notice, NoticeKind, User
 _LONGEST_NAME = 24
 """The most characters of a feed's name in a subject: a phone shows about 40 in all."""
 _NO_NAME = re.compile("[^a-z0-9-]")
+_NO_NUMBER = re.compile("[^0-9,]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,13 @@ def _sum_up(notice: Notice, _feed: Feed) -> str:
     return f"{summary.summarize(record.counts, record.mails, done=record.state == 'applied')}."
 
 
+def _explain_hold(notice: Notice, feed: Feed) -> str:
+    """Return why the import is on hold, then its numbers. A name of a role or group, or a text of the file, is left out."""
+    holds = [replace(Hold.of_json(hold), role="", group="") for hold in (notice.of.holds if notice.of else ())]
+    reasons = [summary.describe_hold(hold) for hold in holds if hold.kind or not _NO_NUMBER.search(hold.fact)]
+    return " ".join([*dict.fromkeys(reasons), _sum_up(notice, feed)]).strip()
+
+
 def _describe_last(_notice: Notice, feed: Feed) -> str:
     if feed.arrived_at is None:
         return gettext("No file has arrived so far.")
@@ -118,7 +127,7 @@ _TEXTS: Mapping[NoticeKind, _Text] = {
             "An import of the feed {feed} at {agency} is on hold, and nothing changes until a person confirms it."
         ),
         gettext_lazy("Review the import, then confirm or discard it:"),
-        _sum_up,
+        _explain_hold,
     ),
     NoticeKind.FIRST: _Text(
         gettext_lazy("First file: {feed}"),

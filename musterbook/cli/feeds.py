@@ -266,7 +266,8 @@ def resume(name: Name, agency: options.Agency, as_: options.As = "", output: opt
         print_feed(feed, output)
         if was_stopped and output == "text":
             text = _("It stops again if its server still has another host key. To accept a new key: %(command)s")
-            say(text % {"command": f"muster feed set {feed.name} --agency {agency} --accept-host-key"})
+            command = f"muster feed set {feed.name} --agency {agency} --accept-host-key"
+            say(text % {"command": command})
 
 
 @app.command()

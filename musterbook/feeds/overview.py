@@ -8,11 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
+from typing import Any
 
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from musterbook.core.planning.holds import Hold
+from musterbook.core.reporting import summary
 from musterbook.directory import models
 from musterbook.directory.agency import feeds as saved_feeds
 from musterbook.directory.imports import import_log, plan_ends
@@ -265,18 +269,31 @@ def _make_files(agency: models.Agency, files: list[models.FeedFile]) -> list[Arr
 def _make_file(file: models.FeedFile, entries: Mapping[int, LoggedImport]) -> ArrivedFile:
     record = _get_import(file)
     entry = entries[record.pk] if record else None
-    return ArrivedFile(file.pk, file.name, list(file.parts), file.at, _find_mark(file), _describe(file, entry), entry)
+    return ArrivedFile(
+        file.pk, file.name, list(file.parts), file.at, _find_mark(file), _describe(file, record, entry), entry
+    )
 
 
-def _describe(file: models.FeedFile, entry: LoggedImport | None) -> str:
+def _describe(file: models.FeedFile, record: models.Import | None, entry: LoggedImport | None) -> str:
     """Return the sentence about a file: what its import did or will do, or why there is none."""
     if file.problem:
         return file.problem
-    if entry is None:
+    if record is None or entry is None:
         return _("Nothing new: its content is the same as that of the file before.")
+    if record.ended in _ENDS:
+        return str(_ENDS[record.ended])
     if entry.outcome:
-        return f"{entry.outcome}."
+        holds = record.holds if record.state == "held" else ()
+        return " ".join([*(summary.describe_hold(Hold.of_json(hold)) for hold in holds), f"{entry.outcome}."])
     return entry.message or (_("In progress.") if entry.state in ("waiting", "running") else _("Nothing has changed."))
+
+
+_ENDS: Mapping[str, Any] = {
+    plan_ends.PlanEnd.REPLACED: gettext_lazy("A newer file has replaced it. Nothing has changed."),
+    plan_ends.PlanEnd.DISCARDED: gettext_lazy("It was discarded. Nothing has changed."),
+    plan_ends.PlanEnd.EXPIRED: gettext_lazy("It waited too long and has expired. Nothing has changed."),
+}
+"""How the plan of a file ended without being applied, in one sentence."""
 
 
 def _get_import(file: models.FeedFile) -> models.Import | None:

@@ -98,6 +98,18 @@ def test_a_feed_whose_last_file_failed_is_not_fine(agency: models.Agency) -> Non
     assert state(feed) == FeedState.FAILED
 
 
+def test_a_file_says_why_it_is_on_hold_and_how_its_wait_has_ended(agency: models.Agency) -> None:
+    feed = add_feed(agency, mode="sync", source="")
+    held = receive(feed, [person(1, ROLE="Admin")]).of
+    assert held
+    last = overview.read_row(feed, now()).last
+    assert last and last.sentence.startswith("3 users would lose access. The limit is 1, with 4 active users. ")
+    for ended, text in (("replaced-by", "A newer file has replaced it."), ("discarded", "It was discarded.")):
+        models.Import.objects.filter(pk=held.pk).update(ended=ended)
+        [file] = overview.read_files(feed).files
+        assert file.sentence == f"{text} Nothing has changed."
+
+
 def test_a_feed_is_late_until_a_file_arrives(agency: models.Agency) -> None:
     at = now()
     feed = add_feed(

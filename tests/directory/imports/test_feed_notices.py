@@ -311,6 +311,19 @@ def test_an_email_has_one_sentence_the_numbers_and_one_link(made: models.Agency)
     assert "the settings of the feed hr-sworn name this address" in read(to_address)
 
 
+def test_an_email_says_why_an_import_is_on_hold_in_numbers_only(made: models.Agency) -> None:
+    limit = {"code": "limit", "kind": "deactivations", "users": 3, "active": 4, "limit": 1, "total": 3}
+    holds = [
+        {"code": "shrunk", "rows": 99, "fact": "1,239"},
+        {"code": "row-count", "rows": 99, "fact": "https://evil.example"},
+        {**limit, "group": "Ada Lovelace"}, {**limit, "role": "https://evil.example"},
+    ]  # fmt: skip
+    end(make_feed(made, "boss@hr.example"), holds=holds)
+    text = read(send()[0])
+    assert "The file has 99 rows. The last one had 1,239. 3 users would lose access. The limit is 1" in text
+    assert "evil" not in text and "Ada" not in text and text.count("would lose access") == 1
+
+
 def test_an_address_gets_nothing_that_is_about_a_person(made: models.Agency) -> None:
     feed = make_feed(made, "boss@hr.example")
     models.Feed.objects.filter(pk=feed.pk).update(problem="The server says: call Ada Lovelace, +1 555 0100")
