@@ -456,7 +456,7 @@ def test_a_long_file_is_read_while_the_directory_is_read_with_the_same_result(
 
 
 def test_errors_in_the_background_are_reported_like_errors_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     made = agency()
