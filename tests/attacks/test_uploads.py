@@ -287,7 +287,7 @@ def test_an_import_is_cancelled_while_its_file_is_read(
     content = make_bomb("60 million elements")
     if large:
         monkeypatch.setattr(file_import, "_LONG_BYTES", 10)
-        monkeypatch.setattr(file_import, "read_upload", lambda *_: time.sleep(5))
+        monkeypatch.setattr(file_import, "read_upload", lambda *_, **__: time.sleep(5))
         content = cast.file(cast.people(1))
     record = queue.submit(agency, Upload(content, "users"), Options(), context=HERE)
     looks: list[str] = []

@@ -90,7 +90,7 @@ def read_table(
         return sandbox_process.read_table(answers)
 
 
-def make_results(  # noqa: PLR0913  (the file, how it was read, what came of its rows, and what is made: each has a name)
+def make_results(  # noqa: PLR0913  (the file, how it was read, the result of its rows, and what is made: each has a name)
     path: Path, options: ReadOptions, replacements: Corrections, rows: Path, problems: Path,
     which: ResultsKind, form: ResultsForm, *, in_worker: bool = False,
 ) -> IO[bytes]:  # fmt: skip
