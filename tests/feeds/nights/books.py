@@ -232,19 +232,20 @@ class Books:
         self.days.add((kind, day))
 
     def find_state(self, at: datetime) -> str:
-        """Return what the page says of the feed."""
+        """Return what the page says of the feed: first what stops it, then what waits, then what is missing or wrong."""
         waiting = self.find_waiting()
-        if self.is_stopped:
-            return "stopped"
-        if waiting:
-            return "first" if waiting.outcome == "previewed" else "waits"
-        if self.is_paused:
-            return "paused"
-        if self.is_unreachable:
-            return "unreachable"
-        if self.find_late(at):
-            return "late"
-        return "first" if self.approved != self.settings else "fine"
+        last = next((one.outcome for one in reversed(self.entries) if one.outcome != "same"), "")
+        states = {
+            "stopped": self.is_stopped,
+            "first": waiting and waiting.outcome == "previewed",
+            "waits": waiting,
+            "paused": self.is_paused,
+            "unreachable": self.is_unreachable,
+            "late": self.find_late(at),
+            "failed": last == "refused",
+        }
+        new = "first" if self.approved != self.settings else "fine"
+        return next((state for state, holds in states.items() if holds), new)
 
     def find_mark(self, day: date) -> str:
         """Return the mark of a night: that of its last file with something new, if there is one."""

@@ -324,7 +324,9 @@ class Journey:
         assert found["states"] == [state, state]
         days = [night.day - timedelta(days=number) for number in range(29, -1, -1)]
         assert found["nights"] == [[str(day), books.find_mark(day)] for day in days]
-        is_shown = state in ("waits", "late", "unreachable", "stopped") or (state == "first" and books.find_waiting())
+        is_shown = state in ("waits", "late", "failed", "unreachable", "stopped") or (
+            state == "first" and books.find_waiting()
+        )
         assert found["home"] == ([state] if is_shown else [])
 
     def _name(self, entry: Entry) -> str:
