@@ -72,7 +72,8 @@ def settle(
             learn(feed, file, record)
         if location and location.moves and file.leaving:
             file_away(location, file, record, keep)
-        models.FeedFile.objects.filter(pk=file.pk, settled_at=None).update(settled_at=now())
+        with locks.write_transaction(lambda: None):  # it waits for a large import, which SQLite may write for a minute
+            models.FeedFile.objects.filter(pk=file.pk, settled_at=None).update(settled_at=now())
         number += 1
     return number
 

@@ -1,10 +1,12 @@
 """The end of an import of a feed (rules N2, N3): what the feed learns, and where the file and its results go."""
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from musterbook.core.domain.policy import Mode
@@ -13,11 +15,12 @@ from musterbook.directory.agency import feeds
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import history, queue
 from musterbook.directory.imports.options import Options
-from musterbook.directory.storage import import_files
+from musterbook.directory.storage import import_files, locks
 from musterbook.feeds import rounds, settling
 from musterbook.feeds.locations.folder import FolderLocation
 from musterbook.feeds.locations.location import Unreachable
 from tests.directory import cast
+from tests.directory.storage.test_locks import elsewhere
 from tests.feeds.places import Place
 
 TEN = cast.people(*range(1, 11))
@@ -316,6 +319,30 @@ def test_settling_can_be_repeated_after_every_step(place: Place, monkeypatch: py
     assert [name for name in place.names("done") if name.startswith("hr.")] == ["hr.csv", "hr.results.csv"]
     assert place.files()[0].settled_at
     assert not feeds.is_new(place.refresh())
+
+
+def test_a_settlement_waits_for_another_writer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = place.bring("hr.csv", TEN)
+    assert first is not None
+    queue.submit_apply(first.agency, first.number, context=AuditContext(place.at, "", "page"))
+    place.work()
+    begun, usual, writers = threading.Event(), FolderLocation.file_away, list[threading.Thread]()
+
+    def write() -> None:
+        with transaction.atomic():
+            begun.set()
+            time.sleep(0.5)
+
+    def file_away(*given: Any, **named: Any) -> None:
+        usual(*given, **named)
+        writers.append(elsewhere(write))
+        assert begun.wait(10)
+
+    monkeypatch.setattr(FolderLocation, "file_away", file_away)
+    with locks.limit_wait(20):
+        assert rounds.settle_next("tests", place.now)
+    writers[0].join()
+    assert (place.files()[0].settled_at, place.refresh().worker) == (place.at, "")
 
 
 def test_what_is_settled_is_not_looked_at_again(place: Place) -> None:
