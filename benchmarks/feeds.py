@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Count, Max, Min, Q
 
 from benchmarks import copies
@@ -127,32 +126,11 @@ def _wait_for_workers(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
     _wait_until(lambda: len(heartbeats.list_heartbeats()) == len(workers), workers)
 
 
-def _read_server_time() -> float:
-    """Return the processor time of PostgreSQL's sessions for the workers, 0 where it is not known."""
-    if connection.vendor != "postgresql":
-        return 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        pids = [row[0] for row in cursor.fetchall()]
-    ticks = 0
-    for pid in pids:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def run_night(workers: int) -> Mapping[str, Any]:
     """Let workers import the files of all feeds that are due. Return the seconds until the last one is applied, and settled."""
     number, used = len(_select_small()), list[float]()
-    server = 0.0
     with _run_workers(workers, used) as processes:
         _wait_until(lambda: _count_settled() >= number, processes)
-        server = _read_server_time()
     facts = models.FeedFile.objects.aggregate(first=Min("at"), last=Max("at"), end=Max("settled_at"))
     imports = models.Import.objects.filter(feed__isnull=False)
     states = dict(imports.values_list("state").annotate(Count("pk")))
@@ -165,7 +143,6 @@ def run_night(workers: int) -> Mapping[str, Any]:
         f"all settled, {label}": (facts["end"] - facts["first"]).total_seconds(),
         f"all taken, {label}": (facts["last"] - facts["first"]).total_seconds(),
         f"processor, {label}": sum(used),
-        **({f"processor of the server, {label}": server} if server else {}),
         **_compute_growth(finished, label),
     }
     return {"seconds": {name: [value] for name, value in seconds.items()}, "counts": {"feeds": number}}
