@@ -90,7 +90,7 @@ def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> No
             feed=feed, pk__gt=file.pk, of__state="applied", settled_at__isnull=False
         ).exists():
             return
-        current.last_rows = record.counts.get("rows", 0) - record.counts.get("skipped", 0)
+        current.last_rows = feeds.count_data_rows(record.counts)
         reading = Options.of_json({**current.reading, "mode": current.mode})
         learned = replace(reading, **_list_learned(current, record))
         if _shows_settings(current, file, record) and (learned == reading or _may_teach(record)):

@@ -145,6 +145,26 @@ def test_a_shrunk_file_is_held_and_goes_through_when_it_is_confirmed(place: Plac
     assert (place.names(), place.refresh().last_rows) == ([], 2)
 
 
+def test_a_file_that_is_taken_together_with_another_is_compared_with_that_one(place: Place) -> None:
+    place.begin()
+    place.put("a.csv", cast.people(1, 2))
+    place.put("b.csv", cast.people(1, 2, 3))
+    place.pass_time(10)
+    place.check()
+    place.pass_time()
+    place.check()
+    held, other = models.Import.objects.filter(feed=place.feed).order_by("pk")[2:]
+    assert [hold["fact"] for one in (held, other) for hold in one.holds] == ["10", "10"]
+    place.put("c.csv", cast.people(*range(1, 21)))
+    place.put("d.csv", cast.people(*range(1, 12)))
+    place.pass_time(10)
+    place.check()
+    place.pass_time()
+    place.check()
+    larger, smaller = models.Import.objects.filter(feed=place.feed).order_by("pk")[4:]
+    assert (larger.state, smaller.state, smaller.holds[0]["fact"]) == ("applied", "held", "20")
+
+
 def test_a_file_with_problems_gets_its_results_and_its_rows_with_problems(place: Place) -> None:
     place.begin()
     place.bring("hr2.csv", [*cast.people(*range(1, 11)), cast.person(11, EMAIL="no address")])

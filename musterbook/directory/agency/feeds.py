@@ -281,3 +281,18 @@ def _changing(feed: models.Feed) -> Iterator[None]:
 
 def _hash_token(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def count_last_rows(feed: models.Feed) -> int | None:
+    """Return the number of rows of the last applied file (rule N7), also if the feed has not learned it yet.
+
+    Return None if no file was applied.
+    """
+    unsettled = models.FeedFile.objects.filter(feed=feed, settled_at=None, of__state="applied")
+    counts = unsettled.order_by("-pk").values_list("of__counts", flat=True).first()
+    return feed.last_rows if counts is None else count_data_rows(counts)
+
+
+def count_data_rows(counts: Mapping[str, int]) -> int:
+    """Return the number of rows of an applied file without those that are blank, from the counts of its import."""
+    return counts.get("rows", 0) - counts.get("skipped", 0)

@@ -24,7 +24,7 @@ from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.file_type import detect_type
 from musterbook.core.reading.grid import Refusal
 from musterbook.directory import models
-from musterbook.directory.agency import limits
+from musterbook.directory.agency import feeds, limits
 from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
@@ -215,7 +215,7 @@ def make_attempt(
             today=context.at.date(),
             decisions=options.make_decisions(agency),
             expect_rows=options.expect_rows,
-            last_rows=feed.last_rows if feed else None,
+            last_rows=feeds.count_last_rows(feed) if feed else None,
             least_percent=feed.least_percent if feed else 0,
         )
         if options.mode is Mode.REKEY:
