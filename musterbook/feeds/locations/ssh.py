@@ -9,6 +9,7 @@ import hmac
 import os
 import re
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -72,14 +73,21 @@ class Credentials:
 
 
 class Session:
-    """A connection to an SSH server, and the event loop that it runs in. Each call blocks until its step is done."""
+    """A connection to an SSH server, and the event loop that it runs in. Each call blocks until its step is done.
+
+    The loop has a thread of its own, because the thread of the caller may have a loop already.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ssh")
         self._runner = asyncio.Runner()
+        self._thread.submit(self._start).result()
+        self._connection: asyncssh.SSHClientConnection | None = None
+
+    def _start(self) -> None:
         # What goes wrong reaches the caller. A server must not be able to fill the log.
         self._runner.get_loop().set_exception_handler(lambda *_: None)
-        self._connection: asyncssh.SSHClientConnection | None = None
 
     def read_key(self) -> asyncssh.SSHKey:
         """Return the host key that the server shows. Raise LocationError."""
@@ -132,7 +140,7 @@ class Session:
     def run(self, step: Coroutine[Any, Any, T], seconds: float) -> T:
         """Return the result of the step. Errors of SFTP pass; all others are LocationError."""
         with _translate_errors(self.server, seconds):
-            return self._runner.run(self._limit(step, seconds))
+            return self._thread.submit(self._runner.run, self._limit(step, seconds)).result()
 
     async def _limit(self, step: Coroutine[Any, Any, T], seconds: float) -> T:
         task = asyncio.ensure_future(step)
@@ -151,9 +159,10 @@ class Session:
         if self._connection:
             self._connection.abort()
             with suppress(Exception):
-                self._runner.run(self._wait_closed())
+                self._thread.submit(self._runner.run, self._wait_closed()).result()
             self._connection = None
-        self._runner.close()
+        self._thread.submit(self._runner.close).result()
+        self._thread.shutdown()
 
     async def _wait_closed(self) -> None:
         if self._connection:

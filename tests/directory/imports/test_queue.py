@@ -337,7 +337,7 @@ def test_an_import_of_the_command_line_reports_its_progress_but_is_no_worker(mon
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning":
-            until(heartbeats.list_heartbeats)
+            until(lambda: any(heartbeat.stage for heartbeat in heartbeats.list_heartbeats()))
             assert not heartbeats.has_live_worker()
             statuses.append(queue.get_status(models.Import.objects.get()))
 

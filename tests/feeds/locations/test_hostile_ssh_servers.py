@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -404,9 +405,9 @@ def test_signatures_with_sha_1_are_not_accepted(tmp_path: Path) -> None:
                 location.list_files()
         finally:
             location.close()
-        shown = asyncio.run(
-            asyncssh.get_server_host_key("127.0.0.1", running.port, config=None, server_host_key_algs=["ssh-rsa"])
-        )
+        key = asyncssh.get_server_host_key("127.0.0.1", running.port, config=None, server_host_key_algs=["ssh-rsa"])
+        with ThreadPoolExecutor(1) as thread:  # the thread of the tests may have a loop already
+            shown = thread.submit(asyncio.run, key).result()
         assert shown and shown.public_data == running.host_key.public_data, "the server itself works"
 
 

@@ -1,9 +1,11 @@
 """Files on a real SFTP server: listed, read, and moved away."""
 
+import asyncio
 import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -354,3 +356,15 @@ def test_an_account_without_a_name_can_use_sftp(server: SftpServer, monkeypatch:
     monkeypatch.setattr("pwd.getpwuid", fail)
     with opened(make_feed(server)) as location:
         assert location.list_files() == []
+
+
+def test_a_caller_whose_thread_runs_an_event_loop_can_use_it(server: SftpServer) -> None:
+    (server.folder / "hr.csv").write_text("rows")
+    feed = make_feed(server)
+
+    async def list_names() -> list[str]:
+        with opened(feed) as location:
+            return [one.name for one in location.list_files()]
+
+    with ThreadPoolExecutor(1) as thread:  # the thread of the tests may have a loop already
+        assert thread.submit(asyncio.run, list_names()).result() == ["hr.csv"]
