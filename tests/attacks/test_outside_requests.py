@@ -348,7 +348,7 @@ KNOWN = {
     *((f"feeds/locations/{name}.py", "asyncssh") for name in ("key_lines", "sftp", "ssh")), ("feeds/locations/ssh.py", "asyncio"),
     ("accounts/outbox.py", "smtplib"),  # the mail server of MUSTER_SMTP_URL, which the installation names, and no agency
     ("accounts/anchor_delivery.py", "smtplib"),  # the same: it names the errors of the outbox's connection
-    ("jobs.py", "socket"),  # the machine's own name
+    ("jobs.py", "socket"), ("feeds/watched_folder.py", "socket"),  # the machine's own name
     ("cli/serving.py", "socket"),  # looks whether the port is free
     # What clients send to us is paced, and a client that is too slow is cut off.
     ("server/responses.py", "asyncio"), ("server/bodies.py", "asyncio"), ("server/paces.py", "asyncio"),
