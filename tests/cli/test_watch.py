@@ -312,7 +312,7 @@ def _ordinary(folder: Folder) -> Iterator[None]:
         return
     nobody = pwd.getpwnam("nobody")
     home = folder.muster.folder
-    for path in (home, *list(home.parents)[:2]):
+    for path in (home, *list(home.parents)[:3]):
         path.chmod(path.stat().st_mode | 0o055)
     for path in (folder.path, home / "home"):
         os.chown(path, nobody.pw_uid, -1)

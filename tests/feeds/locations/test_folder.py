@@ -367,7 +367,7 @@ def _ordinary() -> Iterator[None]:
 @pytest.fixture
 def shared(tmp_path: Path, settings: Settings) -> Path:
     """The folder of an agency that everybody may read."""
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
+    for path in (tmp_path, *list(tmp_path.parents)[:3]):  # each process of tests may have a folder of its own
         path.chmod(path.stat().st_mode | 0o055)
     settings.MUSTER_FEED_FOLDERS = (tmp_path,)
     (tmp_path / "springfield" / "hr").mkdir(parents=True)
