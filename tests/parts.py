@@ -34,7 +34,7 @@ _NOT_MEASURED = (
         "domain/test_schemas", "planning/test_authority", "planning/test_deactivations", "planning/test_marks",
         "planning/test_uniqueness", "reading/test_encoding", "values/test_emails", "values/test_phones",
     )),
-    *(f"tests/web/test_{name}.py" for name in ("file_values", "help", "home", "import_history")),
+    "tests/web/test_help.py",
 )  # fmt: skip
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
 _MEASURED_ON_POSTGRESQL = (
