@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from musterbook.accounts import limits
 from musterbook.accounts.tokens import TokenRefused
-from musterbook.api import arriving, bearer, problems
+from musterbook.api import arriving, problems
 from musterbook.api.arriving import BadBody
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
@@ -24,7 +24,8 @@ from musterbook.directory.imports.pending_uploads import TooLarge
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.feeds import sending, taking
 from musterbook.feeds.taking import Taken
-from musterbook.http import rate_limits, refusals, request_context
+from musterbook.http import bearer, rate_limits, refusals, request_context
+from musterbook.http.bearer import AccessRefused
 
 _RATE = "sent file"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -41,15 +42,11 @@ def _for_feed(view: View) -> Callable[[HttpRequest, str], HttpResponseBase]:
     @wraps(view)
     def guarded(request: HttpRequest, name: str) -> HttpResponseBase:
         if request.method != "POST":
-            return bearer.refuse_method(("POST",))
-        secret = bearer.read_secret(request)
-        if secret is None:
-            return bearer.refuse_missing(request, f"Send the token of this feed {bearer.HEADER} {_WHO_CREATES}")
+            return problems.refuse_method(("POST",))
         try:
-            feed = feeds.check_token(request_context.agency(request), name, secret)
-        except UnknownFeed:
-            refused = TokenRefused("This is not the token of a feed with this name.", None)
-            return bearer.refuse_token(request, refused, _WHO_CREATES)
+            feed = _authenticate(request, name)
+        except AccessRefused as refused:
+            return problems.answer_refusal(request, refused)
         if not limits.take(_RATE, str(feed.pk), datetime.now(UTC)):
             return _refuse_too_many(request)
         return view(request, feed)
@@ -58,6 +55,18 @@ def _for_feed(view: View) -> Callable[[HttpRequest, str], HttpResponseBase]:
     guarded.permission = ""  # type: ignore[attr-defined]  # for the tests that attack every address
     guarded.reads_large_bodies = True  # type: ignore[attr-defined]  # for `web.imports.uploads.from_known`
     return guarded
+
+
+def _authenticate(request: HttpRequest, name: str) -> models.Feed:
+    """Return the feed that the token of the request opens. Raise AccessRefused."""
+    secret = bearer.read_secret(request)
+    if secret is None:
+        raise bearer.make_missing_refusal(request, f"Send the token of this feed {bearer.HEADER} {_WHO_CREATES}")
+    try:
+        return feeds.check_token(request_context.agency(request), name, secret)
+    except UnknownFeed:
+        refused = TokenRefused("This is not the token of a feed with this name.", None)
+        raise bearer.make_refusal(request, refused, _WHO_CREATES) from None
 
 
 def _refuse_too_many(request: HttpRequest) -> HttpResponseBase:

@@ -1,24 +1,55 @@
 """The description of a token for its holder. It is the first request of a new program."""
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest
+from ninja import Router, Schema
 
 from musterbook.accounts import tokens
-from musterbook.accounts.models import Token
-from musterbook.api.bearer import needs
+from musterbook.api import access
+from musterbook.api.access import needs
+from musterbook.api.schemas import Time, answers
+
+router = Router()
 
 
-@needs("", "GET", "HEAD")
-def me(_request: HttpRequest, token: Token) -> HttpResponseBase:
+class AgencyName(Schema):
+    """An agency, by its short name and its name."""
+
+    slug: str
+    name: str
+
+
+class TokenDescription(Schema):
+    """A token: its name, and from when until when it is valid."""
+
+    name: str
+    made_at: Time
+    expires_at: Time
+
+
+class Creator(Schema):
+    """The user who created the token, for whom it acts."""
+
+    external_id: str
+    name: str
+
+
+class Me(Schema):
+    """The token of the request: its agency, its creator, and the permissions that it has now."""
+
+    agency: AgencyName
+    token: TokenDescription
+    made_by: Creator
+    permissions: list[str]
+
+
+@router.get("", auth=needs(), response=answers(Me), operation_id="readMe", summary="Describe the token of the request")
+def read_me(request: HttpRequest) -> Me:
     """Return the agency, the token, its creator, and its permissions."""
+    token = access.get_token(request)
     maker = token.maker
-    body = {
-        "agency": {"slug": token.agency.slug, "name": token.agency.name},
-        "token": {
-            "name": token.name,
-            "made_at": token.made_at.isoformat(timespec="seconds"),
-            "expires_at": token.expires_at.isoformat(timespec="seconds"),
-        },
-        "made_by": {"external_id": maker.external_id, "name": f"{maker.first_name} {maker.last_name}"},
-        "permissions": sorted(tokens.get_permissions(token)),
-    }
-    return JsonResponse(body, json_dumps_params={"ensure_ascii": False})
+    return Me(
+        agency=AgencyName(slug=token.agency.slug, name=token.agency.name),
+        token=TokenDescription(name=token.name, made_at=token.made_at, expires_at=token.expires_at),
+        made_by=Creator(external_id=maker.external_id, name=f"{maker.first_name} {maker.last_name}"),
+        permissions=sorted(tokens.get_permissions(token)),
+    )

@@ -1,20 +1,212 @@
-"""The error responses of the API: problem details (RFC 9457) for every error."""
+"""The error responses of the API: problem details (RFC 9457) for every error.
 
+`TRANSLATIONS` translates each error of a use case. An operation raises ProblemError only for what it checks itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.urls import reverse
+from django.utils.text import slugify
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
 
 from musterbook.config import log_lines
+from musterbook.core.domain.problems import CATALOG, Problem
+from musterbook.directory.agency.agencies import UnknownAgency
+from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed
+from musterbook.directory.apply.snapshot_queries import UnknownOperator
+from musterbook.directory.imports.approval import NeedsApprover
+from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, UnknownImport
+from musterbook.directory.imports.plan_ends import PlanEnded
+from musterbook.directory.imports.quotas import OverQuota
+from musterbook.directory.permissions import NotPermitted
+from musterbook.directory.storage.import_files import FileGone
+from musterbook.directory.users.editing import UnknownUser
+from musterbook.http.bearer import AccessRefused
+
+Headers = Mapping[str, str]
 
 
-def make_problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> JsonResponse:
-    """Return a response of that status, which states in a sentence what is wrong and how to fix it."""
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """An error of one value of the request: the JSON pointer or the name of the parameter, a code, and sentences."""
+
+    pointer: str
+    code: str
+    detail: str
+    remedy: str = ""
+
+
+class ProblemError(Exception):
+    """The error that an operation raises, with the response that it means.
+
+    `detail`: a sentence that says what is wrong and how to fix it. `code`: a stable name, such as those of the catalog.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        code: str = "",
+        errors: Sequence[FieldError] = (),
+        headers: Headers | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.errors, self.headers = status, code, errors, headers
+
+
+def list_errors(problems: Iterable[Problem], pointers: Mapping[str, str] | None = None) -> list[FieldError]:
+    """Return the problems of a row as errors, in English. `pointers`: column → JSON pointer."""
+    known = pointers or {}
+    found = ((one, *one.in_english()) for one in problems)
+    return [FieldError(known.get(one.column, ""), one.code, message, remedy) for one, message, remedy in found]
+
+
+_NOT_FOUND = "There is nothing at this address."
+_Detail = str | Callable[[Any], str]
+TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
+    UnknownAgency: (HTTPStatus.NOT_FOUND, "not-found", _NOT_FOUND),
+    UnknownImport: (HTTPStatus.NOT_FOUND, "not-found", "There is no import with this number."),
+    UnknownUser: (HTTPStatus.NOT_FOUND, "not-found", "There is no user with this number or external ID."),
+    UnknownOperator: (HTTPStatus.FORBIDDEN, "not-permitted", "The creator of the token has lost access."),
+    NotPermitted: (HTTPStatus.FORBIDDEN, "not-permitted", lambda error: f"The token, or its creator, lacks {error}."),
+    NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", str),
+    InUse: (
+        HTTPStatus.CONFLICT,
+        "in-use",
+        lambda error: f"It cannot be deleted, because {error.users:,} users have it.",
+    ),
+    KeyTaken: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "key-taken",
+        "The Idempotency-Key was used before, for another request. Send this request with another key.",
+    ),
+    NothingToApply: (HTTPStatus.CONFLICT, "nothing-to-apply", "This import shows no plan that can be applied."),
+    PlanEnded: (HTTPStatus.CONFLICT, "plan-ended", "The plan was applied, replaced or discarded meanwhile."),
+    NeedsApprover: (
+        HTTPStatus.FORBIDDEN,
+        "needs-approver",
+        "Another user must confirm this import: the agency requires a second approver.",
+    ),
+    FileGone: (HTTPStatus.GONE, "file-gone", "The file of this import is no longer kept."),
+    OverQuota: (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-files",
+        lambda over: f"{' '.join(over.problem.in_english())} Nothing was changed.",
+    ),
+    OSError: (
+        HTTPStatus.INSUFFICIENT_STORAGE,
+        "no-room",
+        "There is no room for this file now. Contact the person who runs Musterbook. Nothing was changed.",
+    ),
+}
+"""Error of a use case → the status, the code and the sentence of the response."""
+
+
+def make_problem(
+    status: HTTPStatus,
+    detail: str,
+    headers: Headers | None = None,
+    *,
+    code: str = "",
+    errors: Sequence[FieldError] = (),
+    request: HttpRequest | None = None,
+) -> JsonResponse:
+    """Return a response of that status, which states in a sentence what is wrong and how to fix it.
+
+    `request`: the request of an agency, for the address of the page that explains the code.
+    """
+    body: dict[str, Any] = {
+        "type": _find_page(code, request), "title": status.phrase, "status": status.value, "detail": detail,
+    }  # fmt: skip
+    if code:
+        body["code"] = code
+    if errors:
+        body["errors"] = [
+            {name: getattr(one, name) for name in ("pointer", "code", "detail", "remedy")} for one in errors
+        ]
     plain = {"ensure_ascii": False}
     return JsonResponse(
-        body, status=status, headers=headers, content_type="application/problem+json", json_dumps_params=plain
+        body,
+        status=status,
+        headers=dict(headers or {}),
+        content_type="application/problem+json",
+        json_dumps_params=plain,
     )
+
+
+def _find_page(code: str, request: HttpRequest | None) -> str:
+    """Return the address of the page that explains the code, if it is one of the catalog."""
+    if code not in CATALOG or request is None or not hasattr(request, "agency"):
+        return "about:blank"
+    page = reverse("help_document", urlconf="musterbook.web.urls", args=["reference/problems"])
+    return f"{settings.MUSTER_URL}{page}#code-{slugify(code)}"
+
+
+def translate(request: HttpRequest, error: Exception) -> HttpResponseBase:
+    """Return the response to an error of a use case. Raise the error itself if it is none that is known."""
+    kind = next((kind for kind in type(error).__mro__ if kind in TRANSLATIONS), None)
+    if kind is None:
+        raise error
+    status, code, detail = TRANSLATIONS[kind]
+    return make_problem(status, detail if isinstance(detail, str) else detail(error), code=code, request=request)
+
+
+def _refuse_value(request: HttpRequest, error: InvalidValue) -> HttpResponseBase:
+    found = [FieldError(f"/{error.field}", "invalid-value", str(error))]
+    return make_problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, str(error), code="invalid-value", errors=found, request=request
+    )
+
+
+def _refuse_shape(request: HttpRequest, error: ValidationError) -> HttpResponseBase:
+    """Return the response to a request whose values do not have the declared types."""
+    found = [FieldError(_point(one["loc"]), str(one["type"]), str(one["msg"])) for one in error.errors]
+    detail = "The request does not have the form that the documentation describes. Nothing was changed."
+    return make_problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, code="invalid-request", errors=found, request=request)
+
+
+def _point(location: Sequence[object]) -> str:
+    """Return the JSON pointer of a value of the body, or the name of a parameter. The library puts its own names first."""
+    place, *path = map(str, location)
+    if place == "body":
+        return "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path[1:])
+    return path[-1] if path else place
+
+
+def add_handlers(api: NinjaAPI) -> None:
+    """Let the API answer every error with a problem."""
+    handlers: dict[type[Exception], Callable[[HttpRequest, Any], Any]] = {
+        AccessRefused: answer_refusal,
+        ProblemError: _refuse_operation,
+        InvalidValue: _refuse_value,
+        ValidationError: _refuse_shape,
+        HttpError: lambda _request, error: make_problem(HTTPStatus(error.status_code), str(error)),
+        Http404: lambda request, _error: not_found(request),
+        **dict.fromkeys(TRANSLATIONS, translate),
+    }
+    for kind, handler in handlers.items():
+        api.add_exception_handler(kind, handler)
+
+
+def _refuse_operation(request: HttpRequest, error: ProblemError) -> HttpResponseBase:
+    return make_problem(error.status, str(error), error.headers, code=error.code, errors=error.errors, request=request)
+
+
+def answer_refusal(_request: HttpRequest, refused: AccessRefused) -> JsonResponse:
+    """Return the response to a request that its token does not open."""
+    return make_problem(refused.status, str(refused), refused.headers)
+
+
+def refuse_method(methods: Iterable[str]) -> JsonResponse:
+    """Return the response to a method that the address does not accept."""
+    allowed = ", ".join(methods)
+    return make_problem(HTTPStatus.METHOD_NOT_ALLOWED, f"This address accepts only {allowed}.", {"Allow": allowed})
 
 
 def bad_request(_request: HttpRequest, **_kwargs: Any) -> JsonResponse:
@@ -24,7 +216,7 @@ def bad_request(_request: HttpRequest, **_kwargs: Any) -> JsonResponse:
 
 def not_found(_request: HttpRequest, **_kwargs: Any) -> JsonResponse:
     """Return the response for an address with nothing there, or of another agency."""
-    return make_problem(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
+    return make_problem(HTTPStatus.NOT_FOUND, _NOT_FOUND)
 
 
 def failed(_request: HttpRequest) -> JsonResponse:

@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from musterbook.api import feeds, me
+from musterbook.api import feeds, rest
 
 urlpatterns = [
-    path("api/me", me.me, name="api_me"),
     path("api/v1/feeds/<str:name>/file", feeds.file, name="api_feed_file"),
+    path("api/v1/", rest.api.urls),
 ]
 
 handler400 = "musterbook.api.problems.bad_request"

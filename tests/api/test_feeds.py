@@ -229,7 +229,7 @@ def test_a_large_file_is_read_only_with_the_token_of_the_feed(springfield: Sprin
     problem(Client().post(HERE, content_type="text/csv", **given), 401)
     assert body.read(1) == ROSTER[:1], "nothing of it was read"
     assert read(send(token, large))["file"]["size"] == len(large)
-    for path in ("/springfield/api/me", "/springfield/api/v1/nothing", "/nowhere/api/v1/feeds/hr/file"):
+    for path in ("/springfield/api/v1/me", "/springfield/api/v1/nothing", "/nowhere/api/v1/feeds/hr/file"):
         assert send(token, large, path).status_code == 413
 
 
@@ -369,7 +369,7 @@ def test_another_agencys_feed_of_the_same_name_has_its_own_token(
 
 def test_a_token_of_a_feed_opens_nothing_else(springfield: Springfield, token: str) -> None:
     given = {"Authorization": f"Bearer {token}"}
-    problem(Client().get("/springfield/api/me", headers=given), 401)
+    problem(Client().get("/springfield/api/v1/me", headers=given), 401)
     for method in ("get", "head", "put", "patch", "delete", "options"):
         answer = getattr(Client(), method)(HERE, headers=given)
         assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.test import Client, RequestFactory
-from django.urls import get_resolver
+from django.urls import URLPattern, get_resolver
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import TokenData
-from musterbook.api.bearer import needs
+from musterbook.api import problems, rest
+from musterbook.api.access import Needs, needs
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.http.bearer import AccessRefused
 from tests.accounts.conftest import Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
 from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
@@ -28,7 +29,7 @@ from tests.accounts.test_entrance import sign_in
 pytestmark = pytest.mark.any_database
 
 
-ME = "/springfield/api/me"
+ME = "/springfield/api/v1/me"
 
 
 def make_token(springfield: Springfield, *may: str) -> tuple[Token, str]:
@@ -61,8 +62,8 @@ def test_a_token_describes_itself(springfield: Springfield, scheme: str) -> None
         "agency": {"slug": "springfield", "name": springfield.agency.name},
         "token": {
             "name": "HR",
-            "made_at": token.made_at.isoformat(timespec="seconds"),
-            "expires_at": token.expires_at.isoformat(timespec="seconds"),
+            "made_at": token.made_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "expires_at": token.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         },
         "made_by": {"external_id": "E-1", "name": "First 1 Last 1"},
         "permissions": ["users.import", "users.view"],
@@ -137,7 +138,7 @@ def test_a_token_of_another_agency_is_as_one_that_there_is_not(
     springfield: Springfield, shelbyville: Springfield
 ) -> None:
     _, secret = make_token(springfield)
-    theirs, unknown = ask(secret, "/shelbyville/api/me"), ask(f"muster_{'0' * 64}", "/shelbyville/api/me")
+    theirs, unknown = ask(secret, "/shelbyville/api/v1/me"), ask(f"muster_{'0' * 64}", "/shelbyville/api/v1/me")
     assert problem(theirs, 401) == problem(unknown, 401)
     events = models.Event.objects.filter(kind="api.token-refused").values_list(
         "agency__slug", "actor", "subject_external_id"
@@ -147,7 +148,7 @@ def test_a_token_of_another_agency_is_as_one_that_there_is_not(
 
 def test_there_is_an_answer_in_json_where_there_is_nothing(springfield: Springfield) -> None:
     _, secret = make_token(springfield)
-    for path in ("/springfield/api", "/springfield/api/", "/springfield/api/users/1", "/nowhere/api/me"):
+    for path in ("/springfield/api", "/springfield/api/", "/springfield/api/users/1", "/nowhere/api/v1/me"):
         client = Client()
         answer = ask(secret, path, client=client)
         problem(client.get(answer.headers["Location"]) if answer.status_code == 301 else answer, 404)
@@ -159,7 +160,7 @@ def test_what_only_answers_takes_nothing(springfield: Springfield, method: str) 
     client = Client(enforce_csrf_checks=True)
     answer = getattr(client, method)(ME, headers={"Authorization": f"Bearer {secret}"})
     problem(answer, 405)
-    assert answer.headers["Allow"] == "GET, HEAD"
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_too_many_wrong_tokens_are_put_off_and_good_ones_are_not(springfield: Springfield) -> None:
@@ -175,15 +176,15 @@ def test_too_many_wrong_tokens_are_put_off_and_good_ones_are_not(springfield: Sp
 def test_a_permission_that_a_token_lacks_is_named_and_recorded_in_the_trail(springfield: Springfield) -> None:
     _, secret = make_token(springfield, "users.view")
 
-    def view(request: HttpRequest, token: Token) -> HttpResponseBase:
-        return HttpResponse(token.name)
-
     def asked(permission: str) -> Any:
         request = RequestFactory().get("/api/x", headers={"Authorization": f"Bearer {secret}"})
         request.agency = springfield.agency  # type: ignore[attr-defined]
-        return needs(permission, "GET")(view)(request)
+        try:
+            return needs(permission)(request)
+        except AccessRefused as refused:
+            return problems.answer_refusal(request, refused)
 
-    assert asked("users.view").content == b"HR"
+    assert asked("users.view").name == "HR"
     answer = asked("users.edit")
     assert "users.edit" in problem(answer, 403)["detail"]
     assert 'error="insufficient_scope", scope="users.edit"' in answer.headers["WWW-Authenticate"]
@@ -206,6 +207,16 @@ def test_what_nobody_expected_is_said_in_json_too(
 
 def test_every_address_asks_for_a_token() -> None:
     patterns = get_resolver("musterbook.api.urls").url_patterns
-    assert patterns
-    for pattern in patterns:
+    guarded = [one for one in patterns if isinstance(one, URLPattern)]
+    assert guarded
+    for pattern in guarded:
         assert {"permission", "csrf_exempt"} <= vars(pattern.callback).keys(), pattern
+    operations = [
+        one
+        for bound in rest.api._get_bound_routers()
+        for view in bound.path_operations.values()
+        for one in view.operations
+    ]
+    assert operations
+    for operation in operations:
+        assert [type(one) for one in operation.auth_callbacks] == [Needs], operation.path

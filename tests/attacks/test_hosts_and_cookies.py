@@ -37,7 +37,7 @@ ASKED = (
     "/", "/springfield", "/springfield/", "/springfield/sign-in", "/springfield/forgotten-password", "/springfield/users/",
     "/springfield/api/v1/me", "/nowhere", "/springfield/sign-in/with/saml/county/metadata/", "/static/muster.css",
     "/Health", "/health/", "/nowhere/api", "/springfield/api", "/springfield/api/", "/springfield/%61pi/me", "/api",
-    "/springfield/apis", "/springfield/users/api/me",
+    "/springfield/apis", "/springfield/users/api/v1/me",
 )  # fmt: skip
 PROGRAMS = {path for path in ASKED if path.startswith(("/springfield/api/", "/springfield/%61pi/"))} | {
     "/nowhere/api", "/springfield/api",

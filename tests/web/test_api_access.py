@@ -50,7 +50,7 @@ def secret(said: str) -> str:
 
 
 def ask_api(token: str) -> Any:
-    return Client().get("/springfield/api/me", headers={"Authorization": f"Bearer {token}"})
+    return Client().get("/springfield/api/v1/me", headers={"Authorization": f"Bearer {token}"})
 
 
 def kinds(*names: str) -> list[tuple[str, str, str]]:
@@ -169,7 +169,7 @@ def test_a_token_from_making_to_revoking_in_a_browser(page: Page, springfield: S
     shown = page.get_by_label("Token", exact=True)
     assert shown.evaluate("e => e === document.activeElement")
     assert barriers(page) == []
-    answer = page.request.get("/springfield/api/me", headers={"Authorization": f"Bearer {shown.input_value()}"})
+    answer = page.request.get("/springfield/api/v1/me", headers={"Authorization": f"Bearer {shown.input_value()}"})
     assert answer.json()["token"]["name"] == "HR, each night"
     page.get_by_role("link", name="I have copied it").click()
     assert barriers(page) == []

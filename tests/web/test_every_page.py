@@ -110,7 +110,7 @@ def test_nothing_of_another_agency_is_there(springfield: Springfield) -> None:
 
 
 OTHERS = (
-    "/", "/health", "/nowhere", "/nowhere/api/me", "/springfield", "/springfield/api/me", "/springfield/nowhere",
+    "/", "/health", "/nowhere", "/nowhere/api/v1/me", "/springfield", "/springfield/api/v1/me", "/springfield/nowhere",
     "/springfield/api/v1/feeds/hr/file",
     "/springfield/sign-in/with/saml/state/metadata/", "/static/nowhere.css", "/springfield/users/?q=%00",
 )  # fmt: skip

@@ -85,7 +85,7 @@ def _describe_token(entry: ListedToken) -> dict[str, Any]:
 
 def _make_example(request: HttpRequest) -> str:
     """Return a command that asks the API to identify its token."""
-    where = f"{settings.MUSTER_URL}/{request_context.agency(request).slug}/api/me"
+    where = f"{settings.MUSTER_URL}/{request_context.agency(request).slug}/api/v1/me"
     return f'curl --header "Authorization: Bearer $TOKEN" {where}'
 
 

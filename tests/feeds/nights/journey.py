@@ -286,7 +286,7 @@ class Journey:
         """Compare the books with the installation."""
         found = self.look()
         self.balance_files(found)
-        self.balance_notices(found)
+        self.balance_notices(found, night)
         self.balance_place()
         self.balance_page(found, night)
         if night.mishap == "down all night":
@@ -310,11 +310,11 @@ class Journey:
         assert (feed["last_rows"], feed["new"]) == (books.last_rows, books.approved != books.settings)
         assert found["left"] <= (2 if self.kills else 0)
 
-    def balance_notices(self, found: dict[str, Any]) -> None:
+    def balance_notices(self, found: dict[str, Any], night: Night) -> None:
         """Compare the notices, and the emails that have left."""
         assert found["notices"] == +self.books.notices
         assert found["mails"] == self.books.list_mails()
-        assert found["unsent"] == sorted(self.books.unsent)
+        assert found["unsent"] == sorted(self.books.unsent), night
         sent = list((self.home.folder / "mail").glob("*.eml"))
         assert len(sent) == len(found["mails"]) - len(self.books.unsent)
 

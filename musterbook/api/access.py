@@ -1,0 +1,61 @@
+"""Who may use an operation of the API: the token of the request, which needs a permission.
+
+An operation declares it with `auth=needs("users.view")`, and finds the token as `request.auth`.
+"""
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja.security.base import SecuritySchema
+
+from musterbook.accounts.models import Token
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.models import Agency
+from musterbook.http import bearer, request_context
+
+SCHEME = {"type": "http", "scheme": "bearer"}
+
+
+class Needs:
+    """The authentication of an operation, as django-ninja calls it. `permission`: "" for any valid token."""
+
+    openapi_security_schema = SecuritySchema("http", scheme="bearer")
+    openapi_name = "Token"
+
+    def __init__(self, permission: str) -> None:
+        self.permission = permission
+
+    def __call__(self, request: HttpRequest) -> Token:
+        """Return the token of the request. Raise AccessRefused."""
+        return bearer.authenticate(request, self.permission)
+
+
+def needs(permission: str = "") -> Needs:
+    """Return the authentication of an operation that needs the permission; "" for any valid token."""
+    return Needs(permission)
+
+
+def get_token(request: HttpRequest) -> Token:
+    """Return the token of a request whose operation has checked it."""
+    found: Token = vars(request)["auth"]
+    return found
+
+
+def get_agency(request: HttpRequest) -> Agency:
+    """Return the agency that the request is about, which is the agency of its token."""
+    return get_token(request).agency
+
+
+def make_context(request: HttpRequest) -> AuditContext:
+    """Return the actor and the context of what the request asks for: the creator of the token, by the token."""
+    return request_context.api_audit_context(request, get_token(request))
+
+
+def require(request: HttpRequest, permission: str) -> None:
+    """Raise AccessRefused if the token lacks a permission that an operation needs only in some cases."""
+    bearer.require(request, get_token(request), permission)
+
+
+def describe_needs(callbacks: Any) -> str:
+    """Return the permission that the authentication of an operation needs, for documents and tests."""
+    return next((one.permission for one in callbacks if isinstance(one, Needs)), "")

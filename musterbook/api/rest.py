@@ -1,0 +1,83 @@
+"""The REST API of an agency, under /<agency>/api/v1/: its routers, and what every operation does the same way."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from ninja import NinjaAPI
+from ninja.operation import PathView
+
+from musterbook.api import me, problems
+
+View = Callable[..., HttpResponseBase]
+
+
+class RestApi(NinjaAPI):
+    """The API, whose addresses answer HEAD and OPTIONS, and refuse other methods with a problem."""
+
+    def _get_urls(self) -> list[Any]:
+        """Return the addresses of all operations. The library's root has its name, and nothing there."""
+        urls = super()._get_urls()
+        methods = {
+            id(view): sorted({method for operation in view.operations for method in operation.methods})
+            for bound in self._get_bound_routers()
+            for view in bound.path_operations.values()
+        }
+        for pattern in urls:
+            found = _find_path_view(pattern.callback)
+            pattern.callback = (
+                _answer_every_method(cast("View", pattern.callback), methods[id(found)], found)
+                if found
+                else problems.not_found
+            )
+        return urls
+
+
+def _find_path_view(callback: Any) -> PathView | None:
+    """Return the operations of an address: the library's view is a function that encloses them."""
+    cells = getattr(callback, "__closure__", None) or ()
+    return next((cell.cell_contents for cell in cells if isinstance(cell.cell_contents, PathView)), None)
+
+
+def _answer_every_method(view: View, methods: list[str], path_view: PathView) -> View:
+    allowed = [*(["GET", "HEAD"] if "GET" in methods else []), *(one for one in methods if one != "GET"), "OPTIONS"]
+
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "OPTIONS":
+            return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(allowed)})
+        if request.method not in allowed:
+            return problems.refuse_method(allowed)
+        if request.method == "HEAD":
+            return _answer_head(view, request, *args, **kwargs)
+        return view(request, *args, **kwargs)
+
+    answer.csrf_exempt = True  # type: ignore[attr-defined]  # no cookie gives access here
+    answer.operations = path_view.operations  # type: ignore[attr-defined]  # for the tests that attack every address
+    return answer
+
+
+def _answer_head(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    """Return the response to GET, without its content. The server sends no body of a response to HEAD."""
+    request.method = "GET"
+    try:
+        return view(request, *args, **kwargs)
+    finally:
+        request.method = "HEAD"
+
+
+def make_api() -> RestApi:
+    """Return the API with the routers of all resources."""
+    made = RestApi(
+        title="Musterbook", version="1", urls_namespace="rest", docs_url=None, openapi_url=None,
+        description="Everything that a person can do in an agency, for programs with a token of the agency.",
+    )  # fmt: skip
+    problems.add_handlers(made)
+    for prefix, router in ROUTERS.items():
+        made.add_router(prefix, router, tags=[prefix.strip("/") or "me"])
+    return made
+
+
+ROUTERS = {"me": me.router}
+"""Prefix below /<agency>/api/v1/ → the router of the resource."""
+api = make_api()
