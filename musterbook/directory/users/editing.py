@@ -34,6 +34,8 @@ from musterbook.directory.users import marks
 PERMISSION = "users.edit"
 _REFUSALS = ("above-your-role", "registered-address", "registered-id", "own-account", "last-administrator")
 _SENT_TWICE = timedelta(minutes=1)
+RELATED = ("agency", "role", "rank", "group", "supervisor", "account")
+"""What is read with a user for `build_row`."""
 
 Row = Mapping[str, str]
 """Heading → text: the thirteen columns, and the marks of `marks.FIELDS`."""
@@ -79,8 +81,7 @@ class EditResult:
 
 def find_user(agency: models.Agency, number: int) -> models.User:
     """Return the agency's user with this number, and all that a row of them needs. Raise UnknownUser."""
-    related = ("agency", "role", "rank", "group", "supervisor", "account")
-    user = models.User.objects.select_related(*related).filter(agency=agency, pk=number).first()
+    user = models.User.objects.select_related(*RELATED).filter(agency=agency, pk=number).first()
     if user is None:
         raise UnknownUser(str(number))
     return user
