@@ -51,7 +51,7 @@ class ReadOptions:
     the file is refused if it does not have one of the headings. What is remembered applies where it fits this file and
     what is given. `name` is the name of the file. It only helps to explain why a file cannot be read. `layout`: the name
     of the columns that the file has (columns.LAYOUTS). `defaults`: the required columns that it may lack, because new
-    users have a default (F14).
+    users have a default (F14). `exact`: every row of the file is a user, because `sent_rows` has written it.
     """
 
     encoding: str | None = None
@@ -66,6 +66,7 @@ class ReadOptions:
     limits: FileLimits = field(default_factory=FileLimits)
     layout: str = USERS.name
     defaults: Sequence[str] = ()
+    exact: bool = False
 
     @property
     def columns(self) -> Layout:
@@ -133,14 +134,15 @@ def _build_table(grid: Grid, options: ReadOptions, size: int) -> Table:
     wrong = [*_explain_header(grid, header), *(_check_headings(grid, header) if header.pairs else ())]
     if wrong:
         return Table.refused(wrong, file, grid.notes)
+    if options.exact:
+        return _build_exact_table(grid, header, file, options)
     grid, merge_notes = merged_cells.blank_covered(grid, header)
     blanks = special_rows.find_blank_rows(grid, header)
     examples, repeated = special_rows.find_example_rows(grid, header), special_rows.find_repeated_headings(grid, header)
     skipped = pl.concat([blanks, examples, repeated]).sort()
     data_rows = grid.rows.filter(~pl.col("row").is_in(skipped.implode())) if skipped.len() else grid.rows
-    cells = data_rows.select("row", *(pl.col(str(i)).fill_null("").alias(c.field) for c, i in header.columns.items()))
     return Table(
-        cells=cells,
+        cells=_select_cells(data_rows, header),
         file=file,
         faults=_find_faults(grid, header, data_rows, options.limits),
         skipped=skipped.to_frame("row"),
@@ -153,6 +155,22 @@ def _build_table(grid: Grid, options: ReadOptions, size: int) -> Table:
         trailer=special_rows.find_trailer(grid, header, data_rows),
         cut_off=_find_cut_off(grid, file),
     )
+
+
+def _build_exact_table(grid: Grid, header: Headings, file: FileFacts, options: ReadOptions) -> Table:
+    """Return the table of a file in which no row is blank, an example or a trailer: each of them was sent as a user."""
+    return Table(
+        cells=_select_cells(grid.rows, header),
+        file=file,
+        faults=_find_faults(grid, header, grid.rows, options.limits),
+        original=grid.rows,
+        surplus=grid.surplus,
+        notes=tuple(grid.notes),
+    )
+
+
+def _select_cells(rows: pl.DataFrame, header: Headings) -> pl.DataFrame:
+    return rows.select("row", *(pl.col(str(i)).fill_null("").alias(c.field) for c, i in header.columns.items()))
 
 
 def _describe_mapping(grid: Grid, header: Headings) -> dict[str, str]:

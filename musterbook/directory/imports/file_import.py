@@ -202,7 +202,8 @@ def make_attempt(
         table = file_ends.note_line_end(record, reading(), options.source)
         record.file_facts = _describe_table(table)
         feed = models.Feed.objects.filter(pk=record.feed_id).first() if record.feed_id else None
-        file_values = FileValues(options.values, agency.values, options.defaults, agency.defaults)
+        remembered = {} if options.exact else agency.values
+        file_values = FileValues(options.values, remembered, options.defaults, agency.defaults)
         policy = Policy(
             options.mode,
             options.strict,
@@ -298,7 +299,7 @@ def read_upload(
 
     `remembered`: the mapping of other files, None for that of the agency. `check_stop` raises an error to stop the reading.
     """
-    mapping = agency.mapping if remembered is None else remembered
+    mapping = {} if options.exact else agency.mapping if remembered is None else remembered
     defaults = [column.heading for column in REQUIRED if column.heading in {**agency.defaults, **options.defaults}]
     how = make_read_options(options, mapping, defaults, {} if options.mode is Mode.REKEY else agency.reading)
     return sandbox.read_table(upload.content, replace(how, name=upload.name), options.corrections, check_stop)
@@ -329,6 +330,7 @@ def make_read_options(
         limits=limits,
         defaults=defaults,
         layout=options.layout.name,
+        exact=options.exact,
     )
 
 

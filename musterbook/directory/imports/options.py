@@ -16,6 +16,7 @@ _CORRECTIONS_KEY = "mended"
 
 _ONLY_IF_GIVEN = (
     "values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows", "release_badges", "approves",
+    "exact",
 )  # fmt: skip
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
@@ -55,6 +56,8 @@ class Options:
     """Whether badges of Inactive users can be taken (M13), None for the agency's setting."""
     approves: bool = False
     """Whether it carries out what another user has requested and could not confirm (S8)."""
+    exact: bool = False
+    """Whether a program has sent the rows as values (`imports.sent_rows`): each row is a user, and each cell its value."""
 
     @property
     def layout(self) -> Layout:

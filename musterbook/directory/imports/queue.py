@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -70,6 +70,7 @@ def submit_again(
     """Submit another preview of an import's file, with other options. Raise FileGone, and the errors of `submit`."""
     file_import.authorize_import(record.agency, context.actor, options.mode)
     import_files.find_path(record.number)
+    options = replace(options, exact=Options.of_json(record.options).exact)
     new_record = records.make_record(
         record.agency,
         file_import.get_kind(options.mode),

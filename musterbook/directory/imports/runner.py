@@ -207,8 +207,9 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
         attempt.apply_override(plan)
     else:
         writer.apply_plan(plan, agency, attempt.context, of=record.pk, written=written)
-    # A file of new external IDs is rare, and has other headings: it leaves the mapping of the usual files alone.
-    remembers = plan.mode is not Mode.REKEY
+    # A file of new external IDs is rare, and has other headings: it leaves the mapping of the usual files alone. So do
+    # the rows that a program sends, whose file nobody else has written.
+    remembers = plan.mode is not Mode.REKEY and not options.get("exact")
     remembered: dict[str, object] = {}
     if options["mapping"] and remembers:
         remembered["mapping"] = headings.merge_mappings(agency.mapping, options["mapping"])
