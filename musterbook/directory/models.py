@@ -107,6 +107,8 @@ class Agency(models.Model):
     """For this many days a replaced address in SUPERVISOR_EMAIL means the same person (rule M9); 0: not at all."""
     release_badges = models.BooleanField(default=False, db_default=False)
     """Whether the badge of an Inactive user can be taken by another user (rule M13)."""
+    scim_refuses_held = models.BooleanField(default=False, db_default=False)
+    """Whether a SCIM request whose plan is held is answered with 409, for clients that cannot wait, instead of 202."""
     looked_on = models.DateField(null=True)
     """The last day on which `imports.expiry` looked for users whose access ends."""
     sign_on = models.JSONField(default=list)

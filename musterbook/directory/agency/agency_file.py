@@ -40,6 +40,7 @@ SETTINGS = (
     "second_approver",
     "replaced_addresses_days",
     "release_badges",
+    "scim_refuses_held",
     "mail",
     "mails_off",
     "preview_days",
@@ -70,7 +71,7 @@ ACCOUNTS = {
 """The numeric settings of accounts, each with its minimum and maximum; each is a column of the agency."""
 IMPORTS = {"grace_days": (0, 365), "replaced_addresses_days": (0, 3650), "preview_days": (1, 3650)}
 """The numeric settings of imports, each with its minimum and maximum; each is a column of the agency."""
-IMPORT_FLAGS = ("release_badges",)
+IMPORT_FLAGS = ("release_badges", "scim_refuses_held")
 """The settings of imports that are true or false; each is a column of the agency."""
 ACCOUNT_FLAGS = ("lock_all_places",)
 """The settings of accounts that are true or false; each is a column of the agency."""

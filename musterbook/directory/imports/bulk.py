@@ -43,7 +43,7 @@ class ActionKind:
     """One kind of action: its label, the description of the users it was done to, and the permission that it needs.
 
     `column`: the column that it sets, always to `value` if that is not empty. None: it sends the mail `mail`,
-    recorded as `event`.
+    recorded as `event`. `is_offered`: whether All Users offers it.
     """
 
     label: str
@@ -53,8 +53,11 @@ class ActionKind:
     value: str = ""
     mail: str = ""
     event: EventKind | None = None
+    is_offered: bool = True
 
 
+MEMBERS = "members"
+"""The name of the action by which users join and leave a group. The ids of those who leave are kept as negative numbers."""
 ACTIONS = {
     "deactivate": ActionKind(
         gettext_noop("Deactivate"), gettext_noop("deactivated"), "users.edit", columns.STATUS, "Inactive"
@@ -81,7 +84,11 @@ ACTIONS = {
     "group": ActionKind(
         gettext_noop("Set group"), gettext_noop("changed"), "users.edit", columns.EVIDENCE_GROUP_EXT_ID
     ),
-}
+    MEMBERS: ActionKind(
+        gettext_noop("Change members"), gettext_noop("changed"), "users.edit", columns.EVIDENCE_GROUP_EXT_ID,
+        is_offered=False,
+    ),
+}  # fmt: skip
 """Every kind of action by its name, in the order in which they are offered."""
 
 
@@ -168,20 +175,29 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
         ids = selection.read_ids(record.number)
 
     def plan(agency: models.Agency) -> Plan:
-        confirmed = approval.list_valid(agency, record, Options.of_json(record.options).confirmed)
+        options = Options.of_json(record.options)
+        confirmed = approval.list_valid(agency, record, options.confirmed)
         authorize_change(agency, context.actor, change)
         policy = Policy(
+            strict=options.strict,
             operator=authorize_change(agency, approval.find_authority(record), change),
             limits=limits.read_limits(agency),
             confirmed=confirmed,
             decisions=AS_GIVEN,
         )
-        users = selection.read_users(agency, ids, _READ).with_row_index("row", offset=2).cast({"row": pl.UInt32})
+        users = (
+            selection.read_users(agency, [abs(one) for one in ids], _READ)
+            .with_row_index("row", offset=2)
+            .cast({"row": pl.UInt32})
+        )
         vocabulary = snapshot_queries.read_vocabulary(agency)
         if change.kind.column is None:
             return _plan_mails(users, change, policy, vocabulary)
-        cell = pl.lit(change.kind.value or change.value).alias(change.kind.column.field)
-        table = Table.of_values(_make_cells(users, vocabulary).with_columns(cell))
+        cell = pl.lit(change.kind.value or change.value)
+        if change.act == MEMBERS:
+            cell = _make_group_cells(change.value, [-one for one in ids if one < 0], vocabulary)
+        wanted = users.with_columns(cell.alias("wanted"))["wanted"]
+        table = Table.of_values(_make_cells(users, vocabulary).with_columns(wanted.alias(change.kind.column.field)))
         return planning.make_plan(
             table,
             snapshot_queries.read_snapshot(agency, table, policy.mode, needs=snapshot_queries.Needs(context.at)),
@@ -200,6 +216,7 @@ _READ = {
     "id": pl.Int64,
     **dict.fromkeys(("external_id", "email", "badge_number", "first_name", "last_name", "username"), pl.String),
     "role_id": pl.Int64,
+    "group_id": pl.Int64,
     "active": pl.Boolean,
     "registered_at IS NOT NULL": pl.Boolean,
 }
@@ -216,6 +233,13 @@ def _make_cells(users: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
         columns.ROLE: name_ids("role_id", {role.id: role.name for role in vocabulary.roles}),
     }
     return users.select("row", *(expressions.get(one, pl.col(one.field)).alias(one.field) for one in columns.REQUIRED))
+
+
+def _make_group_cells(external_id: str, leaving: list[int], vocabulary: Vocabulary) -> pl.Expr:
+    """Return the cell of each user who joins or leaves the group. A user who left it meanwhile stays in another group."""
+    current = name_ids("group_id", {group.id: group.external_id for group in vocabulary.groups}).fill_null("")
+    left = pl.when(current == external_id).then(pl.lit("")).otherwise(current)
+    return pl.when(pl.col("id").is_in(leaving)).then(left).otherwise(pl.lit(external_id))
 
 
 def _plan_mails(users: pl.DataFrame, change: BulkChange, policy: Policy, vocabulary: Vocabulary) -> Plan:

@@ -72,6 +72,14 @@ class ImportsForm(SectionForm):
             "The previous user’s badge number then shows until when they had it, such as 1039 (until 2026-11-28)."
         ),
     )
+    scim_refuses_held = forms.BooleanField(
+        label=gettext_lazy("Refuse SCIM requests whose changes are on hold"),
+        required=False,
+        help_text=gettext_lazy(
+            "An identity provider that sends many changes at once gets the answer 409 (conflict) instead of 202 (accepted) "
+            "while its changes wait for confirmation. They can be confirmed either way."
+        ),
+    )
 
 
 class LimitsForm(SectionForm):

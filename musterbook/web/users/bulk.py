@@ -51,7 +51,11 @@ class ValueForm(forms.Form):
 
 def list_actions(request: HttpRequest) -> list[tuple[str, str]]:
     """Return the actions that the signed-in user's role allows, each with its label."""
-    return [(name, str(bulk_sentences.LABELS[name])) for name, kind in ACTIONS.items() if may(request, kind.permission)]
+    return [
+        (name, str(bulk_sentences.LABELS[name]))
+        for name, kind in ACTIONS.items()
+        if kind.is_offered and may(request, kind.permission)
+    ]
 
 
 @needs("users.view")
@@ -60,7 +64,7 @@ def choose(request: HttpRequest) -> HttpResponseBase:
     act = request.POST.get("act", "")
     if request.method != "POST" or "keep" in request.POST:
         return _redirect_back(request)
-    if act not in ACTIONS:
+    if act not in ACTIONS or not ACTIONS[act].is_offered:
         return _redirect_back(request, _("Choose an action."))
     if not may(request, ACTIONS[act].permission):
         return refuse(request, ACTIONS[act].permission)

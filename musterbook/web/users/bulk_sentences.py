@@ -18,12 +18,14 @@ LABELS: Mapping[str, Promise] = {
     "role": gettext_lazy("Set role"),
     "rank": gettext_lazy("Set rank"),
     "group": gettext_lazy("Set group"),
+    "members": gettext_lazy("Change members"),
 }
 """The label of each action."""
 FIELDS: Mapping[str, tuple[Promise, Promise]] = {
     "role": (gettext_lazy("Role"), gettext_lazy("Choose a role.")),
     "rank": (gettext_lazy("Rank"), gettext_lazy("Choose a rank.")),
     "group": (gettext_lazy("Group"), gettext_lazy("Choose a group.")),
+    "members": (gettext_lazy("Group"), gettext_lazy("Choose a group.")),
 }
 """The label of the field for the value that an action sets, and what is said if it is blank."""
 NONE: Mapping[str, Promise] = {"rank": gettext_lazy("No rank"), "group": gettext_lazy("No group")}
@@ -36,6 +38,7 @@ _BUTTONS: Mapping[str, Any] = {
     "role": ngettext_lazy("Set role of %(count)s user", "Set role of %(count)s users", "number"),
     "rank": ngettext_lazy("Set rank of %(count)s user", "Set rank of %(count)s users", "number"),
     "group": ngettext_lazy("Set group of %(count)s user", "Set group of %(count)s users", "number"),
+    "members": ngettext_lazy("Change %(count)s member", "Change %(count)s members", "number"),
 }
 _CHANGES: dict[str, tuple[Any, Any]] = {
     "deactivate": (
@@ -81,6 +84,14 @@ _CHANGES: dict[str, tuple[Any, Any]] = {
             "%(count)s user will be in the group %(value)s.", "%(count)s users will be in the group %(value)s.", "number"),
         ngettext_lazy(
             "%(count)s user is now in the group %(value)s.", "%(count)s users are now in the group %(value)s.", "number"),
+    ),
+    "members": (
+        ngettext_lazy(
+            "%(count)s user will join or leave the group %(value)s.",
+            "%(count)s users will join or leave the group %(value)s.", "number"),
+        ngettext_lazy(
+            "%(count)s user joined or left the group %(value)s.", "%(count)s users joined or left the group %(value)s.",
+            "number"),
     ),
 }  # fmt: skip
 _TO_NONE: dict[str, tuple[Any, Any]] = {

@@ -1,0 +1,147 @@
+"""The members of a group: users who join it and leave it together, as one plan that is recorded and can be undone.
+
+A user is in one group at most, so a user who joins a group leaves the one before. The change of one user is an edit, as
+on the user's page; that of more users is an import of the kind bulk, to which the limits apply (S4). It is applied as
+a whole, or not at all.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from musterbook.core.domain.columns import EVIDENCE_GROUP_EXT_ID
+from musterbook.core.domain.problems import Problem
+from musterbook.core.reporting import report
+from musterbook.core.reporting.report import RowFilter
+from musterbook.directory import models
+from musterbook.directory.agency import groups
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports import bulk, cancellation, records, runner, selection
+from musterbook.directory.imports.bulk import MEMBERS, BulkChange
+from musterbook.directory.imports.heartbeats import Progress
+from musterbook.directory.imports.options import Options
+from musterbook.directory.models import ImportKind
+from musterbook.directory.users import editing
+
+PATIENCE = 20.0
+"""The seconds for which a change waits for another import of the agency."""
+_TRIES = 3
+
+
+class UnknownMembers(Exception):
+    """The agency has no users with these ids, which `ids` has."""
+
+    def __init__(self, ids: Collection[int]) -> None:
+        super().__init__(", ".join(map(str, sorted(ids))))
+        self.ids = sorted(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class MembersChange:
+    """The result of a change of members.
+
+    `record`: its import, None if at most one user was concerned. `problems`: why it was not applied, each with the external
+    ID of the user. It is on hold if there are none and it is not applied.
+    """
+
+    record: models.Import | None = None
+    problems: Sequence[tuple[str, Problem]] = ()
+
+    @property
+    def is_held(self) -> bool:
+        """Return whether the change waits for confirmation."""
+        return self.record is not None and self.record.state == "held"
+
+
+def list_member_ids(group: models.Group) -> list[int]:
+    """Return the ids of the group's members, in ascending order."""
+    members = models.User.objects.filter(agency=group.agency_id, group=group)
+    return list(members.order_by("pk").values_list("pk", flat=True))
+
+
+def find_members(group: models.Group, ids: Collection[int]) -> set[int]:
+    """Return those of the ids that are members of the group."""
+    return set(models.User.objects.filter(agency=group.agency_id, group=group, pk__in=ids).values_list("pk", flat=True))
+
+
+def change_members(
+    group: models.Group, joining: Collection[int], leaving: Collection[int], context: AuditContext
+) -> MembersChange:
+    """Let users (their ids) join the group, and others leave it. Those who are as wanted already stay so.
+
+    Raise UnknownMembers if a user who joins is not of the agency, UnknownOperator, NotPermitted, and ImportFailed.
+    """
+    agency = group.agency
+    known = selection.filter_ids(agency, joining)
+    if len(known) < len(set(joining)):
+        raise UnknownMembers(set(joining) - set(known))
+    wanted = set(known) - _find_many_members(group, known)
+    unwanted = _find_many_members(group, leaving) - set(known)
+    if not wanted and not unwanted:
+        bulk.authorize_change(agency, context.actor, BulkChange(MEMBERS, group.external_id))
+        return MembersChange()
+    if len(wanted) + len(unwanted) == 1:
+        (one,) = wanted | unwanted
+        return _change_one(group, one, context, joins=bool(wanted))
+    return _change_many(group, sorted(wanted), sorted(unwanted), context)
+
+
+_FEW = 500
+
+
+def _find_many_members(group: models.Group, ids: Collection[int]) -> set[int]:
+    """Return those of the ids that are members, also if there are more ids than a query can have."""
+    few = len(ids) <= _FEW
+    return find_members(group, ids) if few else set(list_member_ids(group)) & set(ids)
+
+
+def _change_one(group: models.Group, number: int, context: AuditContext, *, joins: bool) -> MembersChange:
+    heading = EVIDENCE_GROUP_EXT_ID.heading
+    result = editing.EditResult()
+    for _ in range(_TRIES):
+        user = editing.find_user(group.agency, number)
+        shown = editing.build_row(user)
+        if not joins and shown[heading] != group.external_id:
+            return MembersChange()
+        typed = {heading: group.external_id if joins else ""}
+        result = editing.edit(user, typed, {heading: shown[heading]}, context)
+        if not result.conflicts:
+            break
+    return MembersChange(problems=[(user.external_id, problem) for problem in result.problems])
+
+
+def _change_many(group: models.Group, joining: list[int], leaving: list[int], context: AuditContext) -> MembersChange:
+    agency, change = group.agency, BulkChange(MEMBERS, group.external_id)
+    bulk.authorize_change(agency, context.actor, change)
+    options = {**Options(strict=True).as_json(), bulk.OPTION: change.as_json()}
+    record = records.make_record(
+        agency, ImportKind.BULK, options, context, state="running", file_name=change.label[:255]
+    )
+    selection.keep_ids(record.number, [*joining, *(-one for one in leaving)])
+    result = runner.run_attempt(bulk.make_attempt(record, context, None, make_impatient(PATIENCE)))
+    if result.record.state in ("applied", "held") or result.plan is None:
+        return MembersChange(result.record)
+    rows = report.list_rows(result.plan, RowFilter.ERRORED)
+    return MembersChange(result.record, [(row.external_id, problem) for row in rows for problem in row.problems])
+
+
+def make_impatient(seconds: float) -> Progress:
+    """Return a progress callback that cancels an import which waits longer than that for others."""
+    until = time.monotonic() + seconds
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:  # noqa: ARG001  (the signature of Progress)
+        if stage.startswith("waiting") and time.monotonic() > until:
+            raise cancellation.ImportCancelled("")
+
+    return progress
+
+
+def delete_group(group: models.Group, context: AuditContext) -> MembersChange:
+    """Let all members leave the group, and delete it if that was applied.
+
+    Raise InUse if a user joins it meanwhile, and what `change_members` raises.
+    """
+    change = change_members(group, [], list_member_ids(group), context)
+    if not change.is_held and not change.problems:
+        groups.delete(group, context)
+    return change
