@@ -10,6 +10,7 @@ from musterbook.directory.agency.vocabularies import InUse
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, memberships, queue, undo
 from musterbook.directory.imports.memberships import MembersChange, UnknownMembers
+from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import locks
@@ -228,7 +229,7 @@ def test_it_waits_for_another_import_only_for_a_while(made: models.Agency, monke
     monkeypatch.setattr(memberships, "PATIENCE", 0.3)
     monkeypatch.setattr(locks, "_try_flock", lambda _file: False)
     monkeypatch.setattr(locks, "_advisory_lock", locks._file_lock)
-    with pytest.raises(memberships.runner.ImportFailed):
+    with pytest.raises(ImportFailed):
         join(made, "N", 3, 4)
     assert members(made, "N") == []
 
