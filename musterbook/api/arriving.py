@@ -3,27 +3,52 @@
 It is written to the disk and hashed while it arrives. Its size is bounded here, and its time by the server.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.utils.http import parse_header_parameters
 
-from musterbook.directory.imports.pending_uploads import ArrivingFile
+from musterbook.api.problems import ProblemError
+from musterbook.directory.imports.pending_uploads import ArrivingFile, TooLarge
 
 CHECKED_EVERY = 16 * 1024 * 1024
 _PART = 64 * 1024
 _LONGEST_NAME, _LONGEST_ENDING = 200, 10
 NAMELESS = "file"
+_FORM_BYTES = 64 * 1024
+"""What a form may have around its file."""
+FORM = "multipart/form-data"
 
 
-class BadBody(Exception):
+class BadBody(ProblemError):
     """The body cannot be used. The message is a sentence for the program that sent it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(HTTPStatus.BAD_REQUEST, detail, "bad-body")
+
+
+def check_headers(request: HttpRequest) -> None:
+    """Raise ProblemError if the headers of a request say that its body cannot be read. Nothing of it is read."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not re.fullmatch("[0-9]{1,15}", length):
+        raise ProblemError(
+            HTTPStatus.LENGTH_REQUIRED, "Send the length of the file in the header Content-Length.", "length-required"
+        )
+    if int(length) > settings.MUSTER_MAX_FILE_MB * 1024 * 1024 + _FORM_BYTES:
+        raise TooLarge
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        detail = "Send the file itself, without a Content-Encoding."
+        raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, "content-encoding")
 
 
 def read_body(request: HttpRequest, file: ArrivingFile, check: Callable[[], None]) -> str:
@@ -33,9 +58,7 @@ def read_body(request: HttpRequest, file: ArrivingFile, check: Callable[[], None
     """
     writer = _Writer(file, check)
     with _catch_disconnects():
-        name = (
-            _read_form(request, writer) if request.content_type == "multipart/form-data" else _read_raw(request, writer)
-        )
+        name = _read_form(request, writer) if request.content_type == FORM else _read_raw(request, writer)
     file.flush()
     if not file.size:
         raise BadBody("The file is empty. Send a file with its headings and at least one row.")
@@ -87,7 +110,7 @@ def _read_form(request: HttpRequest, writer: _Writer) -> str:
     request.upload_handlers = [handler]
     try:
         request.FILES  # noqa: B018  (this reads the body)
-    except (MultiPartParserError, RawPostDataException):
+    except (MultiPartParserError, RawPostDataException, SuspiciousOperation):
         raise BadBody("The form cannot be read.") from None
     if len(handler.names) != 1:
         raise BadBody("Send exactly one file in the form.")

@@ -1,6 +1,5 @@
 """The address to which a program sends the files of one feed, with the token of that feed, which opens nothing else."""
 
-import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,8 +12,8 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from musterbook.accounts import limits
 from musterbook.accounts.tokens import TokenRefused
-from musterbook.api import arriving, problems
-from musterbook.api.arriving import BadBody
+from musterbook.api import arriving, keys, problems
+from musterbook.api.problems import ProblemError
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
 from musterbook.directory.agency.feeds import UnknownFeed
@@ -28,9 +27,6 @@ from musterbook.http import bearer, rate_limits, refusals, request_context
 from musterbook.http.bearer import AccessRefused
 
 _RATE = "sent file"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_FORM_BYTES = 64 * 1024
-"""What a form may have around its file."""
 _WHO_CREATES = "A user who manages the feed creates one."
 
 View = Callable[[HttpRequest, models.Feed], HttpResponseBase]
@@ -78,60 +74,31 @@ def _refuse_too_many(request: HttpRequest) -> HttpResponseBase:
 @_for_feed
 def file(request: HttpRequest, feed: models.Feed) -> HttpResponseBase:
     """Take the file of the request. Answer 202 with its import, or 200 if it has nothing new."""
-    key = request.headers.get("Idempotency-Key", "")
-    problem = _find_problem(request, key)
-    if problem:
-        return problems.make_problem(*problem)
     try:
+        arriving.check_headers(request)
+        key = keys.read_key(request)
         with closing(pending_uploads.open_for_feed(feed, datetime.now(UTC))) as arrived:
             name = arriving.read_body(request, arrived, lambda: pending_uploads.check_room_of_feed(feed))
             upload = FileOnDisk(arrived.path, name, arrived.size, arrived.digest())
             taken = sending.send_file(feed, upload, request_context.feed_audit_context(request), key)
+    except ProblemError as error:
+        return problems.answer_problem(request, error)
     except tuple(_REFUSALS) as error:
         status, detail = next(answer for kind, answer in _REFUSALS.items() if isinstance(error, kind))
         return problems.make_problem(status, detail(error))
+    except (TooLarge, OverQuota, OSError) as error:
+        return problems.translate(request, error)
     return _describe(feed, taken)
-
-
-def _find_problem(request: HttpRequest, key: str) -> tuple[HTTPStatus, str] | None:
-    """Return what is wrong with the request, as its headers say, before anything is read."""
-    length = request.META.get("CONTENT_LENGTH") or ""
-    if not re.fullmatch("[0-9]{1,15}", length):
-        return HTTPStatus.LENGTH_REQUIRED, "Send the length of the file in the header Content-Length."
-    if int(length) > settings.MUSTER_MAX_FILE_MB * 1024 * 1024 + _FORM_BYTES:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _describe_limit(TooLarge())
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the file itself, without a Content-Encoding."
-    if key and not _KEY.fullmatch(key):
-        return (
-            HTTPStatus.BAD_REQUEST,
-            "The header Idempotency-Key needs 1 to 255 letters, digits or signs, without spaces.",
-        )
-    return None
-
-
-def _describe_limit(_: Exception) -> str:
-    return f"The file is larger than {settings.MUSTER_MAX_FILE_MB:,} MB (MUSTER_MAX_FILE_MB). Split it."
 
 
 _Detail = Callable[[Any], str]
 _REFUSALS: dict[type[Exception], tuple[HTTPStatus, _Detail]] = {
-    BadBody: (HTTPStatus.BAD_REQUEST, str),
-    TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _describe_limit),
-    OverQuota: (
-        HTTPStatus.TOO_MANY_REQUESTS,
-        lambda over: f"{over.problem.message} {over.problem.remedy} Nothing was changed.",
-    ),
     KeyTaken: (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         lambda _: "The Idempotency-Key was used before, with another file. Send this file with another key.",
     ),
     taking.FeedPaused: (HTTPStatus.CONFLICT, lambda _: "The feed is paused. Send the file again when it is resumed."),
     taking.LeaseLost: (HTTPStatus.CONFLICT, lambda _: "The feed was removed meanwhile. Nothing was changed."),
-    OSError: (
-        HTTPStatus.INSUFFICIENT_STORAGE,
-        lambda _: "There is no room for this file now. Tell the person who runs Musterbook. Nothing was changed.",
-    ),
 }
 
 

@@ -22,6 +22,7 @@ from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAll
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.imports.approval import NeedsApprover
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, UnknownImport
+from musterbook.directory.imports.pending_uploads import TooLarge
 from musterbook.directory.imports.plan_ends import PlanEnded
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.permissions import NotPermitted
@@ -46,6 +47,7 @@ class ProblemError(Exception):
     """The error that an operation raises, with the response that it means.
 
     `detail`: a sentence that says what is wrong and how to fix it. `code`: a stable name, such as those of the catalog.
+    `more`: other members of the problem, with what a program needs to continue.
     """
 
     def __init__(
@@ -55,9 +57,10 @@ class ProblemError(Exception):
         code: str = "",
         errors: Sequence[FieldError] = (),
         headers: Headers | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.code, self.errors, self.headers = status, code, errors, headers
+        self.status, self.code, self.errors, self.headers, self.more = status, code, errors, headers, more
 
 
 def list_errors(problems: Iterable[Problem], pointers: Mapping[str, str] | None = None) -> list[FieldError]:
@@ -87,7 +90,7 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
         "The Idempotency-Key was used before, for another request. Send this request with another key.",
     ),
     NothingToApply: (HTTPStatus.CONFLICT, "nothing-to-apply", "This import shows no plan that can be applied."),
-    PlanEnded: (HTTPStatus.CONFLICT, "plan-ended", "The plan was applied, replaced or discarded meanwhile."),
+    PlanEnded: (HTTPStatus.CONFLICT, "plan-ended", str),
     NeedsApprover: (
         HTTPStatus.FORBIDDEN,
         "needs-approver",
@@ -98,6 +101,11 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
         HTTPStatus.TOO_MANY_REQUESTS,
         "too-many-files",
         lambda over: f"{' '.join(over.problem.in_english())} Nothing was changed.",
+    ),
+    TooLarge: (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "too-large",
+        lambda _: f"The file is larger than {settings.MUSTER_MAX_FILE_MB:,} MB (MUSTER_MAX_FILE_MB). Split it.",
     ),
     OSError: (
         HTTPStatus.INSUFFICIENT_STORAGE,
@@ -116,13 +124,14 @@ def make_problem(
     code: str = "",
     errors: Sequence[FieldError] = (),
     request: HttpRequest | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> JsonResponse:
     """Return a response of that status, which states in a sentence what is wrong and how to fix it.
 
-    `request`: the request of an agency, for the address of the page that explains the code.
+    `request`: the request of an agency, for the address of the page that explains the code. `more`: other members.
     """
     body: dict[str, Any] = {
-        "type": _find_page(code, request), "title": status.phrase, "status": status.value, "detail": detail,
+        "type": _find_page(code, request), "title": status.phrase, "status": status.value, "detail": detail, **(more or {}),
     }  # fmt: skip
     if code:
         body["code"] = code
@@ -153,12 +162,19 @@ def translate(request: HttpRequest, error: Exception) -> HttpResponseBase:
     kind = next((kind for kind in type(error).__mro__ if kind in TRANSLATIONS), None)
     if kind is None:
         raise error
-    status, code, detail = TRANSLATIONS[kind]
-    return make_problem(status, detail if isinstance(detail, str) else detail(error), code=code, request=request)
+    status, code, _detail = TRANSLATIONS[kind]
+    return make_problem(status, describe_error(error), code=code, request=request)
+
+
+def describe_error(error: Exception) -> str:
+    """Return the sentence about an error that TRANSLATIONS has, or the error's own message."""
+    detail = next((TRANSLATIONS[kind][2] for kind in type(error).__mro__ if kind in TRANSLATIONS), str)
+    return detail if isinstance(detail, str) else str(detail(error))
 
 
 def _refuse_value(request: HttpRequest, error: InvalidValue) -> HttpResponseBase:
-    found = [FieldError(f"/{error.field}", "invalid-value", str(error))]
+    errors = getattr(error, "errors", ((error.field, str(error)),))
+    found = [FieldError(f"/{name}", "invalid-value", sentence) for name, sentence in errors]
     return make_problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, str(error), code="invalid-value", errors=found, request=request
     )
@@ -183,7 +199,7 @@ def add_handlers(api: NinjaAPI) -> None:
     """Let the API answer every error with a problem."""
     handlers: dict[type[Exception], Callable[[HttpRequest, Any], Any]] = {
         AccessRefused: answer_refusal,
-        ProblemError: _refuse_operation,
+        ProblemError: answer_problem,
         InvalidValue: _refuse_value,
         ValidationError: _refuse_shape,
         HttpError: lambda _request, error: make_problem(HTTPStatus(error.status_code), str(error)),
@@ -194,8 +210,17 @@ def add_handlers(api: NinjaAPI) -> None:
         api.add_exception_handler(kind, handler)
 
 
-def _refuse_operation(request: HttpRequest, error: ProblemError) -> HttpResponseBase:
-    return make_problem(error.status, str(error), error.headers, code=error.code, errors=error.errors, request=request)
+def answer_problem(request: HttpRequest, error: ProblemError) -> HttpResponseBase:
+    """Return the response that an operation means by its error."""
+    return make_problem(
+        error.status,
+        str(error),
+        error.headers,
+        code=error.code,
+        errors=error.errors,
+        request=request,
+        more=error.more,
+    )
 
 
 def answer_refusal(_request: HttpRequest, refused: AccessRefused) -> JsonResponse:

@@ -5,10 +5,13 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils import translation
 from ninja import NinjaAPI
 from ninja.operation import PathView
 
-from musterbook.api import me, problems
+from musterbook.api import imports, me, problems
+from musterbook.config import languages
+from musterbook.core.domain import texts
 
 View = Callable[..., HttpResponseBase]
 
@@ -44,6 +47,11 @@ def _answer_every_method(view: View, methods: list[str], path_view: PathView) ->
     allowed = [*(["GET", "HEAD"] if "GET" in methods else []), *(one for one in methods if one != "GET"), "OPTIONS"]
 
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Programs read English, whatever the language of the agency is.
+        with translation.override(languages.ENGLISH), texts.reading(texts.ENGLISH):
+            return _answer(request, *args, **kwargs)
+
+    def _answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method == "OPTIONS":
             return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(allowed)})
         if request.method not in allowed:
@@ -54,6 +62,9 @@ def _answer_every_method(view: View, methods: list[str], path_view: PathView) ->
 
     answer.csrf_exempt = True  # type: ignore[attr-defined]  # no cookie gives access here
     answer.operations = path_view.operations  # type: ignore[attr-defined]  # for the tests that attack every address
+    answer.reads_large_bodies = any(  # type: ignore[attr-defined]  # for `web.imports.uploads.from_known`
+        getattr(operation.view_func, "reads_large_bodies", False) for operation in path_view.operations
+    )
     return answer
 
 
@@ -78,6 +89,6 @@ def make_api() -> RestApi:
     return made
 
 
-ROUTERS = {"me": me.router}
+ROUTERS = {"me": me.router, "imports": imports.router}
 """Prefix below /<agency>/api/v1/ → the router of the resource."""
 api = make_api()

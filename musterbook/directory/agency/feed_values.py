@@ -6,12 +6,13 @@ and the sentence that says what is wrong with it and what to write.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from django.utils.translation import gettext as _
 
 from musterbook.core.domain import decisions
-from musterbook.core.domain.columns import USERS
+from musterbook.core.domain.columns import USERS, Layout
 from musterbook.core.reading import headings
 from musterbook.core.reading.csv import encoding
 from musterbook.core.reading.csv.reader import DELIMITERS
@@ -62,6 +63,15 @@ def parse_feed(values: Mapping[str, Any]) -> tuple[Settings, list[tuple[str, str
                 unknown % {"name": str(name)[:NAME_LONGEST], "what": suggest_name(str(name)[:_LONGEST], SETTINGS)}
             )
     return settings, list(errors.found)
+
+
+def parse_reading(values: Mapping[str, Any], layout: Layout, errors: Errors) -> Settings:
+    """Return those of the values that are settings of READING, as options of an import of this kind of file."""
+    parsers: dict[str, Callable[[object, Errors], Any]] = {
+        **_PARSERS,
+        "mapping": partial(_parse_mapping, layout=layout),
+    }
+    return {name: parsers[name](values[name], errors.at(name)) for name in READING if name in values}
 
 
 def read_feed(values: Mapping[str, Any]) -> Settings:
@@ -175,17 +185,17 @@ def _parse_accepted(value: object, errors: Errors) -> dict[str, str]:
         return {}
 
 
-def _parse_mapping(value: object, errors: Errors) -> dict[str, str]:
+def _parse_mapping(value: object, errors: Errors, layout: Layout = USERS) -> dict[str, str]:
     """Return the mapping, heading → columns joined by commas ("" for a heading to be left out)."""
     mapping: dict[str, str] = {}
     for heading, joined in errors.read_table(value, _MOST_HEADINGS).items():
         columns = headings.split_columns(errors.read_text(joined, _LONGEST))
-        unknown = [column for column in columns if column not in USERS.by_heading]
+        unknown = [column for column in columns if column not in layout.by_heading]
         if not errors.read_text(heading, _LONGEST):
             errors.add(_("A heading is blank. Write the heading as it is in the file."))
         if unknown:
             text = _("“%(heading)s” cannot mean %(column)s, which is not a column. %(what)s")
-            what = suggest_name(unknown[0], USERS.by_heading)
+            what = suggest_name(unknown[0], layout.by_heading)
             errors.add(text % {"heading": heading[:NAME_LONGEST], "column": show_value(unknown[0]), "what": what})
         mapping[heading.strip()] = ",".join(columns)
     return mapping

@@ -6,7 +6,7 @@ the new text is then reported as a conflict, and the cell stays as it is.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -91,7 +91,7 @@ def save_fixes(record: models.Import, edits: Iterable[Edit], context: AuditConte
     file_import.authorize_import(record.agency, context.actor, Mode(record.mode))
     with transaction.atomic():
         current = _lock_current(record, context)
-        texts = _read_texts(record, current, given)
+        texts = read_texts(record, current, {edit.row for edit in given})
         conflicts = [conflict for edit in given if (conflict := _save(current, edit, texts, context))]
         _check_size(current)
     return conflicts
@@ -111,7 +111,7 @@ def undo_fix(record: models.Import, context: AuditContext) -> Fix:
         last.delete()
         before = _select(current).filter(row=last.row, column=last.column).order_by("-pk").first()
         if before is None:
-            text = _read_texts(record, current, [Edit(last.row, last.column, "", "")]).get((last.row, last.column), "")
+            text = read_texts(record, current, [last.row]).get((last.row, last.column), "")
             return Fix(last.row, last.column, text, "")
         _select(current).filter(pk=before.pk).update(current=True)
         return Fix(before.row, before.column, before.text, before.actor)
@@ -195,9 +195,11 @@ def _lock_current(record: models.Import, context: AuditContext) -> models.Import
     return locked
 
 
-def _read_texts(record: models.Import, current: models.Import, edits: Iterable[Edit]) -> dict[tuple[int, str], str]:
-    """Return row and heading → the text in the current plan, for the cells of wrong rows that the user saw."""
-    rows = {edit.row for edit in edits}
+def read_texts(record: models.Import, current: models.Import, rows: Collection[int]) -> dict[tuple[int, str], str]:
+    """Return row and heading → the text in the current plan, for the cells of these wrong rows. Raise CannotFix.
+
+    `record`: the plan in which they are wrong.
+    """
     try:
         part = plan_files.scan_part(record.number, "errored")
     except plan_files.PlanGone:

@@ -285,10 +285,15 @@ def authorize_import(agency: models.Agency, by: str, mode: Mode) -> Operator | N
     if not by:
         return None
     operator = snapshot_queries.read_operator(agency, by)
-    needed = {"users.import"} | ({"users.synchronize"} if mode is Mode.SYNC else set())
+    needed = list_needed(mode)
     if not needed <= operator.permissions:
         raise NotPermitted(", ".join(sorted(needed - operator.permissions)))
     return operator
+
+
+def list_needed(mode: Mode) -> frozenset[str]:
+    """Return the permissions that an import in this mode needs."""
+    return frozenset({"users.import"} | ({"users.synchronize"} if mode is Mode.SYNC else set()))
 
 
 def read_upload(

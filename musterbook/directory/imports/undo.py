@@ -63,7 +63,7 @@ def run_undo(
 
 def make_options(record: models.Import, *, preview: bool, mails: bool | None = None) -> Options:
     """Return the options of an undo of the import. New external IDs are undone in their own mode."""
-    mode = Mode.REKEY if _get_mode(record) is Mode.REKEY else Mode.UPDATE
+    mode = Mode.REKEY if get_mode(record) is Mode.REKEY else Mode.UPDATE
     return Options(mode=mode, preview=preview, mails=mails)
 
 
@@ -98,10 +98,10 @@ def authorize_undo(record: models.Import, by: str) -> Operator | None:
     # Sent mails cannot be undone.
     if record.state != "applied" or (change and change.kind.mail):
         raise NotApplied(record.number)
-    return file_import.authorize_import(record.agency, by, _get_mode(record))
+    return file_import.authorize_import(record.agency, by, get_mode(record))
 
 
-def _get_mode(record: models.Import) -> Mode:
+def get_mode(record: models.Import) -> Mode:
     """Return the mode of the import. An undo has that of the import that it takes back, because its undo repeats it."""
     while record.kind == ImportKind.UNDO:
         record = get_undone(record)
