@@ -27,7 +27,7 @@ class TokenDescription(Schema):
 
 
 class Creator(Schema):
-    """The user who created the token, for whom it acts."""
+    """The user who created the token. It acts for this user."""
 
     external_id: str
     name: str
