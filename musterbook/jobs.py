@@ -28,7 +28,16 @@ from musterbook.accounts import (
     unauthenticated_events,
 )
 from musterbook.config import alerts, log_file, process
-from musterbook.directory.imports import draft_ends, expiry, heartbeats, notices, pending_uploads, plan_ends, plan_files
+from musterbook.directory.imports import (
+    draft_ends,
+    expiry,
+    heartbeats,
+    notices,
+    pending_uploads,
+    plan_ends,
+    plan_files,
+    totals,
+)
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.storage import import_files
@@ -64,7 +73,7 @@ def work(stop: threading.Event) -> None:
     worker = make_worker_name()
     feed_loop = _FeedLoop(worker, stop)
     others = [
-        threading.Thread(target=_run_rounds, args=(stop, _MailLoop(worker).round), name="posting"),
+        threading.Thread(target=_run_rounds, args=(stop, _MailLoop(worker, stop).round), name="posting"),
         threading.Thread(target=_run_rounds, args=(stop, feed_loop.round), name="feeds"),
         threading.Thread(target=_run_rounds, args=(stop, feed_loop.settle), name="settling"),
     ]
@@ -126,8 +135,8 @@ class _ImportLoop:
 class _MailLoop:
     """The thread that sends due mails, and tidies every minute."""
 
-    def __init__(self, worker: str) -> None:
-        self._worker, self._tidied = worker, now() - _TIDY_EVERY
+    def __init__(self, worker: str, stop: threading.Event) -> None:
+        self._worker, self._stop, self._tidied = worker, stop, now() - _TIDY_EVERY
 
     def round(self) -> float:
         close_old_connections()
@@ -135,7 +144,7 @@ class _MailLoop:
             self._tidied = now()
             tidy()
         reset_requests.answer_requests()
-        return 0 if outbox.send_due(self._worker, now) else _PAUSE
+        return 0 if outbox.send_due(self._worker, now, self._stop.is_set) else _PAUSE
 
 
 class _FeedLoop:
@@ -224,6 +233,7 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     unauthenticated_events.record_repetitions,
     limits.forget_old,
     notices.forget_old,
+    totals.add_finished,
 )
 
 

@@ -13,6 +13,7 @@ from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.domain.problems import CATALOG, Kind, Level
 from musterbook.directory.permissions import PERMISSIONS
+from scripts import alert_rules
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGE = Path(__file__).parents[1] / "musterbook"
@@ -27,6 +28,7 @@ def main() -> int:
     django.setup()  # for texts that are translated when they are read
     for name, text in make_pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    alert_rules.FILE.write_text(alert_rules.make_file(), encoding="utf-8")
     return 0
 
 
@@ -39,6 +41,7 @@ def make_pages() -> dict[str, str]:
         "settings.md": _list_settings(),
         "permissions.md": _list_permissions(),
         "modules.md": _list_modules(),
+        "metrics.md": _list_metrics(),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 
@@ -136,6 +139,40 @@ def _list_settings() -> Iterator[str]:
         "",
         "For the settings of one agency, see [agency settings](agency-settings.md).",
     )
+
+
+def _list_metrics() -> Iterator[str]:
+    # Django is set up first.
+    from musterbook import metrics
+
+    yield from ("# Metrics", "", _GENERATED, "", *_ABOUT_METRICS, "", "## All metrics", "")
+    yield from ("| metric | kind | labels | |", "|---|---|---|---|")
+    for family in metrics.list_families():
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        yield f"| `{family.name}` | {family.kind} | {labels} | {_escape_cell(family.about)} |"
+    yield from ("", "Values of labels:", "")
+    yield from (
+        f"- {about}: {', '.join(f'`{value}`' for value in values)}." for about, values in metrics.LABEL_VALUES.items()
+    )
+    yield from ("", "## Alerts worth having", "")
+    yield "`deploy/prometheus-alerts.yml` has them as rules of Prometheus. Change the numbers to what is usual for you."
+    yield from ("", "| alert | holds when | for | what to do |", "|---|---|---|---|")
+    for alert in alert_rules.ALERTS:
+        yield f"| {alert.name} | `{_escape_cell(alert.when)}` | {alert.lasting} | {alert.remedy} |"
+
+
+_ABOUT_METRICS = (
+    "Musterbook has metrics in the text format of Prometheus at `/metrics`. [Serve](../how-to/serve.md#metrics) says how to open",
+    "that address to a monitoring server.",
+    "",
+    "- The database has the metrics of imports, feeds and emails. They are the same from every machine of an installation, and a",
+    "  restart does not change them. A worker adds an import to the totals within a minute after its end. Take these metrics",
+    "  from one machine only, or use `max` instead of `sum`.",
+    "- The server counts requests and sign-ins itself, in all its processes together. These counters are those of one",
+    "  `muster serve`, and begin at zero when it starts. `rate` and `increase` of Prometheus allow for that.",
+    "- No metric contains the name of a user, an agency, a file or a feed, nor an address.",
+    "- A scrape reads a few narrow indexes. It takes a few milliseconds, however many users there are.",
+)
 
 
 def _list_permissions() -> Iterator[str]:

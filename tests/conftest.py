@@ -27,6 +27,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from musterbook.config import logs
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
+from musterbook.directory.installation import readiness
 from scripts import browsers, catalogs
 from scripts.testing import FAST, WHOLE
 from tests import databases, forks, parts
@@ -131,6 +132,12 @@ def _leave_models(statements: list[str]) -> list[str]:
 def _unlimited_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Count the refusals in the log for each test: those of a minute may be of many tests, and only the first are logged."""
     monkeypatch.setattr(logs.SECURITY, "filters", [logs.Flood()])
+
+
+@pytest.fixture(autouse=True)
+def _readiness_found_again() -> None:
+    """Each test finds out for itself whether it is ready: a process keeps the answer for a moment."""
+    readiness.forget()
 
 
 def _forget_anchors() -> None:

@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[1]
 _MANY_PROCESSES = (
     "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py", "tests/feeds/test_nights.py",
-    "tests/feeds/test_watch_processes.py", "tests/test_scripts.py",
+    "tests/feeds/test_watch_processes.py", "tests/running", "tests/test_scripts.py",
 )  # fmt: skip
 """Tests that start many processes, or measure."""
 _NOT_MEASURED = (
@@ -46,7 +46,8 @@ _MEASURED_ON_POSTGRESQL = (
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone: all other lines are reached on SQLite, and measured there."""
 _ON_BOTH = (
-    "tests/directory", "tests/feeds", "tests/accounts", "tests/attacks", "tests/test_databases.py", "tests/test_jobs.py",
+    "tests/directory", "tests/feeds", "tests/accounts", "tests/attacks", "tests/running", "tests/test_databases.py",
+    "tests/test_jobs.py", "tests/test_metrics.py",
     # Laws, with directories and files that nobody has thought of: each plans, writes, exports and undoes on PostgreSQL.
     "tests/laws/test_laws.py",
     # Commands for the database itself, that read all of it, or of which several run at once.

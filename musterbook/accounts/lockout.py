@@ -21,6 +21,7 @@ from django.utils.crypto import salted_hmac
 
 from musterbook.accounts import limits, unauthenticated_events
 from musterbook.accounts.models import Failure, Lock
+from musterbook.config import counters
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -154,6 +155,7 @@ def _lock(user: User, where: str, context: AuditContext) -> None:
     _, new = Lock.objects.get_or_create(user=user, place=where, defaults={"at": context.at})
     if not new:
         return
+    counters.count_sign_in("locked")
     if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=context.at):
         user.locked_at = context.at
     trail.record_event(user.agency, context, EventKind.USER_LOCKED, user)

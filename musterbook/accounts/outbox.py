@@ -42,10 +42,11 @@ Clock = Callable[[], datetime]
 Sender = Callable[[EmailMultiAlternatives], None]
 
 
-def send_due(worker: str, now: Clock) -> int:
+def send_due(worker: str, now: Clock, is_ending: Callable[[], bool] = lambda: False) -> int:
     """Send some of the emails that are due, as many as the pace allows; return how many were handled.
 
-    `worker`: a name that no other worker has. `now`: the clock.
+    `worker`: a name that no other worker has. `now`: the clock. `is_ending`: return whether the worker is asked to end; the
+    email in hand is then sent, and another worker can claim the rest at once.
     """
     _end_lost_mails(now())
     claimed = _claim(worker, now())
@@ -53,11 +54,29 @@ def send_due(worker: str, now: Clock) -> int:
         return 0
     try:
         with open_transport() as hand:
-            for mail in claimed:
+            for number, mail in enumerate(claimed):
+                if is_ending():
+                    _release(claimed[number:])
+                    return number
                 _send_or_log(mail, hand, now)
     except (OSError, smtplib.SMTPException) as error:
         _schedule_retry(claimed, now(), _log_failure(error))
     return len(claimed)
+
+
+def _release(claimed: list[Mail]) -> None:
+    """Give up the claim of emails that were not tried. This does not count as an attempt."""
+    for mail in claimed:
+        _query_claimed(mail).filter(handed_at=None).update(lease_until=None, worker="", attempts=F("attempts") - 1)
+
+
+def read_backlog(at: datetime) -> tuple[int, int, float]:
+    """Return how many emails wait, how many failed, and the age in seconds of the one that waits the longest (0: none)."""
+    waiting = Mail.objects.filter(ended_at=None)
+    first = waiting.order_by("agency", "id").values("id")[:1]
+    oldest = Mail.objects.filter(pk__in=first).values_list("created_at", flat=True).first()
+    failed = Mail.objects.filter(ended_at__isnull=False, sent_at=None).exclude(problem="").count()
+    return waiting.count(), failed, max((at - oldest).total_seconds(), 0) if oldest else 0.0
 
 
 def _end_lost_mails(at: datetime) -> None:

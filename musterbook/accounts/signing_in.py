@@ -11,6 +11,7 @@ from django.utils.crypto import get_random_string, salted_hmac
 
 from musterbook.accounts import hashing, limits, lockout, passwords, registration, unauthenticated_events
 from musterbook.accounts.models import Account, Failure
+from musterbook.config import counters
 from musterbook.core.values import keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
@@ -47,6 +48,7 @@ def authenticate(
     account: Account | None = getattr(user, "account", None)
     attempt = _Attempt(agency, user, where(account) if where else lockout.make_place(context.address), context)
     if not limits.take("failed sign-in", attempt.where, context.at):
+        counters.count_sign_in("too many failures")
         raise TooManyFailures
     if user and user.locked_at:
         lockout.end_due(user, context)
@@ -148,12 +150,14 @@ def record_sign_in(account: Account, context: AuditContext, factors: str, where:
     with transaction.atomic():
         _record_success(account.user, context, EventKind.USER_SIGNED_IN, factors, where)
         User.objects.filter(pk=account.user_id).update(last_sign_in_at=context.at)
+    counters.count_sign_in("signed in")
 
 
 def record_reauth(account: Account, context: AuditContext, factor: str, where: str = "") -> None:
     """Record that the user, who is signed in, has re-authenticated by that factor."""
     with transaction.atomic():
         _record_success(account.user, context, EventKind.USER_SIGNED_IN_AGAIN, factor, where)
+    counters.count_sign_in("signed in again")
 
 
 def _record_success(user: User, context: AuditContext, kind: EventKind, factors: str, where: str) -> None:

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from musterbook.accounts import limits
 from musterbook.accounts.models import Repeated
-from musterbook.config import log_lines, logs
+from musterbook.config import counters, log_lines, logs
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, KINDS, EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -93,6 +93,7 @@ def _log_event(agency: Agency, context: AuditContext, kind: EventKind, subject: 
 
 def log_failed_sign_in(agency: Agency, context: AuditContext, user: User | None) -> None:
     """Write a failed sign-in to the log. It has the user, but not the typed name, which may be a password."""
+    counters.count_sign_in("failed")
     who, address = ascii(user.external_id) if user else "nobody known", log_lines.quote_address(context.address)
     logs.SECURITY.warning("Failed sign-in to %s as %s from %s", agency.slug, who, address)
 

@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from typing import Annotated
@@ -24,14 +25,9 @@ _LOG = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
 _NICENESS = 5
 """The niceness of the worker, so that pages have priority."""
-_RESTART_AFTER, _END_WITHIN = 1.0, 20.0
-"""Seconds until a worker that ended is started again, and those that it has to end its work in."""
-
-_BACKLOG, _CONNECTIONS = 1024, 1024
-"""Connections that wait to be accepted, and those that each process holds open."""
+_RESTART_AFTER = 1.0
+"""Seconds until a worker that ended is started again."""
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
-_HEADERS_WITHIN = 10_000
-"""Milliseconds in which the headers of a request, or of the next one, must arrive."""
 
 
 def serve(
@@ -46,12 +42,7 @@ def serve(
 
     Example: muster serve --port 8000
     """
-    from granian.constants import HTTPModes, Interfaces
-    from granian.http import HTTP1Settings
-    from granian.log import LogLevels
-    from granian.server import Server
-
-    from musterbook.config import logs
+    from musterbook.config import logs, serve_run
 
     logs.log_to_stderr()
     _check_port(host, port)
@@ -61,22 +52,52 @@ def serve(
     setup.join()
     if setup.exitcode:
         raise typer.Exit(setup.exitcode)
-    server = Server(
-        "musterbook.asgi:application", address=host, port=port, interface=Interfaces.ASGINL, workers=workers,
-        websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN),
-        http=HTTPModes.http1, backlog=_BACKLOG, backpressure=_CONNECTIONS,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEADERS_WITHIN),
-        log_level=LogLevels.warning, log_dictconfig=logs.make_configuration(),
-    )  # fmt: skip
-    os.environ[process.PARENT] = str(os.getpid())
     url = _choose_url(host, port)
-    worker_process = None if no_worker else _WorkerProcess()
+    with serve_run.begin(worker=not no_worker), _open_metrics_port((host, port)):
+        _serve(host, port, workers, url, worker=not no_worker)
+
+
+def _serve(host: str, port: int, workers: int, url: str, *, worker: bool) -> None:
+    from musterbook.cli import web_server
+    from musterbook.config import environment
+
+    stop_seconds = environment.number("MUSTER_STOP_SECONDS")
+    server = web_server.make_server(host, port, workers, stop_seconds)
+    worker_process = _WorkerProcess(stop_seconds) if worker else None
+    server.prepare_drain(
+        environment.count("MUSTER_DRAIN_SECONDS"), worker_process.ask_to_end if worker_process else lambda: None
+    )
     server.on_startup(lambda: say(_("The pages are at %(url)s/ (press Ctrl-C to stop).") % {"url": url}))
     try:
         server.serve()
     finally:
         if worker_process:
             worker_process.end()
+
+
+@contextmanager
+def _open_metrics_port(pages: tuple[str, int]) -> Iterator[None]:
+    """Answer at MUSTER_METRICS_LISTEN, if it is set. End the command if nobody can listen there."""
+    from musterbook.config import environment, serve_run
+    from musterbook.server.metrics_port import MetricsPort
+
+    address = environment.listen_address("MUSTER_METRICS_LISTEN")
+    if address is None:
+        yield
+        return
+    try:
+        port = MetricsPort(address, pages, serve_run.get_secret(), environment.token("MUSTER_METRICS_TOKEN"))
+    except OSError as error:
+        say(
+            _("The server cannot listen at MUSTER_METRICS_LISTEN (%(address)s): %(strerror)s.")
+            % {"address": environment.text("MUSTER_METRICS_LISTEN"), "strerror": error.strerror}
+        )
+        raise typer.Exit(Exit.FAILED) from None
+    port.start()
+    try:
+        yield
+    finally:
+        port.end()
 
 
 def _choose_url(host: str, port: int) -> str:
@@ -142,7 +163,8 @@ def _print_setup_code() -> None:
 class _WorkerProcess:
     """The worker's process: started again when it ends before its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop_seconds: float) -> None:
+        self._stop_seconds = stop_seconds
         self._ended = threading.Event()
         self._process: BaseProcess | None = None
         self._watch = threading.Thread(target=self._keep, daemon=True)
@@ -156,14 +178,19 @@ class _WorkerProcess:
             if not self._ended.wait(_RESTART_AFTER):
                 _LOG.error("The worker exited with status %s. It is started again", self._process.exitcode)
 
-    def end(self) -> None:
-        """End it, the mail in hand first."""
+    def ask_to_end(self) -> None:
+        """Have it end its work: it sends the email in hand, and returns its import to the queue at the next safe point."""
         self._ended.set()
         if self._process and self._process.is_alive():
             self._process.terminate()
-            self._process.join(_END_WITHIN)
+
+    def end(self) -> None:
+        """End it. Kill it if it takes too long: then its import and emails are claimed again."""
+        self.ask_to_end()
+        if self._process and self._process.is_alive():
+            self._process.join(self._stop_seconds)
             self._process.kill()
-        self._watch.join(_END_WITHIN)
+        self._watch.join(self._stop_seconds)
 
 
 def _run_worker() -> None:

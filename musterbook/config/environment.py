@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,6 +41,12 @@ VARIABLES = (
     Variable("MUSTER_MAILS_PER_MINUTE", "600", "Maximum number of emails sent in a minute."),
     Variable("MUSTER_REFUSED_PASSWORDS", "", "A sorted file of passwords that nobody can choose, such as breached ones."),
     Variable("MUSTER_ALERTS_TO", "", "Email addresses that get errors, separated by commas; by default none."),
+    Variable("MUSTER_LOG_FORMAT", "text", "The format of the log on standard error and for syslog: text, or json."),
+    Variable("MUSTER_METRICS_TOKEN", "", "The token with which a monitoring server reads /metrics; by default nobody reads it."),
+    Variable("MUSTER_METRICS_LISTEN", "", "An address only for /metrics, as 127.0.0.1:9464; by default none."),
+    Variable("MUSTER_READY_WORKER", "auto", "Whether /readyz needs a worker: yes, no, or auto (if `muster serve` starts one)."),
+    Variable("MUSTER_DRAIN_SECONDS", "0", "Seconds for which a stopping server still answers while /readyz says 503."),
+    Variable("MUSTER_STOP_SECONDS", "20", "Seconds for a stopping server and worker to finish their current work."),
     Variable("MUSTER_SYSLOG", "", "An additional destination of the log, as udp://host:514 or /dev/log; by default none."),
     Variable("MUSTER_MAX_FILE_MB", "512", "Maximum size of a file that an import reads, in megabytes."),
     Variable("MUSTER_MAX_ROWS", "5000000", "Maximum number of rows in a file, without the header."),
@@ -84,6 +90,55 @@ def count(name: str) -> int:
     Raise ImproperlyConfigured for any other value.
     """
     return 0 if text(name) == "0" else number(name)
+
+
+def choice(name: str, choices: tuple[str, ...]) -> str:
+    """Return the value of one of VARIABLES as one of the choices, in any case.
+
+    Raise ImproperlyConfigured for any other value.
+    """
+    value = text(name).lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is “{text(name)}”. Write one of these: {', '.join(choices)}.")
+    return value
+
+
+_SHORTEST_TOKEN = 24
+"""The fewest characters of a token. Nobody can guess so many random characters."""
+
+
+def token(name: str) -> str:
+    """Return the value of one of VARIABLES as a token, "" if it is unset.
+
+    Raise ImproperlyConfigured for one that is too short. The message does not contain the token.
+    """
+    value = text(name)
+    if value and (len(value) < _SHORTEST_TOKEN or not value.isascii() or " " in value):
+        raise ImproperlyConfigured(
+            f"{name} must have at least {_SHORTEST_TOKEN} characters, all of them letters, digits or signs. "
+            "Make one with: openssl rand -hex 32"
+        )
+    return value
+
+
+def listen_address(name: str) -> tuple[str, int] | None:
+    """Return the value of one of VARIABLES as an address to listen on and a port, None if it is unset.
+
+    Raise ImproperlyConfigured for any other value.
+    """
+    value = text(name)
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+        number = int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number < 65536:
+        raise ImproperlyConfigured(f"{name} is “{value}”. Write an IP address and a port, as 127.0.0.1:9464.")
+    return host, number
 
 
 def mailboxes(name: str) -> list[str]:

@@ -13,10 +13,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from musterbook.config import environment, log_file
 from musterbook.config.log_file import write_stderr
-from musterbook.config.log_lines import LONGEST_MESSAGE, LineFormatter
+from musterbook.config.log_lines import LONGEST_MESSAGE, JsonFormatter, LineFormatter
 
 SECURITY = logging.getLogger("musterbook.security")
 """Failed sign-ins, and what was refused and why: a permission, a forged form, another host, a limit."""
+FORMATS = ("text", "json")
+"""The formats of what leaves Musterbook: standard error and syslog. `muster.log` is always text, which `doctor` reads."""
 REFUSALS_A_MINUTE = 300
 """The refusals that one process logs in a minute, so that strangers cannot fill the log."""
 
@@ -25,6 +27,7 @@ _aloud = False
 
 def make_configuration() -> dict[str, Any]:
     """Django's LOGGING. All goes to the root's handlers: the file, standard error (`log_to_stderr`), syslog if it is named."""
+    make_formatter()  # a wrong name is refused here, before a handler needs it
     handlers: dict[str, dict[str, Any]] = {
         "file": {"()": "musterbook.config.logs.File"},
         "aloud": {"()": "musterbook.config.logs.Aloud"},
@@ -63,6 +66,11 @@ def log_to_stderr() -> None:
     """Has this process, a server's or a worker's, write its log to standard error too."""
     global _aloud  # noqa: PLW0603  (a process speaks or it does not)
     _aloud = True
+
+
+def make_formatter() -> logging.Formatter:
+    """Return the formatter that MUSTER_LOG_FORMAT names. Raise ImproperlyConfigured for another name."""
+    return JsonFormatter() if environment.choice("MUSTER_LOG_FORMAT", FORMATS) == "json" else LineFormatter()
 
 
 class File(logging.Handler):
@@ -111,7 +119,7 @@ class Aloud(logging.StreamHandler):  # type: ignore[type-arg]  # standard error,
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self.setFormatter(LineFormatter())
+        self.setFormatter(make_formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, if the process speaks."""
@@ -124,7 +132,7 @@ class Syslog(logging.Handler):
 
     def __init__(self, address: str | tuple[str, int]) -> None:
         super().__init__()
-        self.setFormatter(LineFormatter())
+        self.setFormatter(make_formatter())
         self._address = address
         self._server: logging.handlers.SysLogHandler | None = None
 

@@ -114,6 +114,14 @@ LOGGING = logs.make_configuration()
 LOGGING_CONFIG = "musterbook.config.logs.begin"
 MUSTER_ALERTS_TO = environment.mailboxes("MUSTER_ALERTS_TO")
 MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
+MUSTER_LOG_FORMAT = environment.choice("MUSTER_LOG_FORMAT", logs.FORMATS)
+
+# What operators read: metrics, readiness (web/probes.py)
+MUSTER_METRICS_TOKEN = environment.token("MUSTER_METRICS_TOKEN")
+MUSTER_METRICS_LISTEN = environment.listen_address("MUSTER_METRICS_LISTEN")
+MUSTER_READY_WORKER = environment.choice("MUSTER_READY_WORKER", ("auto", "yes", "no"))
+MUSTER_DRAIN_SECONDS = environment.count("MUSTER_DRAIN_SECONDS")
+MUSTER_STOP_SECONDS = environment.number("MUSTER_STOP_SECONDS")
 
 # Sessions use a cookie that no script can read, only for the pages of one agency (middleware.Sessions). The agency sets how
 # long a session lasts without use.

@@ -476,6 +476,10 @@ class Import(models.Model):
     """The number of times that a worker has claimed it."""
     feed = models.ForeignKey(Feed, SET_NULL, null=True, related_name="+", db_index=False)
     """The feed that its file arrived by, also for another import of the same file."""
+    stages = models.JSONField(default=dict)
+    """Stage → the seconds that it took (`imports.stage_times`); empty for an import that failed."""
+    in_totals = models.BooleanField(default=False, db_default=False)
+    """Whether the totals of all imports include it (`imports.totals`)."""
 
     class Meta:
         constraints = [
@@ -494,7 +498,18 @@ class Import(models.Model):
                 fields=["agency", "finished_at"], condition=Q(ended="", state__in=SHOWING), name="import_plan_open"
             ),
             models.Index(fields=["feed", "id"], condition=Q(feed__isnull=False), name="import_of_feed"),
+            models.Index(
+                fields=["id"], condition=Q(finished_at__isnull=False, in_totals=False), name="import_to_total"
+            ),
         ]
+
+
+class ImportTotal(models.Model):
+    """A total over all imports of the installation since its beginning, for its metrics (`imports.totals`)."""
+
+    key = models.CharField(max_length=120, unique=True)
+    """What it counts, as a name and labels."""
+    value = models.FloatField(default=0)
 
 
 class FeedFile(models.Model):

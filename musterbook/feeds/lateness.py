@@ -1,6 +1,10 @@
-"""What is due by the clock: files that are late, and times that a clock wrote before it was set back (rules N5, N6)."""
+"""What is due by the clock: files that are late, and times that a clock wrote before it was set back (rules N5, N6).
+
+Also the number of late feeds, for the metrics.
+"""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -15,6 +19,35 @@ from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
 
 _LOG = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
+
+
+STATES = ("on time", "late", "unreachable", "stopped", "paused")
+"""The states of feeds that the metrics show. Of several, a feed has the last in this list."""
+
+
+def count_states(at: datetime) -> Counter[str]:
+    """Return the number of feeds of all agencies in each of STATES."""
+    feeds = models.Feed.objects.select_related("agency").only(
+        "schedule",
+        "created_at",
+        "counts_at",
+        "paused_at",
+        "stopped",
+        "unreachable",
+        "failing_since",
+        "agency__time_zone",
+    )
+    return Counter(_find_state(feed, at) for feed in feeds.iterator())
+
+
+def _find_state(feed: models.Feed, at: datetime) -> str:
+    if feed.paused_at:
+        return "paused"
+    if feed.stopped:
+        return "stopped"
+    if feed.unreachable or (feed.failing_since and at - feed.failing_since >= deadlines.UNREACHABLE_AFTER):
+        return "unreachable"
+    return "late" if deadlines.find_late(feed, at) else "on time"
 
 
 def notify_late(at: datetime) -> int:

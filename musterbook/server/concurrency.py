@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any
 
-from musterbook.config import logs
+from musterbook.config import counters, logs
 from musterbook.server.bodies import Body, BodyReader
 from musterbook.server.connection_closer import ConnectionCloser
 from musterbook.server.environ import Environ, get_length, make_environ
@@ -82,6 +82,7 @@ class LimitedApplication:
 
         Half a response must not look complete.
         """
+        counters.count_refused(status)
         logs.SECURITY.warning("Refused with %d: %s from %s", status, scope["method"], scope["client"][0])
         ends = response.begun or status is HTTPStatus.REQUEST_TIMEOUT
         await response.refuse(status, https=self._https)

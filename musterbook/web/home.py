@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from django import forms
-from django.db import Error
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import get_script_prefix
 from django.utils.translation import gettext, gettext_lazy
@@ -16,8 +15,6 @@ from musterbook.directory.installation import migration
 from musterbook.http import request_context
 from musterbook.web import first_run, first_steps, middleware, status
 from musterbook.web.permission import require_sign_in
-
-_PLAIN = "text/plain; charset=utf-8"
 
 
 def agencies(request: HttpRequest) -> HttpResponseBase:
@@ -69,15 +66,6 @@ class AddressForm(forms.Form):
     def field_errors(self) -> list[tuple[forms.BoundField, list[str]]]:
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
-
-
-def health(_: HttpRequest) -> HttpResponse:
-    """Return `ok`, or 503 if the database cannot be used."""
-    try:
-        migration.ping_database()
-    except Error:
-        return HttpResponse("The database cannot be used.", status=503, content_type=_PLAIN)
-    return HttpResponse("ok", content_type=_PLAIN)
 
 
 @require_sign_in

@@ -1,6 +1,6 @@
 """The check of the address of each request: MUSTER_URL, and HTTPS if it says so.
 
-`/health` is served under any address.
+The addresses for monitoring are served under any host.
 """
 
 import logging
@@ -17,10 +17,12 @@ from django.http.response import HttpResponseBase
 from musterbook.config import environment
 
 _LOG = logging.getLogger("musterbook.security")
-_HEALTH = "/health"
-"""The address of health checks.
+READINESS = "/readyz"
+PROBES = (READINESS, "/metrics")
+"""The addresses for monitoring (`web.probes`).
 
-Probes request it by IP address and without encryption. It reveals nothing about any user.
+Monitoring servers request them by IP address, and inside a private network without encryption. They reveal nothing about
+any user. (`/healthz` does not get as far: the server itself answers it.)
 """
 _NEVER = ("TRACE", "TRACK", "CONNECT")
 """The methods that no page serves. They echo the request or open a tunnel."""
@@ -38,7 +40,7 @@ def check(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     def answer(request: HttpRequest) -> HttpResponseBase:
         if request.method in _NEVER:
             return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-        if request.path_info == _HEALTH:
+        if request.path_info in PROBES:
             return respond(request)
         public = urlsplit(settings.MUSTER_URL)
         _check_host(request, public)

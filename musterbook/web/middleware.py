@@ -28,6 +28,7 @@ from musterbook.directory.agency.agencies import UnknownAgency, find_agency
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
 from musterbook.http import current_session, pending_sign_ins, reauthentication
+from musterbook.web import hosts
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
@@ -81,9 +82,6 @@ def addresses(respond: Respond) -> Respond:
     return answer
 
 
-_HEALTH = "/health"
-
-
 def agencies(respond: Respond) -> Respond:
     """Find the agency in the first part of the path, and route the rest of the path.
 
@@ -93,8 +91,8 @@ def agencies(respond: Respond) -> Respond:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         slug, slash, rest = request.path_info.removeprefix("/").partition("/")
-        # /health checks the database itself.
-        agency = _get_agency(slug) if slug and request.path_info != _HEALTH else None
+        # Probes check the database themselves.
+        agency = _get_agency(slug) if slug and request.path_info not in hosts.PROBES else None
         if agency is None:
             return respond(request)
         if not slash:

@@ -1,16 +1,22 @@
-"""The id of each request, and the log entries of refused requests. Users find a request in the log by its id."""
+"""The id of each request, its place in the metrics, and the log entries of refused requests.
+
+Users find a request in the log by its id.
+"""
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator
 
 from allauth.account.adapter import get_adapter
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from musterbook.accounts.models import Account
-from musterbook.config import log_lines, logs
+from musterbook.config import counters, log_lines, logs
+from musterbook.web import hosts
 
 HEADER = "X-Request-ID"
 _REFUSED = {400, 401, 403, 405, 411, 413, 503}
@@ -25,10 +31,12 @@ def numbers(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Htt
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        number = secrets.token_hex(8)
+        number, began = secrets.token_hex(8), time.monotonic()
         with log_lines.use_number(number):
             response = respond(request)
-            if response.status_code in _REFUSED:
+            method, seconds = request.method or "", time.monotonic() - began
+            counters.count_request(_find_route(request), method, response.status_code, seconds)
+            if response.status_code in _REFUSED and request.path_info != hosts.READINESS:
                 logs.SECURITY.warning("Refused with %d: %s", response.status_code, _describe_request(request))
         response.headers[HEADER] = number
         if isinstance(response, StreamingHttpResponse) and isinstance(response.streaming_content, Iterator):
@@ -36,6 +44,13 @@ def numbers(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Htt
         return response
 
     return answer
+
+
+def _find_route(request: HttpRequest) -> str:
+    """Return the pattern of the page's address for the metrics: never what a client chose."""
+    if request.resolver_match:
+        return f"{'/<agency>' if hasattr(request, 'agency') else ''}/{request.resolver_match.route}"
+    return "static" if request.path_info.startswith(str(settings.STATIC_URL)) else "none"
 
 
 def _number_parts(parts: Iterator[bytes], number: str) -> Iterator[bytes]:

@@ -55,12 +55,12 @@ def test_bursts_leave_no_connection_behind(fresh_home: Home) -> None:
 def test_slow_bodies_hold_up_no_page_and_no_command_and_are_ended(fresh_home: Home) -> None:
     with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="12") as server:
         with slow_bodies(server, SLOW) as clients:
-            assert [server.status("/health"), server.status("/")] == [200, 200]
+            assert [server.status("/readyz"), server.status("/")] == [200, 200]
             assert _threads(server) < 2 * concurrency.TURNS + 16
             assert connections(fresh_home) <= concurrency.TURNS
             assert fresh_home.muster("agency", "list").returncode == 0
             assert {_read_all(client)[:12] for client in clients} == {b"HTTP/1.1 408"}
-        assert [server.status("/health"), server.status("/")] == [200, 200]
+        assert [server.status("/readyz"), server.status("/")] == [200, 200]
         wait_until(lambda: connections(fresh_home) == 0)
     assert "Refused with 408: POST from 127.0.0.1" in log(fresh_home)
 
@@ -91,13 +91,13 @@ def test_health_says_that_the_database_is_away(fresh_home: Home) -> None:
             other.execute(f'ALTER DATABASE "{name[0]}" ALLOW_CONNECTIONS false'.encode())
             try:
                 other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
-                assert server.status("/health") == 503
+                assert server.status("/readyz") == 503
                 answer = server.ask("GET", "/springfield/")
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
                 assert "cannot reach its database" in answer.text
             finally:
                 other.execute(f'ALTER DATABASE "{name[0]}" ALLOW_CONNECTIONS true'.encode())
-        wait_until(lambda: server.status("/health") == 200)
+        wait_until(lambda: server.status("/readyz") == 200)
 
 
 _IMPORTER = """

@@ -36,7 +36,7 @@ OTHERS = (
 ASKED = (
     "/", "/springfield", "/springfield/", "/springfield/sign-in", "/springfield/forgotten-password", "/springfield/users/",
     "/springfield/api/v1/me", "/nowhere", "/springfield/sign-in/with/saml/county/metadata/", "/static/muster.css",
-    "/Health", "/health/", "/nowhere/api", "/springfield/api", "/springfield/api/", "/springfield/%61pi/me", "/api",
+    "/Readyz", "/readyz/", "/nowhere/api", "/springfield/api", "/springfield/api/", "/springfield/%61pi/me", "/api",
     "/springfield/apis", "/springfield/users/api/v1/me",
 )  # fmt: skip
 PROGRAMS = {path for path in ASKED if path.startswith(("/springfield/api/", "/springfield/%61pi/"))} | {
@@ -78,7 +78,7 @@ def test_no_other_header_names_the_host(springfield: Springfield, https: None, h
 @pytest.mark.any_database
 @pytest.mark.parametrize("host", ["10.0.0.7:8000", "evil.example", "", "muster.example.org"])
 def test_a_probe_gets_its_answer_under_any_host_and_without_encryption(db: None, https: None, host: str) -> None:
-    answer = Client(headers={"Host": host}).get("/health")
+    answer = Client(headers={"Host": host}).get("/readyz")
     assert (answer.status_code, answer.content) == (200, b"ok")
 
 
@@ -287,5 +287,5 @@ def test_no_get_changes_anything(springfield: Springfield, client: Client) -> No
 @pytest.mark.any_database
 @pytest.mark.parametrize("method", ["TRACE", "TRACK", "CONNECT"])
 def test_what_is_sent_is_not_said_back(springfield: Springfield, client: Client, method: str) -> None:
-    for path in ("/", "/health", "/springfield/sign-in", "/springfield/forgotten-password"):
+    for path in ("/", "/readyz", "/springfield/sign-in", "/springfield/forgotten-password"):
         assert client.generic(method, path, "secret").status_code == 405

@@ -227,12 +227,12 @@ def test_what_is_refused_leaves_a_line_without_a_trace(client: Client, caplog: p
     ]
     assert all(record.exc_info is None for record in said)
     assert answer.headers["X-Request-ID"] in answer.content.decode()
-    assert client.get("/health").headers["X-Request-ID"] != answer.headers["X-Request-ID"]
+    assert client.get("/readyz").headers["X-Request-ID"] != answer.headers["X-Request-ID"]
 
 
 @pytest.mark.django_db
 def test_no_client_chooses_the_number_of_its_request(client: Client) -> None:
-    answer = client.get("/health", headers={"X-Request-ID": "chosen\nby me"})
+    answer = client.get("/readyz", headers={"X-Request-ID": "chosen\nby me"})
     assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
     assert log_lines.get_number() == "-"
 

@@ -217,7 +217,7 @@ def serving(
     process = home.start("serve", "--port", str(port), "--workers", "1", *options)
     try:
         address = f"http://localhost:{port}"
-        _until(lambda: _answer(f"{address}/health") == "ok")
+        _until(lambda: _answer(f"{address}/readyz") == "ok")
         yield process, address
     finally:
         process.terminate()

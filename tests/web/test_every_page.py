@@ -17,6 +17,7 @@ from musterbook.accounts.tokens import TokenData
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports.options import Options
+from musterbook.directory.installation import readiness
 from musterbook.server import concurrency
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES
@@ -110,7 +111,8 @@ def test_nothing_of_another_agency_is_there(springfield: Springfield) -> None:
 
 
 OTHERS = (
-    "/", "/health", "/nowhere", "/nowhere/api/v1/me", "/springfield", "/springfield/api/v1/me", "/springfield/nowhere",
+    "/", "/readyz", "/metrics", "/nowhere", "/nowhere/api/v1/me", "/springfield", "/springfield/api/v1/me",
+    "/springfield/nowhere",
     "/springfield/api/v1/feeds/hr/file",
     "/springfield/sign-in/with/saml/state/metadata/", "/static/nowhere.css", "/springfield/users/?q=%00",
 )  # fmt: skip
@@ -137,7 +139,8 @@ def test_every_text_says_how_it_is_encoded(springfield: Springfield, monkeypatch
     answers += [("another host", Client(headers={"Host": "evil.example"}).get("/"))]
     with monkeypatch.context() as away:
         away.setattr(connection, "cursor", _away)
-        answers += [("/health", Client().get("/health"))]
+        readiness.forget()
+        answers += [("/readyz", Client().get("/readyz"))]
     assert {200, 400, 401, 403, 404, 413, 503} <= {answer.status_code for _, answer in answers}
     kinds = {path: answer.headers["Content-Type"] for path, answer in answers if answer.streaming or answer.content}
     assert {"text/html; charset=utf-8", "text/plain; charset=utf-8", "text/xml; charset=utf-8"} <= set(kinds.values())

@@ -55,7 +55,7 @@ SETTINGS = (
     "groups",
 )
 """All settings that a file can have."""
-RESERVED = ("health", "static")
+RESERVED = ("health", "healthz", "metrics", "readyz", "static")
 """Addresses that no agency can have."""
 ACCOUNTS = {
     "invitation_days": (1, 365),

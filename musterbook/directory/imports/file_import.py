@@ -43,6 +43,7 @@ from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.records import DuplicateKey
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
+from musterbook.directory.imports.stage_times import StageTimes
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
@@ -192,6 +193,8 @@ def make_attempt(
 ) -> Attempt:
     """Return the attempt for the record of an import and its file. Raise ImportFailed for a file that cannot be read."""
     options = Options.of_json(record.options)
+    stages = StageTimes()
+    stages.enter("reading")
     with runner.record_errors(record):
         reading = _start_reading(record, upload, options, progress)
 
@@ -231,7 +234,7 @@ def make_attempt(
         marks = import_marks.read_marks(agency, snapshot.users, options.source)
         return planning.make_plan(table, replace(snapshot, marks=marks), policy)
 
-    return Attempt(record, context, plan, upload.content, expected, progress)
+    return Attempt(record, context, plan, upload.content, expected, progress, stages=stages)
 
 
 def _start_reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:

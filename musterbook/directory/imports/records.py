@@ -47,6 +47,14 @@ def new_number(at: datetime) -> str:
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
+def read_time(number: str) -> datetime:
+    """Return the time that an import number contains: that of its request."""
+    milliseconds = 0
+    for character in number[:10]:
+        milliseconds = milliseconds << 5 | _CROCKFORD.index(character)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def make_record(
     agency: models.Agency,
     kind: models.ImportKind,
@@ -164,7 +172,18 @@ def _take_over_file(record: models.Import) -> None:
         models.FeedFile.objects.filter(of=record.origin).update(of=record, settled_at=None)
 
 
-_RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "holds", "leavers", "file_facts", "finished_at")
+_RESULT_FIELDS = (
+    "state",
+    "digest",
+    "counts",
+    "mails",
+    "held",
+    "holds",
+    "leavers",
+    "file_facts",
+    "stages",
+    "finished_at",
+)
 
 
 def _select_own(record: models.Import) -> "QuerySet[models.Import]":

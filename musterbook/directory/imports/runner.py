@@ -6,7 +6,7 @@ The end is recorded however the import ends.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from musterbook.core.checking import meanings
@@ -22,6 +22,7 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, heartbeats, plan_files, records
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
+from musterbook.directory.imports.stage_times import StageTimes
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
 from musterbook.directory.storage.background import BackgroundTask
@@ -53,6 +54,7 @@ class Attempt:
     directory, and may be called twice. `content`: the file to keep. `expected`: the digest of the plan as it was
     shown; nothing is written if the plan has another one. `progress`: is called for each stage, and so is
     `report`, which reports to other processes. `apply_override`: writes the result of a plan that changes no user.
+    `stages`: measures how long each stage takes.
     """
 
     record: models.Import
@@ -63,9 +65,11 @@ class Attempt:
     progress: Progress = ignore_progress
     report: Progress = ignore_progress
     apply_override: Callable[[Plan], None] | None = None
+    stages: StageTimes = field(default_factory=StageTimes)
 
     def report_stage(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Report the stage. Raise ImportCancelled if the import has been asked to stop."""
+        self.stages.enter(stage)
         self.report(stage, done, total)
         self.progress(stage, done, total)
         cancellation.raise_if_cancelled(self.record)
@@ -97,7 +101,7 @@ def _preview(attempt: Attempt) -> ImportResult:
             records.set_result(record, plan, attempt.expected)
             records.insert_record(record)
             wait_for_file()
-            records.write_result(record, plan, attempt.expected)
+            _write_result(attempt, plan)
             _record_suspect(attempt, plan)
             commit_plan()
     return ImportResult(record, plan)
@@ -135,9 +139,14 @@ def _preview_claimed(attempt: Attempt) -> None:
     record, plan = attempt.record, _make_plan(attempt)
     with plan_files.keep_plan(record.number, plan) as commit_plan, locks.write_transaction(attempt.wait):
         records.set_result(record, plan, attempt.expected)
-        records.write_result(record, plan, attempt.expected)
+        _write_result(attempt, plan)
         _record_suspect(attempt, plan)
         commit_plan()
+
+
+def _write_result(attempt: Attempt, plan: Plan) -> None:
+    attempt.record.stages = attempt.stages.read()
+    records.write_result(attempt.record, plan, attempt.expected)
 
 
 def _record_suspect(attempt: Attempt, plan: Plan) -> None:
@@ -176,7 +185,7 @@ def _plan_and_write(attempt: Attempt, wait_for_file: Callable[[], None]) -> Plan
                 _apply(attempt, plan)
             attempt.report_stage("committing")
             wait_for_file()
-            records.write_result(record, plan, attempt.expected)
+            _write_result(attempt, plan)
             _record_suspect(attempt, plan)
             commit_plan()
     return plan

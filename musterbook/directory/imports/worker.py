@@ -48,7 +48,7 @@ def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end) -> bo
         with locks.try_import_lock(agency) as free:
             record = _claim_next(agency, worker, now) if free else None
             if record:
-                with log_lines.use_number(record.number):
+                with log_lines.use_import(record.number):
                     _run_import(record, now, ending)
                 return True
         if not free:

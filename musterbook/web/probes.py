@@ -1,0 +1,48 @@
+"""The addresses for monitoring: `/readyz` for load balancers, `/metrics` for Prometheus.
+
+`/healthz`, which says only that the process is alive, is answered by the server itself (`server.liveness`).
+"""
+
+import hmac
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from musterbook import metrics
+from musterbook.config import serve_run
+from musterbook.directory.installation import readiness
+
+_PLAIN = "text/plain; charset=utf-8"
+
+
+@require_safe
+def show_readiness(_: HttpRequest) -> HttpResponseBase:
+    """Answer `ok`, or 503 with the reason if this process should get no requests."""
+    obstacle = readiness.find_obstacle()
+    if obstacle:
+        response = HttpResponse(f"{obstacle}\n", status=503, content_type=_PLAIN)
+        # Django would log an error of the server each time, and the operators would get an alert about each.
+        vars(response)["_has_been_logged"] = True
+        return response
+    return HttpResponse("ok", content_type=_PLAIN)
+
+
+@require_safe
+def show_metrics(request: HttpRequest) -> HttpResponseBase:
+    """Show the metrics to a client that sends the token of MUSTER_METRICS_TOKEN. Without that setting, show nothing."""
+    secrets = [secret for secret in (settings.MUSTER_METRICS_TOKEN, serve_run.get_secret()) if secret]
+    if not secrets:
+        raise Http404
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    # All are compared, so that the time says nothing about which one is there.
+    matches = [hmac.compare_digest(given.strip().encode(), secret.encode()) for secret in secrets]
+    if scheme.lower() != "bearer" or not any(matches):
+        if not settings.MUSTER_METRICS_TOKEN:
+            raise Http404
+        headers = {"WWW-Authenticate": 'Bearer realm="metrics"'}
+        return HttpResponse(
+            "Send the token of MUSTER_METRICS_TOKEN.\n", status=401, content_type=_PLAIN, headers=headers
+        )
+    content_type, text = metrics.make_exposition()
+    return HttpResponse(text, content_type=content_type)
