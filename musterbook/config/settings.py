@@ -59,7 +59,7 @@ MIDDLEWARE = [
     "musterbook.web.busy.Busy",
 ]
 ROOT_URLCONF = "musterbook.urls"
-AGENCY_URLCONFS = {"api": "musterbook.api.urls"}
+AGENCY_URLCONFS = {"api": "musterbook.api.urls", "scim": "musterbook.scim.urls"}
 """The first part of a path below /<agency>/ → its URLconf. All other paths are pages."""
 WSGI_APPLICATION = "musterbook.wsgi.application"
 TEMPLATES = [

@@ -254,6 +254,21 @@ class User(models.Model):
         ]
 
 
+class ProvisionedUser(models.Model):
+    """What an identity provider has said of a user that the directory has no column for (`users.provisioning`)."""
+
+    user = models.OneToOneField(User, CASCADE, related_name="provisioned")
+    kept = models.JSONField(default=dict)
+    """Attribute → its value as it was sent, such as the display name, or the type of the phone number."""
+    deleted_at = models.DateTimeField(null=True)
+    """When the provider deleted the user, who is Inactive since. The provider does not see them until they are Active."""
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user"], condition=Q(deleted_at__isnull=False), name="provisioned_deleted"),
+        ]
+
+
 class ListView(models.Model):
     """How a user sees All Users: the columns, the density, and the size of a page."""
 

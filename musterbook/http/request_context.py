@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.adapter import get_adapter
+from django.conf import settings
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
@@ -45,10 +46,16 @@ def api_audit_context(request: HttpRequest, token: Token | None) -> AuditContext
 
     The token is named next to the program. `token` is None while no token is known.
     """
-    program = _read_user_agent(request)
+    program, channel = _read_user_agent(request), _read_channel(request)
     if token is None:
-        return _audit_context(request, "", "api", program)
-    return _audit_context(request, token.maker.external_id, "api", f"Token “{token.name}”: {program}")
+        return _audit_context(request, "", channel, program)
+    return _audit_context(request, token.maker.external_id, channel, f"Token “{token.name}”: {program}")
+
+
+def _read_channel(request: HttpRequest) -> str:
+    """Return which of the interfaces for programs the request came through, as the audit trail names it."""
+    urls = getattr(request, "urlconf", None)
+    return next((name for name, urlconf in settings.AGENCY_URLCONFS.items() if urlconf == urls), "api")
 
 
 def feed_audit_context(request: HttpRequest) -> AuditContext:

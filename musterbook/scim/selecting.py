@@ -1,0 +1,140 @@
+"""Lists of users: filters, orders, pages, and the attributes that a client asks for (RFC 7644 §3.4.2, RFC 9865)."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpResponseBase
+from scim2_models import Context, InvalidCursorException, ResponseParameters, SearchRequest, TooManyException
+
+from musterbook.directory.users import user_query
+from musterbook.directory.users.user_query import Place, Wanted
+from musterbook.scim import answers, filters, mapping, paging, schemas
+from musterbook.scim.answers import ScimError
+from musterbook.scim.endpoints import ScimRequest
+
+_Parameters = ResponseParameters[schemas.FullUser]
+_Search = SearchRequest[schemas.FullUser]
+_SORTS = {
+    "id": "id", "userName": "username", "emails.value": "email", "name.familyName": "name", "meta.created": "created",
+}  # fmt: skip
+"""Attribute → its order."""
+_TOO_MANY = (
+    "The filter leaves more users to look at than one answer can. Add a comparison with eq of userName, externalId,"
+    " emails.value or employeeNumber, or turn pages with cursor."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The attributes that the client asks for."""
+
+    parameters: Any
+
+    def dump(self, resource: Any) -> dict[str, Any]:
+        """Return the JSON of a resource, with these attributes."""
+        dumped: dict[str, Any] = resource.model_dump(
+            scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=self.parameters
+        )
+        return dumped
+
+
+def read_selection(parameters: dict[str, Any]) -> Selection:
+    """Return the attributes that the parameters of an address ask for. Raise ValidationError."""
+    known = {name: parameters[name] for name in ("attributes", "excludedAttributes") if name in parameters}
+    return Selection(_Parameters.model_validate(known))
+
+
+def find(scim: ScimRequest) -> HttpResponseBase:
+    """Return a page of the users who match the filter of the address."""
+    return _find(scim, scim.http.GET.dict())
+
+
+def search(scim: ScimRequest) -> HttpResponseBase:
+    """Return a page of the users who match the filter of the body."""
+    body = scim.read_json()
+    if str(_Search.__schema__) not in (body.get("schemas") or ()):
+        raise ScimError(HTTPStatus.BAD_REQUEST, f"schemas must name {_Search.__schema__}.", "invalidSyntax")
+    return _find(scim, body)
+
+
+_KNOWN = {
+    name.lower(): name
+    for name in (
+        "attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor",
+    )
+}  # fmt: skip
+
+
+def _find(scim: ScimRequest, parameters: dict[str, Any]) -> HttpResponseBase:
+    known = {_KNOWN[name.lower()]: value for name, value in parameters.items() if name.lower() in _KNOWN}
+    if len(str(known.get("filter") or "")) > filters.MOST_CHARACTERS:
+        raise ScimError(HTTPStatus.BAD_REQUEST, "The filter is too long.", "invalidFilter")
+    wanted = _Search.model_validate(known)
+    condition = filters.build_condition(scim.agency, wanted.filter)
+    try:
+        found = user_query.find(
+            scim.agency, condition, filters.make_test(wanted.filter, scim.base), _read_page(wanted), datetime.now(UTC)
+        )
+    except user_query.TooManyUsers:
+        raise TooManyException(detail=_TOO_MANY) from None
+    except user_query.InvalidPosition:
+        raise InvalidCursorException from None
+    selection = Selection(wanted)
+    bodies = [selection.dump(mapping.build_resource(one, scim.base)) for one in found.users]
+    start = None if wanted.cursor is not None else wanted.start_index or 1
+    after = _write_cursor(wanted, found.after) if found.after else ""
+    return answers.make_response(paging.build_list(bodies, found.total, start, after))
+
+
+def _read_page(wanted: Any) -> Wanted:
+    """Return the page that the client asks for."""
+    count = paging.USUAL if wanted.count is None else min(wanted.count, paging.MOST)
+    descending = wanted.sort_order == _Search.SortOrder.descending
+    sort, by_cursor = _read_sort(wanted), wanted.cursor is not None
+    if by_cursor and wanted.start_index is not None:
+        raise ScimError(HTTPStatus.BAD_REQUEST, "Send either cursor or startIndex.", "invalidValue")
+    after = _read_cursor(wanted) if wanted.cursor else None
+    start = 0 if by_cursor else min(wanted.start_index_0 or 0, _FARTHEST)
+    return Wanted(count, sort, descending, start, after, by_place=by_cursor)
+
+
+_FARTHEST = 10**9
+
+
+def _read_sort(wanted: Any) -> str:
+    if wanted.sort_by is None:
+        return next(iter(user_query.SORTS))
+    name = wanted.sort_binding(schemas.FullUser).urn.rpartition(":")[2]
+    if name not in _SORTS:
+        detail = f"Users cannot be sorted by {name}. They can be sorted by {', '.join(_SORTS)}."
+        raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidPath")
+    return _SORTS[name]
+
+
+def _write_cursor(wanted: Any, place: Place) -> str:
+    content = json.dumps([_digest(wanted), place.value, place.number])
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def _read_cursor(wanted: Any) -> Place:
+    """Return the place that the cursor says. Raise InvalidCursorException for one of another filter or order."""
+    try:
+        padded = wanted.cursor + "=" * (-len(wanted.cursor) % 4)
+        digest, value, number = json.loads(base64.b64decode(padded, altchars="-_", validate=True))
+        if digest == _digest(wanted) and isinstance(value, str) and isinstance(number, int) and "\x00" not in value:
+            value.encode()
+            return Place(value, number)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise InvalidCursorException
+
+
+def _digest(wanted: Any) -> str:
+    """Return a short text for the filter and the order that a cursor belongs to."""
+    asked = json.dumps([str(wanted.filter or ""), str(wanted.sort_by or ""), str(wanted.sort_order or "")])
+    return hashlib.sha256(asked.encode()).hexdigest()[:16]
