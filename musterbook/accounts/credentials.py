@@ -18,6 +18,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Event, Mail, User
 from musterbook.directory.permissions import ALL
 from musterbook.directory.storage import locks
+from musterbook.directory.users.editing import Check
 
 PERMISSION = "credentials.manage"
 _SENT_TWICE = timedelta(minutes=1)
@@ -79,23 +80,25 @@ def _explain_refusal(by: Operator | None, target: User) -> str:
     return ""
 
 
-def invite(target: User, context: AuditContext, by: Operator | None) -> None:
-    """Add an invitation to the outbox. Raise NotAllowed or registration.CannotInvite."""
+def invite(target: User, context: AuditContext, by: Operator | None, check: Check | None = None) -> None:
+    """Add an invitation to the outbox. Raise NotAllowed or registration.CannotInvite.
+
+    `check`: may refuse the action by an error, within the lock. It is the same for all actions here.
+    """
     check_permission(by, target, context, "invite")
-    with _lock_agency(target):
+    with _lock_agency(target, check):
         if not _was_just_sent(target, "invitation", context):
             registration.invite(target, context)
             trail.record_event(target.agency, context, EventKind.USER_INVITATION_ASKED, target)
 
 
-def create_invitation(target: User, context: AuditContext, by: Operator | None) -> str:
+def create_invitation(target: User, context: AuditContext, by: Operator | None, check: Check | None = None) -> str:
     """Create an invitation, and return its URL. Raise the same errors as `invite`.
 
     Return the same URL if a button was pressed twice.
     """
     check_permission(by, target, context, "invite")
-    with _lock_agency(target):
-        target.refresh_from_db(fields=_LINK_FIELDS)
+    with _lock_agency(target, check):
         if (
             target.active
             and not target.registered_at
@@ -105,24 +108,23 @@ def create_invitation(target: User, context: AuditContext, by: Operator | None) 
         return registration.issue_invitation(target, context)
 
 
-def reset(target: User, context: AuditContext, by: Operator | None) -> None:
+def reset(target: User, context: AuditContext, by: Operator | None, check: Check | None = None) -> None:
     """Add a link to choose a new password to the outbox. Raise NotAllowed or registration.CannotReset."""
     check_permission(by, target, context, "reset")
-    registration.check_resettable(target)
-    with _lock_agency(target):
+    with _lock_agency(target, check):
+        registration.check_resettable(target)
         if not _was_just_sent(target, "reset", context):
             registration.queue_mail(target, "reset", context.at)
             trail.record_event(target.agency, context, EventKind.USER_RESET_ASKED, target)
 
 
-def create_reset_link(target: User, context: AuditContext, by: Operator | None) -> str:
+def create_reset_link(target: User, context: AuditContext, by: Operator | None, check: Check | None = None) -> str:
     """Create a link to choose a new password, and return its URL. Raise the same errors as `reset`.
 
     Return the same URL if a button was pressed twice.
     """
     check_permission(by, target, context, "reset")
-    with _lock_agency(target):
-        target.refresh_from_db(fields=_LINK_FIELDS)
+    with _lock_agency(target, check):
         registration.check_resettable(target)
         if target.reset_at and _was_just_created(target, EventKind.USER_RESET_ASKED, context, by):
             return links.make_url(target, "reset")
@@ -133,21 +135,28 @@ def create_reset_link(target: User, context: AuditContext, by: Operator | None) 
 
 
 @contextmanager
-def _lock_agency(target: User) -> Iterator[None]:
-    """Open a transaction in which no one else does the same in the agency."""
+def _lock_agency(target: User, check: Check | None) -> Iterator[None]:
+    """Open a transaction in which no one else does the same in the agency, and read what links depend on."""
     with transaction.atomic():
         locks.lock_row(target.agency)
+        target.refresh_from_db(fields=_LINK_FIELDS)
+        if check:
+            check(target)
         yield
 
 
 @contextmanager
-def _lock_user(target: User) -> Iterator[None]:
+def _lock_user(target: User, check: Check | None) -> Iterator[None]:
     """Open a transaction in which no one else does the same to that user.
 
-    It does not wait for an import of other users.
+    It does not wait for an import of other users, unless there is a check: that must also see what others change.
     """
     with transaction.atomic():
+        if check:
+            locks.lock_row(target.agency)
         User.objects.select_for_update(no_key=True).get(pk=target.pk)
+        if check:
+            check(target)
         yield
 
 
@@ -167,30 +176,32 @@ def _was_just_created(target: User, kind: str, context: AuditContext, by: Operat
     return by is not None and events.filter(actor=context.actor).exists()
 
 
-def unlock(target: User, context: AuditContext, by: Operator | None) -> bool:
+def unlock(target: User, context: AuditContext, by: Operator | None, check: Check | None = None) -> bool:
     """End the user's lock, and return whether there was one. Raise NotAllowed."""
     check_permission(by, target, context, "unlock")
-    with transaction.atomic():
+    with _lock_user(target, check):
         return lockout.unlock(target, context)
 
 
-def remove_factors(target: User, context: AuditContext, by: Operator | None, reason: str = "") -> bool:
+def remove_factors(
+    target: User, context: AuditContext, by: Operator | None, reason: str = "", check: Check | None = None
+) -> bool:
     """Remove all second factors of a user who has lost them, and return whether there were any.
 
     `reason`: the reason for the removal. Raise NotAllowed.
     """
     check_permission(by, target, context, "remove second factors")
-    with _lock_user(target):
+    with _lock_user(target, check):
         return factors.remove_all(target, context, reason)
 
 
-def release_sign_on(target: User, context: AuditContext, by: Operator | None) -> bool:
+def release_sign_on(target: User, context: AuditContext, by: Operator | None, check: Check | None = None) -> bool:
     """Release the user from their identity at a provider. Raise NotAllowed.
 
     Return whether the user was bound to one.
     """
     check_permission(by, target, context, "release single sign-on")
-    with _lock_user(target):
+    with _lock_user(target, check):
         return identities.release(target, context)
 
 
@@ -200,15 +211,19 @@ def end_session(target: User, number: int, current: str, context: AuditContext, 
     Raise NotAllowed or sessions.UnknownSession.
     """
     check_permission(by, target, context, "end session")
-    with _lock_user(target):
+    with _lock_user(target, None):
         sessions.end_session(target.account, number, current, context, sessions.BY_ADMINISTRATOR)
 
 
-def end_sessions(target: User, current: str, context: AuditContext, by: Operator | None) -> int:
+def end_sessions(
+    target: User, current: str, context: AuditContext, by: Operator | None, check: Check | None = None
+) -> int:
     """End all sessions of the user except the one with that key, and return their number.
 
-    Raise NotAllowed.
+    A user who has never registered has none. Raise NotAllowed.
     """
     check_permission(by, target, context, "end sessions")
-    with _lock_user(target):
+    with _lock_user(target, check):
+        if not hasattr(target, "account"):
+            return 0
         return sessions.end_others(target.account, current, context, sessions.BY_ADMINISTRATOR)

@@ -6,6 +6,7 @@ An operation declares it with `auth=needs("users.view")`, and finds the token as
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 from ninja.security.base import SecuritySchema
 
 from musterbook.accounts.models import Token
@@ -49,6 +50,11 @@ def get_agency(request: HttpRequest) -> Agency:
 def make_context(request: HttpRequest) -> AuditContext:
     """Return the actor and the context of what the request asks for: the creator of the token, by the token."""
     return request_context.api_audit_context(request, get_token(request))
+
+
+def make_address(path: str) -> str:
+    """Return the address of a resource of the API, for `Location`. `path`: what follows /<agency>/api/v1/."""
+    return f"{get_script_prefix()}api/v1/{path}"
 
 
 def require(request: HttpRequest, permission: str) -> None:

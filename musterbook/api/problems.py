@@ -15,6 +15,7 @@ from django.utils.text import slugify
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
+from musterbook.accounts import credentials, registration
 from musterbook.config import log_lines
 from musterbook.core.domain.problems import CATALOG, Problem
 from musterbook.directory.agency.agencies import UnknownAgency
@@ -79,6 +80,13 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     UnknownOperator: (HTTPStatus.FORBIDDEN, "not-permitted", "The creator of the token has lost access."),
     NotPermitted: (HTTPStatus.FORBIDDEN, "not-permitted", lambda error: f"The token, or its creator, lacks {error}."),
     NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", str),
+    credentials.NotAllowed: (
+        HTTPStatus.FORBIDDEN,
+        "above-your-role",
+        "The role of this user has permissions that the role of the creator of the token does not have.",
+    ),
+    registration.CannotInvite: (HTTPStatus.CONFLICT, "cannot-invite", str),
+    registration.CannotReset: (HTTPStatus.CONFLICT, "cannot-reset", str),
     InUse: (
         HTTPStatus.CONFLICT,
         "in-use",

@@ -9,7 +9,7 @@ from django.utils import translation
 from ninja import NinjaAPI
 from ninja.operation import PathView
 
-from musterbook.api import imports, me, problems
+from musterbook.api import imports, me, problems, user_acts, users
 from musterbook.config import languages
 from musterbook.core.domain import texts
 
@@ -89,6 +89,7 @@ def make_api() -> RestApi:
     return made
 
 
-ROUTERS = {"me": me.router, "imports": imports.router}
+users.router.add_router("", user_acts.router)
+ROUTERS = {"me": me.router, "imports": imports.router, "users": users.router}
 """Prefix below /<agency>/api/v1/ → the router of the resource."""
 api = make_api()

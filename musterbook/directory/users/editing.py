@@ -1,6 +1,6 @@
 """One user added or edited by hand: a table of one row, processed in the same way as the rows of a file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,7 +21,7 @@ from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import RowFilter
 from musterbook.core.values import text
-from musterbook.core.values.keys import make_key
+from musterbook.core.values.keys import fold, make_key
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
@@ -36,6 +36,8 @@ _REFUSALS = ("above-your-role", "registered-address", "registered-id", "own-acco
 _SENT_TWICE = timedelta(minutes=1)
 RELATED = ("agency", "role", "rank", "group", "supervisor", "account")
 """What is read with a user for `build_row`."""
+MOST_NUMBER = 2**63 - 1
+"""The highest number that a user can have."""
 
 Row = Mapping[str, str]
 """Heading → text: the thirteen columns, and the marks of `marks.FIELDS`."""
@@ -45,8 +47,16 @@ MarkChanges = Mapping[str, tuple[str, str]]
 """Mark → its text before and after."""
 
 
+Check = Callable[[models.User], None]
+"""What may refuse a change by an error: it gets the user as they are within the lock of the change."""
+
+
 class UnknownUser(Exception):
     """The agency has no such user."""
+
+
+def accept(_user: models.User) -> None:
+    """Refuse no change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,8 @@ class EditResult:
 
 def find_user(agency: models.Agency, number: int) -> models.User:
     """Return the agency's user with this number, and all that a row of them needs. Raise UnknownUser."""
-    user = models.User.objects.select_related(*RELATED).filter(agency=agency, pk=number).first()
+    users = models.User.objects.select_related(*RELATED).filter(agency=agency, pk=number)
+    user = users.first() if number <= MOST_NUMBER else None
     if user is None:
         raise UnknownUser(str(number))
     return user
@@ -139,23 +150,31 @@ def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> Ed
         return _change_user(user, {**now, **changes}, now, context, operator)
 
 
-def deactivate(user: models.User, context: AuditContext) -> EditResult:
-    """Make the user Inactive: their sessions and links become invalid. Raise what `edit` raises."""
-    return _change_status(user, "Inactive", context)
+def deactivate(user: models.User, context: AuditContext, check: Check = accept) -> EditResult:
+    """Make the user Inactive: their sessions and links become invalid. Raise what `change` raises."""
+    return change(user, {columns.STATUS.heading: "Inactive"}, context, check)
 
 
-def reactivate(user: models.User, context: AuditContext) -> EditResult:
-    """Make the user Active; a user who never registered is invited again. Raise what `edit` raises."""
-    return _change_status(user, "Active", context)
+def reactivate(user: models.User, context: AuditContext, check: Check = accept) -> EditResult:
+    """Make the user Active; a user who never registered is invited again. Raise what `change` raises."""
+    return change(user, {columns.STATUS.heading: "Active"}, context, check)
 
 
-def _change_status(user: models.User, status: str, context: AuditContext) -> EditResult:
+def change(user: models.User, values: Row, context: AuditContext, check: Check = accept) -> EditResult:
+    """Give these columns and marks of the user these values; all others stay as they are now.
+
+    A user who is made Active loses a last day that is over: otherwise they would lose access again the next day.
+    Raise UnknownUser, NotPermitted, snapshot_queries.UnknownOperator, and what `check` raises.
+    """
     with _lock_users(user.agency):
         operator = _read_operator(user.agency, context, PERMISSION)
-        now = build_row(find_user(user.agency, user.pk))
-        # If the last day is over, the user would lose access again the next day.
-        ends = {marks.ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < context.at.date() else {}
-        return _change_user(user, {**now, **ends, columns.STATUS.heading: status}, now, context, operator)
+        current = find_user(user.agency, user.pk)
+        check(current)
+        now = build_row(current)
+        is_over = current.ends_on is not None and current.ends_on < context.at.date()
+        returns = fold(values.get(columns.STATUS.heading, "")) == "active"
+        ends = {marks.ENDS_ON: ""} if returns and is_over else {}
+        return _change_user(current, {**now, **ends, **marks.clean_row(values)}, now, context, operator)
 
 
 def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool | None = None) -> EditResult:
@@ -168,10 +187,11 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
         external_id = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]), guarded=False)[0]
         existing = models.User.objects.filter(agency=agency, external_id=external_id).first() if external_id else None
         result, plan = _plan_row(agency, row, operator, context)
-        if existing:
-            repeated = plan.counts["unchanged"] == 1 and existing.created_at > context.at - _SENT_TWICE
-            return EditResult(find_user(agency, existing.pk), already_exists=not repeated)
         cleaned = marks.clean_row(row)
+        if existing:
+            has_marks = {mark: cleaned.get(mark, "") for mark in marks.FIELDS} == marks.read_texts(existing)
+            repeated = has_marks and plan.counts["unchanged"] == 1 and existing.created_at > context.at - _SENT_TWICE
+            return EditResult(find_user(agency, existing.pk), already_exists=not repeated)
         set_marks = {mark: ("", cleaned[mark]) for mark in marks.FIELDS if cleaned.get(mark)}
         _check_permission(agency, set_marks, context)
         result = _check_marks(result, set_marks, context)

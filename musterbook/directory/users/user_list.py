@@ -62,6 +62,15 @@ class UserPage:
 
 
 @dataclass(frozen=True, slots=True)
+class IdPage:
+    """The same page by the ids of its users."""
+
+    ids: list[int]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """Which page of a list: its order (`sort` is one of orders.SORTS), where it begins, and its size.
 
@@ -95,7 +104,13 @@ def read_page(
 
 
 def read_position(lookup: CandidateLookup, criteria: UserFilters, position: Position, at: datetime) -> UserPage:
-    """Return the page of matching users at this position. `lookup` is for the agency, and the words of the criteria.
+    """Return the page of matching users at this position. Raise the errors of `read_ids`."""
+    page = read_ids(lookup, criteria, position, at)
+    return UserPage(_read_users(page.ids, at), page.before, page.after)
+
+
+def read_ids(lookup: CandidateLookup, criteria: UserFilters, position: Position, at: datetime) -> IdPage:
+    """Return the ids of the same page. `lookup` is for the agency, and the words of the criteria.
 
     A user who is not added or edited meanwhile is on one page, regardless of changes to others. Raise UnknownSort,
     UnknownStatus and UnknownCursor.
@@ -113,8 +128,8 @@ def read_position(lookup: CandidateLookup, criteria: UserFilters, position: Posi
     if backward:
         visible.reverse()
     before, after = (more, True) if backward else (start is not None, more)
-    return UserPage(
-        _read_users([place.id for place in visible], at),
+    return IdPage(
+        [place.id for place in visible],
         _BACK + orders.encode_cursor(visible[0], *list_key) if before and visible else "",
         orders.encode_cursor(visible[-1], *list_key) if after and visible else "",
     )

@@ -48,7 +48,7 @@ def read_user(agency: models.Agency, number: int, at: datetime) -> VersionedUser
 
 def read_users(agency: models.Agency, numbers: Iterable[int], at: datetime) -> list[VersionedUser]:
     """Return the agency's users with these numbers, in that order. Those that the agency does not have are left out."""
-    numbers = list(numbers)
+    numbers = [number for number in numbers if number <= editing.MOST_NUMBER]
     state = RawSQL(*states.build_state_sql(f"{USERS}.", at))  # noqa: S611  (no part of it comes from outside)
     users = models.User.objects.select_related(*editing.RELATED).filter(agency=agency, pk__in=numbers)
     by_number = {user.pk: user for user in users.annotate(state=state)}
@@ -56,3 +56,9 @@ def read_users(agency: models.Agency, numbers: Iterable[int], at: datetime) -> l
         VersionedUser(user, str(vars(user)["state"]), editing.build_row(user))
         for user in (by_number[number] for number in numbers if number in by_number)
     ]
+
+
+def find_users(agency: models.Agency, external_id: str, at: datetime) -> list[VersionedUser]:
+    """Return the user who has exactly this external ID now, or no one."""
+    found = models.User.objects.filter(agency=agency, external_id=external_id)
+    return read_users(agency, found.values_list("pk", flat=True), at)

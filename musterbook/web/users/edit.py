@@ -11,12 +11,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import credentials
-from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import groups
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.users import editing, marks, user_list
+from musterbook.directory.users import editing, marks, new_users, user_list
 from musterbook.directory.users.editing import EditResult
 from musterbook.directory.users.filters import UserFilters
 from musterbook.http import reauthentication, request_context
@@ -89,12 +88,9 @@ def add(request: HttpRequest) -> HttpResponseBase:
 
 
 def _list_defaults(request: HttpRequest) -> dict[str, str]:
-    """Return what a new user has if nobody says otherwise: the agency's defaults, as far as the operator may give them."""
-    agency = request_context.agency(request)
+    """Return what a new user has if nobody says otherwise."""
     mine = permissions.get_permissions(get_account(request).user.role)
-    roles = {role.name for role in snapshot_queries.read_vocabulary(agency).roles if role.permissions <= mine}
-    role = columns.ROLE.heading
-    return {heading: value for heading, value in agency.defaults.items() if heading != role or value in roles}
+    return new_users.list_defaults(request_context.agency(request), mine)
 
 
 def _list_hidden_marks(request: HttpRequest) -> set[str]:

@@ -17,6 +17,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.directory import models
+from musterbook.directory.users import new_users
 from musterbook.directory.users.editing import Conflict, EditResult, Row
 from musterbook.directory.users.marks import ENDS_ON, EXEMPT, FLAGS, NO_FILES, SOURCE, SOURCE_LONGEST
 from musterbook.web.field_labels import LABELS
@@ -194,8 +195,9 @@ class NewUserForm(UserForm):
     def clean(self) -> dict[str, Any]:
         """Return the cells."""
         cells: dict[str, Any] = super().clean() or self.cleaned_data
-        if not cells.get("username") and "@" in cells.get("email", ""):
-            cells["username"] = cells["email"].partition("@")[0]
+        cells["username"] = new_users.derive_username(
+            {name.upper(): cells.get(name, "") for name in ("username", "email")}
+        )
         return cells
 
 

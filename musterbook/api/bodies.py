@@ -1,0 +1,78 @@
+"""The JSON in the body of a request, read strictly: everything that programs read differently is refused.
+
+That is: bytes that are not UTF-8, a name that an object has twice, NaN and Infinity, and too deep
+nesting. Texts that no database can hold are refused with their place.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from musterbook.api.problems import FieldError, ProblemError
+
+_MAY_BE_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_DEEPEST = 64
+_MOST_ERRORS = 100
+
+
+def read_json(body: bytes) -> Any:
+    """Return the JSON. Raise ProblemError."""
+    try:
+        text = body.decode("utf-8")
+        data = json.loads(text, object_pairs_hook=_build_object, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise _make_error("The body is not valid UTF-8.") from None
+    except RecursionError:
+        raise _make_error("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise _make_error(f"The body is not valid JSON: {error}.") from None
+    if _MAY_BE_UNSTORABLE.search(body):
+        found = [FieldError(place, *_NUL) for place in _find_unstorable(data, "", _DEEPEST)]
+        if found:
+            raise _refuse_texts("A text has a character that cannot be stored: a NUL, or half of a character.", found)
+    return data
+
+
+_NUL = ("illegal-character", "This has a NUL character, or half of a character.", "Send the text without it.")
+
+
+def _make_error(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.BAD_REQUEST, detail, "invalid-json")
+
+
+def _refuse_texts(detail: str, errors: list[FieldError]) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "illegal-character", errors[:_MOST_ERRORS])
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the name {json.dumps(twice)} twice")
+    return built
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _find_unstorable(value: Any, place: str, depth: int) -> Iterator[str]:
+    """Yield the JSON pointer of each text that no database can hold."""
+    if isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            yield place
+    elif depth and isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            if _UNSTORABLE.search(str(name)):
+                yield place
+            else:
+                yield from _find_unstorable(part, f"{place}/{escape(str(name))}", depth - 1)
+
+
+def escape(name: str) -> str:
+    """Return a name as a part of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
