@@ -1,7 +1,7 @@
 """The JSON in the body of a request, read strictly: everything that programs read differently is refused.
 
-That is: bytes that are not UTF-8, a name that an object has twice, NaN and Infinity, and too deep
-nesting. Texts that no database can hold are refused with their place.
+That is: bytes that are not UTF-8, a name that an object has twice, NaN and Infinity, and too deep nesting. Texts that no
+database can hold are refused with their place.
 """
 
 import json
@@ -10,12 +10,23 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, NoReturn
 
+from django.http import HttpRequest
+from ninja.parser import Parser
+
 from musterbook.api.problems import FieldError, ProblemError
 
 _MAY_BE_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _DEEPEST = 64
 _MOST_ERRORS = 100
+
+
+class StrictParser(Parser):
+    """The parser of the API's bodies. It raises ProblemError, which the library hides as the cause of its own error."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """Return the JSON of the body."""
+        return read_json(request.body)
 
 
 def read_json(body: bytes) -> Any:
@@ -30,9 +41,9 @@ def read_json(body: bytes) -> Any:
     except ValueError as error:
         raise _make_error(f"The body is not valid JSON: {error}.") from None
     if _MAY_BE_UNSTORABLE.search(body):
-        found = [FieldError(place, *_NUL) for place in _find_unstorable(data, "", _DEEPEST)]
+        found = list(_find_unstorable(data, "", _DEEPEST))
         if found:
-            raise _refuse_texts("A text has a character that cannot be stored: a NUL, or half of a character.", found)
+            raise _refuse_texts(found)
     return data
 
 
@@ -43,8 +54,11 @@ def _make_error(detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.BAD_REQUEST, detail, "invalid-json")
 
 
-def _refuse_texts(detail: str, errors: list[FieldError]) -> ProblemError:
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "illegal-character", errors[:_MOST_ERRORS])
+def _refuse_texts(places: list[str]) -> ProblemError:
+    """Return the error for texts at these JSON pointers."""
+    detail = "A text has a character that cannot be stored: a NUL, or half of a character. Nothing was changed."
+    errors = [FieldError(place, *_NUL) for place in places[:_MOST_ERRORS]]
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "illegal-character", errors)
 
 
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

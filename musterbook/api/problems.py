@@ -9,7 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.core.exceptions import RequestDataTooBig
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.urls import reverse
 from django.utils.text import slugify
 from ninja import NinjaAPI
@@ -27,6 +29,7 @@ from musterbook.directory.imports.pending_uploads import TooLarge
 from musterbook.directory.imports.plan_ends import PlanEnded
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.permissions import NotPermitted
+from musterbook.directory.storage import database_errors
 from musterbook.directory.storage.import_files import FileGone
 from musterbook.directory.users.editing import UnknownUser
 from musterbook.http.bearer import AccessRefused
@@ -71,6 +74,7 @@ def list_errors(problems: Iterable[Problem], pointers: Mapping[str, str] | None 
     return [FieldError(known.get(one.column, ""), one.code, message, remedy) for one, message, remedy in found]
 
 
+_TOO_LARGE = "The body of the request is too large. Send less at once."
 _NOT_FOUND = "There is nothing at this address."
 _Detail = str | Callable[[Any], str]
 TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
@@ -210,12 +214,31 @@ def add_handlers(api: NinjaAPI) -> None:
         ProblemError: answer_problem,
         InvalidValue: _refuse_value,
         ValidationError: _refuse_shape,
-        HttpError: lambda _request, error: make_problem(HTTPStatus(error.status_code), str(error)),
+        HttpError: _refuse_by_library,
+        RequestDataTooBig: lambda _request, _error: make_problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE),
+        UnreadablePostError: lambda request, _error: bad_request(request),
+        OperationalError: _refuse_busy,
         Http404: lambda request, _error: not_found(request),
         **dict.fromkeys(TRANSLATIONS, translate),
     }
     for kind, handler in handlers.items():
         api.add_exception_handler(kind, handler)
+
+
+def _refuse_by_library(request: HttpRequest, error: HttpError) -> HttpResponseBase:
+    """Return the response to an error of the library, which hides the error of the parser of bodies."""
+    if isinstance(error.__cause__, ProblemError):
+        return answer_problem(request, error.__cause__)
+    return make_problem(HTTPStatus(error.status_code), str(error))
+
+
+def _refuse_busy(request: HttpRequest, error: OperationalError) -> HttpResponseBase:
+    """Return the response when an import holds what the request would change. Raise other errors of the database."""
+    if not database_errors.is_busy(error):
+        raise error
+    detail = "An import is being written right now. Nothing was changed. Send the request again in a minute."
+    wait = {"Retry-After": "60"}
+    return make_problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, wait, code="busy", request=request)
 
 
 def answer_problem(request: HttpRequest, error: ProblemError) -> HttpResponseBase:

@@ -9,7 +9,7 @@ from django.utils import translation
 from ninja import NinjaAPI
 from ninja.operation import PathView
 
-from musterbook.api import imports, me, problems, user_acts, users
+from musterbook.api import bodies, imports, me, problems, user_acts, users
 from musterbook.config import languages
 from musterbook.core.domain import texts
 
@@ -81,6 +81,7 @@ def make_api() -> RestApi:
     """Return the API with the routers of all resources."""
     made = RestApi(
         title="Musterbook", version="1", urls_namespace="rest", docs_url=None, openapi_url=None,
+        parser=bodies.StrictParser(),
         description="Everything that a person can do in an agency, for programs with a token of the agency.",
     )  # fmt: skip
     problems.add_handlers(made)

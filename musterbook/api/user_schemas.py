@@ -1,5 +1,6 @@
 """A user as JSON, and the members that a request may give. Their names are those of the columns of a file."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -60,7 +61,7 @@ class User(Schema):
 def show(known: VersionedUser) -> User:
     """Return the user as JSON."""
     user, row = known.user, known.row
-    texts = {name: row[heading] or None for name, heading in COLUMNS.items()}
+    texts: dict[str, Any] = {name: row[heading] or None for name, heading in COLUMNS.items()}
     times = {
         name: getattr(user, name)
         for name in (
@@ -136,6 +137,6 @@ def _write(value: Any) -> str:
     return value or ""
 
 
-def list_row_errors(problems: list[Problem], place: str = "") -> list[FieldError]:
+def list_row_errors(problems: Sequence[Problem], place: str = "") -> list[FieldError]:
     """Return the problems of a row as errors. `place`: the JSON pointer of the row in the body."""
     return list_errors(problems, {heading: f"{place}{pointer}" for heading, pointer in _POINTERS.items()})

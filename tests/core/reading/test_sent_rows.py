@@ -21,7 +21,7 @@ ODD = (
 )  # fmt: skip
 TEXTS = st.one_of(
     st.sampled_from(ODD),
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12),
     st.text("='\"+-@, \n\r\t;a0", max_size=8),
 )
 COLUMN_SETS = st.sampled_from([COLUMNS, REQUIRED, (*REQUIRED, COLUMNS[-1])])

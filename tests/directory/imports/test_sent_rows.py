@@ -1,6 +1,7 @@
 """Rows that a program sends become an import like any other, and what files have taught the agency has no part in it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.directory import cast
 from tests.directory.cast import NOW, agency, person, run
 
 pytestmark = pytest.mark.django_db
-TAUGHT = {
+TAUGHT: dict[str, Any] = {
     "mapping": {"FIRST_NAME": "LAST_NAME", "LAST_NAME": "FIRST_NAME"},
     "values": {"ROLE": {"Officer": "Admin"}, "STATUS": {"Active": "Inactive"}},
     "reading": {"encoding": "windows-1250", "header_row": 3},

@@ -313,6 +313,49 @@ def test_a_form_sent_twice_adds_once(agency: models.Agency) -> None:
     assert editing.add(agency, new(9, LAST_NAME="Other"), context("E-2")).already_exists
 
 
+def test_a_form_sent_twice_with_another_mark_is_not_the_same(agency: models.Agency) -> None:
+    first = editing.add(agency, {**new(9), EXEMPT: "yes"}, context())
+    assert editing.add(agency, {**new(9), EXEMPT: "yes", SOURCE: " "}, context()).done
+    assert editing.add(agency, new(9), context()).already_exists
+    assert first.user and cast.user(agency, 9).exempt
+
+
+def test_given_values_change_and_blank_ones_clear(agency: models.Agency) -> None:
+    result = editing.change(cast.user(agency, 3), {"LOCATION": "North", SOURCE: " HR  Sworn"}, context("E-1"))
+    assert result.changes == {"LOCATION": ["", "North"], SOURCE: ("", "hr sworn")}
+    result = editing.change(cast.user(agency, 3), {"LOCATION": "", SOURCE: ""}, context("E-1"))
+    assert result.changes == {"LOCATION": ["North", ""], SOURCE: ("hr sworn", "")}
+    assert editing.change(cast.user(agency, 3), {}, context("E-1")).done
+    assert codes(editing.change(cast.user(agency, 3), {"EMAIL": ""}, context("E-1"))) == [("required", "EMAIL")]
+
+
+def test_a_user_who_is_made_active_loses_a_last_day_that_is_over(agency: models.Agency) -> None:
+    user = cast.user(agency, 5)
+    models.User.objects.filter(pk=user.pk).update(ends_on=NOW.date() - timedelta(days=1))
+    assert editing.change(user, {"STATUS": "Inactive"}, context()).changes == {}
+    given = {"STATUS": " active ", ENDS_ON: (NOW.date() + timedelta(days=9)).isoformat()}
+    changed = editing.change(user, given, context()).changes
+    assert changed and changed[ENDS_ON] == ("2026-03-01", "2026-03-11")
+    models.User.objects.filter(pk=user.pk).update(ends_on=NOW.date() - timedelta(days=1), active=False)
+    assert editing.change(user, {"STATUS": "Active"}, context()).done
+    assert (cast.user(agency, 5).active, cast.user(agency, 5).ends_on) == (True, None)
+
+
+def test_a_check_within_the_lock_prevents_a_change(agency: models.Agency) -> None:
+    class Refused(Exception):
+        pass
+
+    def refuse(current: models.User) -> None:
+        raise Refused(current.external_id)
+
+    with pytest.raises(Refused, match="E-3"):
+        editing.change(cast.user(agency, 3), {"LOCATION": "North"}, context(), refuse)
+    for change in (editing.deactivate, editing.reactivate):
+        with pytest.raises(Refused, match="E-3"):
+            change(cast.user(agency, 3), context(), refuse)
+    assert events(agency) == []
+
+
 def test_what_is_wrong_with_a_new_user_is_said_whole(agency: models.Agency) -> None:
     result = editing.add(agency, new(9, EXTERNAL_ID="", EMAIL="x", ROLE="Admin"), context("E-2"))
     assert sorted(codes(result)) == [
