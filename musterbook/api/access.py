@@ -10,6 +10,7 @@ from django.urls import get_script_prefix
 from ninja.security.base import SecuritySchema
 
 from musterbook.accounts.models import Token
+from musterbook.api import bodies
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 from musterbook.http import bearer, request_context
@@ -23,17 +24,23 @@ class Needs:
     openapi_security_schema = SecuritySchema("http", scheme="bearer")
     openapi_name = "Token"
 
-    def __init__(self, permission: str) -> None:
-        self.permission = permission
+    def __init__(self, permission: str, longest_body: int = 0) -> None:
+        self.permission, self.longest_body = permission, longest_body
 
     def __call__(self, request: HttpRequest) -> Token:
-        """Return the token of the request. Raise AccessRefused."""
-        return bearer.authenticate(request, self.permission)
+        """Return the token of the request. Raise AccessRefused, and ProblemError for a body that is too large."""
+        token = bearer.authenticate(request, self.permission)
+        if self.longest_body:
+            bodies.read_large(request, self.longest_body)
+        return token
 
 
-def needs(permission: str = "") -> Needs:
-    """Return the authentication of an operation that needs the permission; "" for any valid token."""
-    return Needs(permission)
+def needs(permission: str = "", longest_body: int = 0) -> Needs:
+    """Return the authentication of an operation that needs the permission; "" for any valid token.
+
+    `longest_body`: the most bytes of the body, where it can be larger than those of other operations.
+    """
+    return Needs(permission, longest_body)
 
 
 def get_token(request: HttpRequest) -> Token:

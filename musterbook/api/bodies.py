@@ -29,6 +29,19 @@ class StrictParser(Parser):
         return read_json(request.body)
 
 
+def read_large(request: HttpRequest, most: int) -> None:
+    """Read the body of a request that can be large, which has a valid token. Raise ProblemError if it is too large."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not re.fullmatch("[0-9]{1,15}", length):
+        detail = "Send the length of the body in the header Content-Length."
+        raise ProblemError(HTTPStatus.LENGTH_REQUIRED, detail, "length-required")
+    if int(length) > most:
+        detail = f"The body is larger than {most // 1024**2} MB. Split it, or send a file to the address `imports`."
+        raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, "too-large")
+    # The library, and Django, find it here, and do not read it again with the usual limit.
+    request._body = request.read(most)  # noqa: SLF001  # Django has no limit for one address
+
+
 def read_json(body: bytes) -> Any:
     """Return the JSON. Raise ProblemError."""
     try:

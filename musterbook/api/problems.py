@@ -74,6 +74,7 @@ def list_errors(problems: Iterable[Problem], pointers: Mapping[str, str] | None 
     return [FieldError(known.get(one.column, ""), one.code, message, remedy) for one, message, remedy in found]
 
 
+_MOST_ERRORS = 100
 _TOO_LARGE = "The body of the request is too large. Send less at once."
 _NOT_FOUND = "There is nothing at this address."
 _Detail = str | Callable[[Any], str]
@@ -194,7 +195,7 @@ def _refuse_value(request: HttpRequest, error: InvalidValue) -> HttpResponseBase
 
 def _refuse_shape(request: HttpRequest, error: ValidationError) -> HttpResponseBase:
     """Return the response to a request whose values do not have the declared types."""
-    found = [FieldError(_point(one["loc"]), str(one["type"]), str(one["msg"])) for one in error.errors]
+    found = [FieldError(_point(one["loc"]), str(one["type"]), str(one["msg"])) for one in error.errors[:_MOST_ERRORS]]
     detail = "The request does not have the form that the documentation describes. Nothing was changed."
     return make_problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, code="invalid-request", errors=found, request=request)
 

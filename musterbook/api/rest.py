@@ -9,7 +9,7 @@ from django.utils import translation
 from ninja import NinjaAPI
 from ninja.operation import PathView
 
-from musterbook.api import bodies, imports, me, problems, user_acts, users
+from musterbook.api import batch, bodies, imports, me, problems, user_acts, users
 from musterbook.config import languages
 from musterbook.core.domain import texts
 
@@ -91,6 +91,6 @@ def make_api() -> RestApi:
 
 
 users.router.add_router("", user_acts.router)
-ROUTERS = {"me": me.router, "imports": imports.router, "users": users.router}
+ROUTERS = {"me": me.router, "imports": imports.router, "users": users.router, "users:batch": batch.router}
 """Prefix below /<agency>/api/v1/ → the router of the resource."""
 api = make_api()

@@ -139,4 +139,4 @@ def _write(value: Any) -> str:
 
 def list_row_errors(problems: Sequence[Problem], place: str = "") -> list[FieldError]:
     """Return the problems of a row as errors. `place`: the JSON pointer of the row in the body."""
-    return list_errors(problems, {heading: f"{place}{pointer}" for heading, pointer in _POINTERS.items()})
+    return list_errors(problems, {"": place} | {heading: f"{place}{pointer}" for heading, pointer in _POINTERS.items()})

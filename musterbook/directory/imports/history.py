@@ -172,6 +172,12 @@ def list_unconfirmed(record: models.Import, confirmed: Confirmed) -> list[Hold]:
     return [hold for hold in map(Hold.of_json, record.holds) if not is_confirmed(hold, confirmed)]
 
 
+def list_row_problems(record: models.Import, most: int) -> list[Problem]:
+    """Return the problems of the rows of an import, no more than this number, in the order of the rows."""
+    records = models.ImportProblem.objects.filter(of=record, row__gt=0, note=False).order_by("row", "pk")
+    return [_make_problem(entry) for entry in records[:most]]
+
+
 def _read_problems(record: models.Import, *, row: int) -> list[tuple[Problem, bool]]:
     records = models.ImportProblem.objects.filter(of=record, row=row).order_by("pk")
     return [(_make_problem(entry), entry.note) for entry in records]

@@ -21,6 +21,22 @@ def make_upload(rows: Sequence[Mapping[str, str]], name: str = "rows.csv") -> Up
     return Upload(sent_rows.write_file(present, rows), name)
 
 
+class MixedRows(Exception):
+    """A row has other headings than the first one: its index."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(str(index))
+        self.index = index
+
+
+def check_headings(rows: Sequence[Mapping[str, str]]) -> None:
+    """Raise MixedRows unless all rows have the same headings: a column is in a file, or is not."""
+    first = rows[0].keys()
+    for index, row in enumerate(rows):
+        if row.keys() != first:
+            raise MixedRows(index)
+
+
 def make_options(rows: Sequence[Mapping[str, str]], options: Options) -> Options:
     """Return the options of an import of these rows, which let every value arrive as it was sent."""
     headings = {heading: heading for heading in BY_HEADING if heading in rows[0]}
