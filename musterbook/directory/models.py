@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
+from django.db.models.functions import Now
 
 MODES = ("update", "sync", "rekey")
 STATES = ("waiting", "running", "applied", "previewed", "held", "refused", "failed")
@@ -156,6 +157,9 @@ class Group(models.Model):
     external_id = models.CharField(max_length=255)
     name = models.CharField(max_length=255)
     active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    changed_at = models.DateTimeField(auto_now=True, db_default=Now())
+    """When its name, external ID or state last changed; not when its members did."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agency", "external_id"], name="group_once")]

@@ -58,7 +58,7 @@ def change(group: models.Group, external_id: str, name: str, active: bool, conte
     """Rename a group, end it or make it active again; its members stay in it. Raise InvalidValue."""
     with agencies.changing(group.agency, context):
         fields = _clean_fields(group.agency, external_id, name, group.pk)
-        models.Group.objects.filter(pk=group.pk).update(active=active, **fields)
+        models.Group.objects.filter(pk=group.pk).update(active=active, changed_at=context.at, **fields)
 
 
 def _clean_fields(agency: models.Agency, external_id: str, name: str, except_id: int = 0) -> dict[str, str]:

@@ -5,6 +5,7 @@ on the user's page; that of more users is an import of the kind bulk, to which t
 a whole, or not at all.
 """
 
+import hashlib
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
-from musterbook.directory.agency import groups
+from musterbook.directory.agency import groups, provisioned_groups
+from musterbook.directory.apply.snapshot_queries import UnknownOperator
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import bulk, cancellation, records, runner, selection
+from musterbook.directory.imports import bulk, cancellation, plan_ends, records, runner, selection
 from musterbook.directory.imports.bulk import MEMBERS, BulkChange
 from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.options import Options
 from musterbook.directory.models import ImportKind
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users import editing
 
 PATIENCE = 20.0
@@ -59,6 +64,11 @@ def list_member_ids(group: models.Group) -> list[int]:
     return list(members.order_by("pk").values_list("pk", flat=True))
 
 
+def find_known(agency: models.Agency, ids: Collection[int]) -> set[int]:
+    """Return those of the ids that users of the agency have."""
+    return set(selection.filter_ids(agency, ids))
+
+
 def find_members(group: models.Group, ids: Collection[int]) -> set[int]:
     """Return those of the ids that are members of the group."""
     return set(models.User.objects.filter(agency=group.agency_id, group=group, pk__in=ids).values_list("pk", flat=True))
@@ -72,11 +82,11 @@ def change_members(
     Raise UnknownMembers if a user who joins is not of the agency, UnknownOperator, NotPermitted, and ImportFailed.
     """
     agency = group.agency
-    known = selection.filter_ids(agency, joining)
+    known = find_known(agency, joining)
     if len(known) < len(set(joining)):
-        raise UnknownMembers(set(joining) - set(known))
-    wanted = set(known) - _find_many_members(group, known)
-    unwanted = _find_many_members(group, leaving) - set(known)
+        raise UnknownMembers(set(joining) - known)
+    wanted = known - _find_many_members(group, known)
+    unwanted = _find_many_members(group, leaving) - known
     if not wanted and not unwanted:
         bulk.authorize_change(agency, context.actor, BulkChange(MEMBERS, group.external_id))
         return MembersChange()
@@ -114,15 +124,30 @@ def _change_many(group: models.Group, joining: list[int], leaving: list[int], co
     agency, change = group.agency, BulkChange(MEMBERS, group.external_id)
     bulk.authorize_change(agency, context.actor, change)
     options = {**Options(strict=True).as_json(), bulk.OPTION: change.as_json()}
-    record = records.make_record(
-        agency, ImportKind.BULK, options, context, state="running", file_name=change.label[:255]
-    )
-    selection.keep_ids(record.number, [*joining, *(-one for one in leaving)])
+    ids = [*joining, *(-one for one in leaving)]
+    digest = hashlib.sha256(repr((group.external_id, ids)).encode()).hexdigest()
+    waiting = find_held(agency, context.actor, digest)
+    if waiting is not None:
+        return MembersChange(waiting)
+    facts = {"file_name": change.label[:255], "file_sha256": digest}
+    record = records.make_record(agency, ImportKind.BULK, options, context, state="running", **facts)
+    selection.keep_ids(record.number, ids)
     result = runner.run_attempt(bulk.make_attempt(record, context, None, make_impatient(PATIENCE)))
     if result.record.state in ("applied", "held") or result.plan is None:
         return MembersChange(result.record)
     rows = report.list_rows(result.plan, RowFilter.ERRORED)
     return MembersChange(result.record, [(row.external_id, problem) for row in rows for problem in row.problems])
+
+
+def find_held(agency: models.Agency, actor: str, digest: str) -> models.Import | None:
+    """Return the import that waits for confirmation since the operator requested the same before, if any.
+
+    A program repeats a request until it is done. Each time, it would make another import, and notices of it.
+    """
+    held = models.Import.objects.select_related("agency").filter(
+        agency=agency, actor=actor, file_sha256=digest, state="held", ended=""
+    )
+    return held.order_by("pk").last()
 
 
 def make_impatient(seconds: float) -> Progress:
@@ -134,6 +159,38 @@ def make_impatient(seconds: float) -> Progress:
             raise cancellation.ImportCancelled("")
 
     return progress
+
+
+def add_group(
+    agency: models.Agency, external_id: str, name: str, joining: Collection[int], context: AuditContext
+) -> tuple[models.Group, MembersChange]:
+    """Add a group with members, and return it with the result of their change. It is not added if that is not applied.
+
+    `external_id`: "" to take the name. A change that is on hold is discarded, because its group does not exist. Raise
+    AlreadyExists, InvalidValue, and what `change_members` raises.
+    """
+    group = provisioned_groups.add(agency, external_id, name, context)
+    change = MembersChange()
+    try:
+        change = change_members(group, joining, [], context) if joining else change
+    except (NotPermitted, UnknownMembers, UnknownOperator, runner.ImportFailed):
+        groups.delete(group, context)
+        raise
+    if change.is_held and change.record:
+        plan_ends.discard(change.record, context)
+    if change.is_held or change.problems:
+        groups.delete(group, context)
+    return group, change
+
+
+def record_unknown(group: models.Group, names: Sequence[str], context: AuditContext) -> None:
+    """Record in the audit trail that users whom the agency does not have were to join the group."""
+    shown = ", ".join(names[:_NAMES_RECORDED])[:255]
+    changes = {"asked": ("", f"members of {group.external_id}"), "why": ("", f"unknown: {shown}")}
+    trail.record_event(group.agency, context, EventKind.ACT_REFUSED, None, changes, outcome=REFUSED)
+
+
+_NAMES_RECORDED = 20
 
 
 def delete_group(group: models.Group, context: AuditContext) -> MembersChange:

@@ -1,0 +1,156 @@
+"""Filters on groups (RFC 7644 §3.4.2.2) as conditions of the directory: all operators, `and`, `or`, `not` and brackets."""
+
+from typing import Any
+
+from django.db.models import Q
+from scim2_models import InvalidFilterException, ScimFilter
+from scim2_models.path import AttrPath, Comparison, LogicalExpr, LogicalOperator, Not, Present, ValuePath
+from scim2_models.path.resolution import coerce_value
+from scim2_models.path.visitor import FilterVisitor
+
+from musterbook.directory.agency import provisioned_groups
+from musterbook.directory.agency.provisioned_groups import ALL, COLUMNS, MEMBER_COLUMNS, NONE
+from musterbook.directory.models import Agency
+from musterbook.scim.group_schemas import FullGroup
+
+MOST_TERMS = 100
+"""The most comparisons of one filter."""
+_EXACT = frozenset({"id", "externalId", "value"})
+_NAMES = {
+    ("id", None): "id",
+    ("external_id", None): "externalId",
+    ("display_name", None): "displayName",
+    ("active", None): "active",
+    ("meta", "created"): "created",
+    ("meta", "last_modified"): "lastModified",
+}
+_CONSTANTS = {("meta", "resource_type"): "Group", ("schemas", None): str(FullGroup.__schema__)}
+_MEMBER_TYPE = "User"
+
+
+def compile_filter(agency: Agency, text: str) -> Q:
+    """Return the condition of a filter, "" for all groups. Raise InvalidFilterException."""
+    if not text:
+        return ALL
+    parsed = ScimFilter[FullGroup](text)
+    return _Compiler(agency, parsed).visit(parsed.ast)
+
+
+class _Compiler(FilterVisitor[Q]):
+    """Compile the expressions of one filter."""
+
+    def __init__(self, agency: Agency, parsed: "ScimFilter[Any]") -> None:
+        self._agency, self._parsed, self._terms = agency, parsed, 0
+
+    def _count(self) -> None:
+        self._terms += 1
+        if self._terms > MOST_TERMS:
+            raise InvalidFilterException(detail=f"The filter has more than {MOST_TERMS} comparisons. Split it.")
+
+    def visit_comparison(self, node: Comparison) -> Q:
+        """Return the condition of a comparison; one with a member compares its id, if nothing else is named."""
+        self._count()
+        binding = self._parsed.resolve_comparison(node.attr_path)
+        value = coerce_value(binding, node.value, node.op)
+        if binding.field_name == "members":
+            return self._find_members(binding.sub_field_name or "value", str(node.op), value)
+        name = (binding.field_name, binding.sub_field_name)
+        if name in _CONSTANTS:
+            return _compare_constant(_CONSTANTS[name], str(node.op), value)
+        column = _NAMES.get(name)
+        if column is None:
+            raise _refuse(node.attr_path)
+        return _compare(COLUMNS[column], str(node.op), value, exact=column in _EXACT)
+
+    def _find_members(self, attribute: str, operator: str, value: Any) -> Q:
+        if operator == "ne":
+            return ~self._find_members(attribute, "eq", value)
+        return provisioned_groups.has_member(self._agency, _compare_member(attribute, operator, value))
+
+    def visit_present(self, node: Present) -> Q:
+        """Return whether groups have the attribute: all do, except for members."""
+        self._count()
+        binding = self._parsed.resolve(node.attr_path)
+        if binding.field_name == "members":
+            return provisioned_groups.has_member(self._agency, ALL)
+        if (binding.field_name, binding.sub_field_name) in _NAMES or binding.field_name in ("meta", "schemas"):
+            return ALL
+        raise _refuse(node.attr_path)
+
+    def visit_not(self, node: Not) -> Q:
+        """Return the opposite."""
+        return ~self.visit(node.expr)
+
+    def visit_logical_expr(self, node: LogicalExpr) -> Q:
+        """Return all terms, or any of them."""
+        result, *others = (self.visit(term) for term in node.terms)
+        for other in others:
+            result = result & other if node.op == LogicalOperator.and_ else result | other
+        return result
+
+    def visit_value_path(self, node: ValuePath) -> Q:
+        """Return whether one member fulfills the whole filter in the brackets."""
+        binding = self._parsed.resolve(node.attr_path)
+        if binding.field_name != "members":
+            raise _refuse(node.attr_path)
+        return provisioned_groups.has_member(self._agency, _MemberCompiler(self._count).visit(node.val_filter))
+
+
+class _MemberCompiler(FilterVisitor[Q]):
+    """Compile the expressions in the brackets of `members[…]`, as conditions of users."""
+
+    def __init__(self, count: Any) -> None:
+        self._count = count
+
+    def visit_comparison(self, node: Comparison) -> Q:
+        """Return the condition of a comparison with an attribute of a member."""
+        self._count()
+        return _compare_member(_name_of(node.attr_path), str(node.op), node.value)
+
+    def visit_present(self, node: Present) -> Q:
+        """Return whether members have the attribute: all do."""
+        self._count()
+        if _name_of(node.attr_path) in (*MEMBER_COLUMNS, "type", "ref"):
+            return ALL
+        raise _refuse(node.attr_path)
+
+    def visit_not(self, node: Not) -> Q:
+        """Return the opposite."""
+        return ~self.visit(node.expr)
+
+    visit_logical_expr = _Compiler.visit_logical_expr  # type: ignore[assignment]  # it uses `visit` alone
+
+
+def _name_of(path: AttrPath) -> str:
+    return path.attr.lower().removeprefix("$")
+
+
+def _compare_member(attribute: str, operator: str, value: Any) -> Q:
+    if operator == "eq" and attribute == "value" and isinstance(value, str):
+        is_number = value.isascii() and value.isdigit() and len(value) <= 18
+        return provisioned_groups.is_member_number(int(value)) if is_number else NONE
+    if attribute == "type":
+        return _compare_constant(_MEMBER_TYPE, operator, value)
+    if attribute not in MEMBER_COLUMNS:
+        raise InvalidFilterException(detail=f"Groups cannot be filtered by {attribute} of members.")
+    return _compare(MEMBER_COLUMNS[attribute], operator, value, exact=attribute in _EXACT)
+
+
+def _compare(column: str, operator: str, value: Any, *, exact: bool) -> Q:
+    if value is None:
+        return NONE if operator == "eq" else ALL if operator == "ne" else NONE
+    return provisioned_groups.compare(column, operator, value, exact=exact)
+
+
+def _compare_constant(constant: str, operator: str, value: Any) -> Q:
+    """Return all or none: the attribute has the same value in every group."""
+    left, right = constant.lower(), str(value).lower()
+    holds = {
+        "eq": left == right, "ne": left != right, "co": right in left, "sw": left.startswith(right),
+        "ew": left.endswith(right), "gt": left > right, "ge": left >= right, "lt": left < right, "le": left <= right,
+    }[operator]  # fmt: skip
+    return ALL if holds and value is not None else NONE
+
+
+def _refuse(path: AttrPath) -> InvalidFilterException:
+    return InvalidFilterException(detail=f"Groups cannot be filtered by {path.attr}.")

@@ -1,0 +1,88 @@
+"""How a group is a resource of SCIM: its attributes, its members if the client wants to see them, and its version."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpResponse
+from musterbook.scim.endpoints import ScimRequest
+from musterbook.scim.etags import format_tag
+from musterbook.scim.selecting import Selection
+from scim2_models import Meta, Reference, ResponseParameters, TooManyException
+
+from musterbook.directory import models
+from musterbook.directory.agency import provisioned_groups
+from musterbook.directory.agency.provisioned_groups import TooManyMembers
+from musterbook.scim import answers
+from musterbook.scim.group_schemas import FullGroup, Member, MusterbookGroup
+
+_Parameters = ResponseParameters[FullGroup]
+_MEMBERS = "members"
+
+
+def read_selection(scim: ScimRequest) -> Selection:
+    known = {name: value for name, value in scim.http.GET.items() if name in ("attributes", "excludedAttributes")}
+    return Selection(_Parameters.model_validate(known))
+
+
+def wants_members(parameters: Any) -> bool:
+    """Return whether the client wants to see the members: they are read only then."""
+    named, left_out = (
+        [str(path).rpartition(":")[2].partition(".")[0].lower() for path in paths or ()]
+        for paths in (parameters.attributes, parameters.excluded_attributes)
+    )
+    return _MEMBERS in named if named else _MEMBERS not in left_out
+
+
+def build_resource(group: models.Group, members: Sequence[provisioned_groups.Member] | None, base: str) -> Any:
+    """Return the group as a resource. `members`: None if they were not read. `base`: the address of the service."""
+    return FullGroup(
+        id=str(group.pk),
+        external_id=group.external_id,
+        display_name=group.name,
+        members=None if members is None else [
+            Member(value=str(one.id), ref=Reference(f"{base}/Users/{one.id}"), type="User", display=one.name)
+            for one in members
+        ],
+        MusterbookGroup=MusterbookGroup(active=group.active),
+        meta=Meta(
+            resource_type="Group",
+            created=group.created_at,
+            last_modified=group.changed_at,
+            location=Reference(f"{base}/Groups/{group.pk}"),
+            version=format_tag(make_version(group, members)),
+        ),
+    )  # fmt: skip
+
+
+def make_version(group: models.Group, members: Sequence[provisioned_groups.Member] | None) -> str:
+    """Return the version of a group. The version of a response without members says nothing of them."""
+    version = provisioned_groups.make_version(group)
+    if members is None:
+        return version
+    return f"{version}.{provisioned_groups.digest_members(one.id for one in members)}"
+
+
+def dump(scim: ScimRequest, found: Sequence[models.Group], selection: Selection) -> list[dict[str, Any]]:
+    members = None
+    if wants_members(selection.parameters):
+        try:
+            members = provisioned_groups.read_members(found)
+        except TooManyMembers as error:
+            detail = (
+                f"These groups have {error.members:,} members together. Ask for fewer groups at once, or leave the members"
+                " out (excludedAttributes=members) and find them as users by the attribute evidenceGroup."
+            )
+            raise TooManyException(detail=detail) from None
+    resources = (build_resource(one, members[one.pk] if members is not None else None, scim.base) for one in found)
+    return [selection.dump(one) for one in resources]
+
+
+def answer(
+    scim: ScimRequest, group: models.Group, selection: Selection, status: HTTPStatus = HTTPStatus.OK
+) -> HttpResponse:
+    [body] = dump(scim, [group], selection)
+    version = body.get("meta", {}).get("version") or format_tag(provisioned_groups.make_version(group))
+    location = f"{scim.base}/Groups/{group.pk}"
+    created = {"Location": location} if status == HTTPStatus.CREATED else {}
+    return answers.make_response(body, status, {"ETag": version, "Content-Location": location, **created})

@@ -1,0 +1,53 @@
+"""The resource type of groups: its model, with exactly the attributes that the directory keeps."""
+
+from typing import Annotated
+
+from pydantic import Field
+from scim2_models import (
+    URN,
+    AnyExtension,
+    CaseExact,
+    ComplexAttribute,
+    Extension,
+    Mutability,
+    Reference,
+    Required,
+    Resource,
+)
+
+
+class Member(ComplexAttribute):
+    """A member of a group. A user is in one group at most: who joins a group leaves the one before."""
+
+    value: Annotated[str | None, Mutability.immutable, CaseExact.true, Field(description="The id of the user.")] = None
+    ref: Annotated[
+        Reference["User"] | None,  # type: ignore[type-arg]  # noqa: F821  # the library names resource types by text
+        Mutability.immutable,
+        Field(None, serialization_alias="$ref", validation_alias="$ref", description="The address of the user."),
+    ] = None
+    type: Annotated[str | None, Mutability.immutable, Field(description="User.", examples=["User"])] = None
+    display: Annotated[str | None, Mutability.read_only, Field(description="The name of the user.")] = None
+
+
+class Group(Resource[AnyExtension]):
+    """A group of the agency. `externalId` is the external ID of files (EVIDENCE_GROUP_EXT_ID)."""
+
+    __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:Group")
+
+    display_name: Annotated[str | None, Required.true, Field(description="The name of the group.")] = None
+    members: Annotated[list[Member] | None, Field(description="The users who are in the group.")] = None
+
+
+class MusterbookGroup(Extension):
+    """What Musterbook knows of a group besides: whether it is active."""
+
+    __schema__ = URN("urn:ietf:params:scim:schemas:extension:musterbook:2.0:Group")
+
+    active: Annotated[
+        bool | None,
+        Field(description="Whether users can join the group. The members of a group that has ended stay in it."),
+    ] = None
+
+
+FullGroup = Group[MusterbookGroup]
+"""A group with our extension: the resource of /Groups."""

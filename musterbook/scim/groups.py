@@ -1,0 +1,232 @@
+"""The resources of /Groups: read, found, added, replaced, patched and deleted, with their members."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
+from musterbook.scim.answers import ScimError
+from musterbook.scim.endpoints import Method, ScimRequest, endpoint
+from musterbook.scim.etags import format_tag
+from musterbook.scim.selecting import Selection
+from scim2_models import Context, InvalidValueException, MutabilityException, ScimFilter
+from scim2_models.path import FilterNode
+
+from musterbook.core.domain.problems import Problem
+from musterbook.directory import models
+from musterbook.directory.agency import provisioned_groups
+from musterbook.directory.agency.provisioned_groups import AlreadyExists
+from musterbook.directory.agency.vocabularies import UnknownEntry
+from musterbook.directory.imports import memberships
+from musterbook.directory.imports.memberships import MembersChange
+from musterbook.scim import group_lists, group_patching, group_resources, held, schemas
+from musterbook.scim.group_patching import MemberChanges
+from musterbook.scim.group_schemas import FullGroup, Member
+
+VIEW, MANAGE, EDIT_USERS = "users.view", "groups.manage", "users.edit"
+MOST_BYTES = 8 << 20
+"""The most bytes of a request, which may list all members of a large group."""
+MOST_MEMBERS_SHOWN = 1_000
+"""The most members of a group that the response to a change of it lists. Larger groups are answered without content."""
+_FORBIDDEN = frozenset({"above-your-role", "own-account", "last-administrator"})
+_NAMED = 5
+_MEMBERS = "members"
+
+
+def parse_number(text: str) -> int:
+    """Return the number that an id is. Raise UnknownEntry."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise UnknownEntry(text)
+    return int(text)
+
+
+def _is_changed(scim: ScimRequest, group: models.Group) -> bool:
+    """Return whether `If-Match` names only other versions than that of the group, with or without its members."""
+    version = provisioned_groups.make_version(group)
+    if not scim.is_changed(version):
+        return False
+    if f"{version}." not in scim.http.headers["If-Match"]:
+        return True
+    members = provisioned_groups.digest_members(memberships.list_member_ids(group))
+    return scim.is_changed(f"{version}.{members}")
+
+
+def _read_group(scim: ScimRequest, number: str) -> models.Group:
+    """Return the group, if it has the version that the request wants to change."""
+    group = provisioned_groups.read_group(scim.agency, parse_number(number))
+    if _is_changed(scim, group):
+        scim.check_version(provisioned_groups.make_version(group))
+    return group
+
+
+def read_one(scim: ScimRequest, number: str) -> HttpResponseBase:
+    """Return the group, or 304 if the client has this version."""
+    selection = group_resources.read_selection(scim)
+    group = provisioned_groups.read_group(scim.agency, parse_number(number))
+    response = group_resources.answer(scim, group, selection)
+    version = response.headers["ETag"].removeprefix('W/"').removesuffix('"')
+    if scim.is_known(version):
+        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": response.headers["ETag"]})
+    return response
+
+
+def add(scim: ScimRequest) -> HttpResponseBase:
+    """Add the group of the body, with its members."""
+    scim.require(VIEW)
+    selection = group_resources.read_selection(scim)
+    body, ids = _split_members(scim.read_json())
+    resource = _parse(body, Context.RESOURCE_CREATION_REQUEST)
+    known, unknown = _sort_ids(scim, ids or [])
+    if known:
+        scim.require(EDIT_USERS)
+    try:
+        group, change = memberships.add_group(
+            scim.agency, resource.external_id or "", resource.display_name, known, scim.context
+        )
+    except AlreadyExists as error:
+        raise _refuse_existing(error) from None
+    _check_problems(change)
+    if change.is_held:
+        detail = "More users would join the group than the limit of the agency allows. Create it without members, then add them."
+        raise ScimError(HTTPStatus.CONFLICT, detail)
+    if unknown:
+        memberships.record_unknown(group, unknown, scim.context)
+    extension = resource.MusterbookGroup
+    if extension is not None and extension.active is False:
+        provisioned_groups.change(group, group.external_id, group.name, False, scim.context)
+    return group_resources.answer(
+        scim, provisioned_groups.read_group(scim.agency, group.pk), selection, HTTPStatus.CREATED
+    )
+
+
+def _split_members(body: dict[str, Any]) -> tuple[dict[str, Any], list[str] | None]:
+    """Return the body without its members, and their ids: None if it names no members."""
+    others = {name: value for name, value in body.items() if name.lower() != _MEMBERS}
+    named = [value for name, value in body.items() if name.lower() == _MEMBERS and value is not None]
+    return others, group_patching.read_ids(named[0]) if named else None
+
+
+def _parse(body: dict[str, Any], context: Context) -> Any:
+    return FullGroup.model_validate(body, scim_ctx=context, scim_policy=schemas.POLICY)
+
+
+def _sort_ids(scim: ScimRequest, ids: Iterable[str]) -> tuple[set[int], list[str]]:
+    """Return the ids that users of the agency have, and those that none has."""
+    numbers = {int(one): one for one in ids if one.isascii() and one.isdigit() and len(one) <= 18}
+    known = memberships.find_known(scim.agency, list(numbers))
+    texts = {numbers[number] for number in known}
+    return known, [one for one in ids if one not in texts]
+
+
+def _refuse_existing(error: AlreadyExists) -> ScimError:
+    detail = f"externalId: another group has the external ID “{error.external_id}”. It has the id {error.number}."
+    return ScimError(HTTPStatus.CONFLICT, detail, "uniqueness")
+
+
+def _check_problems(change: MembersChange) -> None:
+    """Raise ScimError if the members were not changed. Its sentences are those of the page."""
+    if not change.problems:
+        return
+    shown = [_describe(external_id, problem) for external_id, problem in change.problems[:_NAMED]]
+    detail = " ".join([*shown, *(["…"] if len(change.problems) > _NAMED else [])])
+    if any(problem.code in _FORBIDDEN for _, problem in change.problems):
+        raise ScimError(HTTPStatus.FORBIDDEN, detail)
+    raise InvalidValueException(detail=f"members: {detail}")
+
+
+def _describe(external_id: str, problem: Problem) -> str:
+    message, remedy = problem.in_english()
+    return f"User {external_id}: {message} {remedy}".strip()
+
+
+def replace(scim: ScimRequest, number: str) -> HttpResponseBase:
+    """Write the attributes of the body. Those that it leaves out stay as they are; so do the members."""
+    scim.require(VIEW)
+    selection = group_resources.read_selection(scim)
+    group = _read_group(scim, number)
+    body, ids = _split_members(scim.read_json())
+    resource = _parse(body, Context.RESOURCE_REPLACEMENT_REQUEST)
+    members = MemberChanges()
+    if ids is not None:
+        members.replace(ids)
+    return _write(scim, group, resource, members, selection)
+
+
+def change(scim: ScimRequest, number: str) -> HttpResponseBase:
+    """Apply the operations of the body, all or none."""
+    scim.require(VIEW)
+    selection = group_resources.read_selection(scim)
+    group = _read_group(scim, number)
+
+    def match(chosen: FilterNode) -> list[str]:
+        wanted = ScimFilter[Member](chosen)
+        found = group_resources.build_resource(group, provisioned_groups.read_members([group])[group.pk], scim.base)
+        return [one.value for one in found.members or () if wanted.match(one)]
+
+    members, others = group_patching.read_request(scim.read_json(), match)
+    resource = group_resources.build_resource(group, None, scim.base)
+    group_patching.apply_others(resource, others)
+    if resource.external_id is None:
+        raise MutabilityException(
+            attribute="externalId", detail="Every group has an externalId, so it cannot be removed."
+        )
+    return _write(scim, group, resource, members, selection)
+
+
+def _write(
+    scim: ScimRequest, group: models.Group, resource: Any, members: MemberChanges, selection: Selection
+) -> HttpResponseBase:
+    """Change the group and its members, and return it as it is now."""
+    extension = resource.MusterbookGroup
+    active = group.active if extension is None or extension.active is None else extension.active
+    external_id, name = resource.external_id or group.external_id, resource.display_name
+    if active and not group.active:  # before anyone can join it
+        provisioned_groups.change(group, group.external_id, group.name, True, scim.context)
+    waiting = None if members.is_empty else _change_members(scim, group, members)
+    if waiting is not None:
+        return waiting
+    try:
+        provisioned_groups.change(group, external_id, name, active, scim.context)
+    except AlreadyExists as error:
+        raise _refuse_existing(error) from None
+    if (
+        group_resources.wants_members(selection.parameters)
+        and provisioned_groups.count_members(group) > MOST_MEMBERS_SHOWN
+    ):
+        version = format_tag(provisioned_groups.make_version(group))
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"ETag": version})
+    return group_resources.answer(scim, group, selection)
+
+
+def _change_members(scim: ScimRequest, group: models.Group, members: MemberChanges) -> HttpResponseBase | None:
+    """Let users join and leave the group. Return the response if the change is on hold, else None. Raise ScimError."""
+    scim.require(EDIT_USERS)
+    joining, unknown = _sort_ids(scim, members.joining)
+    leaving, _ = _sort_ids(scim, members.leaving)
+    if not members.others_stay:
+        leaving = set(memberships.list_member_ids(group)) - joining
+    result = memberships.change_members(group, joining, leaving, scim.context)
+    _check_problems(result)
+    if unknown:
+        memberships.record_unknown(group, unknown, scim.context)
+    return held.answer(scim, result.record) if result.is_held and result.record else None
+
+
+def delete(scim: ScimRequest, number: str) -> HttpResponseBase:
+    """Let the members leave the group, and delete it."""
+    group = _read_group(scim, number)
+    if provisioned_groups.count_members(group):
+        scim.require(EDIT_USERS)
+    result = memberships.delete_group(group, scim.context)
+    _check_problems(result)
+    if result.is_held and result.record:
+        return held.answer(scim, result.record)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+collection = endpoint(GET=Method(VIEW, group_lists.find), POST=Method(MANAGE, add, MOST_BYTES))
+finder = endpoint(POST=Method(VIEW, group_lists.search))
+one = endpoint(
+    GET=Method(VIEW, read_one), PUT=Method(MANAGE, replace, MOST_BYTES), PATCH=Method(MANAGE, change, MOST_BYTES),
+    DELETE=Method(MANAGE, delete),
+)  # fmt: skip
