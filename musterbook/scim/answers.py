@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from scim2_models import Error, SCIMException
 
 from musterbook.config import log_lines
-from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed
+from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed, UnknownEntry
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users.editing import UnknownUser
@@ -40,6 +40,7 @@ class ScimError(Exception):
 
 TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     UnknownUser: (HTTPStatus.NOT_FOUND, "", "There is no user with this id."),
+    UnknownEntry: (HTTPStatus.NOT_FOUND, "", "There is no group with this id."),
     UnknownOperator: (HTTPStatus.FORBIDDEN, "", "The creator of the token has lost access."),
     NotPermitted: (HTTPStatus.FORBIDDEN, "", lambda error: f"The token, or its creator, lacks {error}."),
     NotAllowed: (HTTPStatus.FORBIDDEN, "", str),

@@ -12,8 +12,9 @@ from musterbook.scim import answers, paging
 from musterbook.scim import schemas as models
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import Method, ScimRequest, endpoint
+from musterbook.scim.group_schemas import FullGroup
 
-RESOURCE_MODELS: dict[str, Any] = {"User": models.FullUser}
+RESOURCE_MODELS: dict[str, Any] = {"User": models.FullUser, "Group": FullGroup}
 """Name of a resource type → its model with its extensions."""
 BULK = {"supported": False, "maxOperations": 0, "maxPayloadSize": 0}
 _CONFIG = "ServiceProviderConfig"

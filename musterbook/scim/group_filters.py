@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import Q
-from scim2_models import InvalidFilterException, ScimFilter
+from scim2_models import InvalidFilterException
 from scim2_models.path import AttrPath, Comparison, LogicalExpr, LogicalOperator, Not, Present, ValuePath
 from scim2_models.path.resolution import coerce_value
 from scim2_models.path.visitor import FilterVisitor
@@ -28,18 +28,15 @@ _CONSTANTS = {("meta", "resource_type"): "Group", ("schemas", None): str(FullGro
 _MEMBER_TYPE = "User"
 
 
-def compile_filter(agency: Agency, text: str) -> Q:
-    """Return the condition of a filter, "" for all groups. Raise InvalidFilterException."""
-    if not text:
-        return ALL
-    parsed = ScimFilter[FullGroup](text)
-    return _Compiler(agency, parsed).visit(parsed.ast)
+def compile_filter(agency: Agency, wanted: Any) -> Q:
+    """Return the condition of a filter that is bound to groups, None for all groups. Raise InvalidFilterException."""
+    return ALL if wanted is None else _Compiler(agency, wanted).visit(wanted.ast)
 
 
 class _Compiler(FilterVisitor[Q]):
     """Compile the expressions of one filter."""
 
-    def __init__(self, agency: Agency, parsed: "ScimFilter[Any]") -> None:
+    def __init__(self, agency: Agency, parsed: Any) -> None:
         self._agency, self._parsed, self._terms = agency, parsed, 0
 
     def _count(self) -> None:
@@ -118,7 +115,7 @@ class _MemberCompiler(FilterVisitor[Q]):
         """Return the opposite."""
         return ~self.visit(node.expr)
 
-    visit_logical_expr = _Compiler.visit_logical_expr  # type: ignore[assignment]  # it uses `visit` alone
+    visit_logical_expr = _Compiler.visit_logical_expr  # it uses `visit` alone
 
 
 def _name_of(path: AttrPath) -> str:

@@ -7,16 +7,16 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponseBase
-from musterbook.scim.answers import ScimError
-from musterbook.scim.endpoints import ScimRequest
-from musterbook.scim.selecting import Selection
 from scim2_models import InvalidCursorException, SearchRequest
 
 from musterbook.directory import models
 from musterbook.directory.agency import provisioned_groups
 from musterbook.directory.agency.provisioned_groups import ORDERS, Wanted
 from musterbook.scim import answers, group_filters, group_resources, paging
+from musterbook.scim.answers import ScimError
+from musterbook.scim.endpoints import ScimRequest
 from musterbook.scim.group_schemas import FullGroup
+from musterbook.scim.selecting import Selection
 
 _Search = SearchRequest[FullGroup]
 

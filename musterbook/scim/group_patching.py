@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from musterbook.scim.answers import ScimError
 from scim2_models import Context, InvalidPathException, InvalidValueException, NoTargetException, PatchOp, Path
 from scim2_models.path import Comparison, FilterNode, LogicalExpr, LogicalOperator
 
 from musterbook.scim import schemas
+from musterbook.scim.answers import ScimError
 from musterbook.scim.group_schemas import FullGroup
 
 MOST_OPERATIONS = 1_000
@@ -135,10 +135,10 @@ def _read_equal(chosen: FilterNode) -> list[str]:
 def read_ids(value: Any) -> list[str]:
     """Return the ids of members, as a list of objects, one object, or texts, has them. Raise InvalidValueException."""
     entries = value if isinstance(value, list) else [] if value is None else [value]
-    ids = [entry.get("value") if isinstance(entry, dict) else entry for entry in entries]
+    ids: list[Any] = [entry.get("value") if isinstance(entry, dict) else entry for entry in entries]
     if not all(isinstance(one, str) and one for one in ids):
         raise InvalidValueException(detail="Each member must be an object with the id of a user as “value”.")
-    return list(dict.fromkeys(ids))
+    return [*dict.fromkeys(ids)]
 
 
 def apply_others(resource: Any, operations: list[dict[str, Any]]) -> None:

@@ -5,22 +5,23 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponse
-from musterbook.scim.endpoints import ScimRequest
-from musterbook.scim.etags import format_tag
-from musterbook.scim.selecting import Selection
 from scim2_models import Meta, Reference, ResponseParameters, TooManyException
 
 from musterbook.directory import models
 from musterbook.directory.agency import provisioned_groups
 from musterbook.directory.agency.provisioned_groups import TooManyMembers
 from musterbook.scim import answers
+from musterbook.scim.endpoints import ScimRequest
+from musterbook.scim.etags import format_tag
 from musterbook.scim.group_schemas import FullGroup, Member, MusterbookGroup
+from musterbook.scim.selecting import Selection
 
 _Parameters = ResponseParameters[FullGroup]
 _MEMBERS = "members"
 
 
 def read_selection(scim: ScimRequest) -> Selection:
+    """Return the attributes that the address asks for. Raise ValidationError."""
     known = {name: value for name, value in scim.http.GET.items() if name in ("attributes", "excludedAttributes")}
     return Selection(_Parameters.model_validate(known))
 
@@ -64,6 +65,7 @@ def make_version(group: models.Group, members: Sequence[provisioned_groups.Membe
 
 
 def dump(scim: ScimRequest, found: Sequence[models.Group], selection: Selection) -> list[dict[str, Any]]:
+    """Return the JSON of these groups, with the attributes that the client asks for. Raise TooManyException."""
     members = None
     if wants_members(selection.parameters):
         try:
@@ -81,6 +83,7 @@ def dump(scim: ScimRequest, found: Sequence[models.Group], selection: Selection)
 def answer(
     scim: ScimRequest, group: models.Group, selection: Selection, status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
+    """Return the response with a group."""
     [body] = dump(scim, [group], selection)
     version = body.get("meta", {}).get("version") or format_tag(provisioned_groups.make_version(group))
     location = f"{scim.base}/Groups/{group.pk}"

@@ -1,6 +1,6 @@
 """The resource type of groups: its model, with exactly the attributes that the directory keeps."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from scim2_models import (
@@ -21,7 +21,7 @@ class Member(ComplexAttribute):
 
     value: Annotated[str | None, Mutability.immutable, CaseExact.true, Field(description="The id of the user.")] = None
     ref: Annotated[
-        Reference["User"] | None,  # type: ignore[type-arg]  # noqa: F821  # the library names resource types by text
+        Reference["User"] | None,  # type: ignore[name-defined]  # noqa: F821  # the library names resource types by text
         Mutability.immutable,
         Field(None, serialization_alias="$ref", validation_alias="$ref", description="The address of the user."),
     ] = None
@@ -49,5 +49,5 @@ class MusterbookGroup(Extension):
     ] = None
 
 
-FullGroup = Group[MusterbookGroup]
+FullGroup: Any = Group[MusterbookGroup]
 """A group with our extension: the resource of /Groups."""

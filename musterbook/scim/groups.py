@@ -5,11 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase
-from musterbook.scim.answers import ScimError
-from musterbook.scim.endpoints import Method, ScimRequest, endpoint
-from musterbook.scim.etags import format_tag
-from musterbook.scim.selecting import Selection
-from scim2_models import Context, InvalidValueException, MutabilityException, ScimFilter
+from scim2_models import Context, InvalidValueException, MutabilityException, Path
 from scim2_models.path import FilterNode
 
 from musterbook.core.domain.problems import Problem
@@ -19,9 +15,13 @@ from musterbook.directory.agency.provisioned_groups import AlreadyExists
 from musterbook.directory.agency.vocabularies import UnknownEntry
 from musterbook.directory.imports import memberships
 from musterbook.directory.imports.memberships import MembersChange
-from musterbook.scim import group_lists, group_patching, group_resources, held, schemas
+from musterbook.scim import etags, group_lists, group_patching, group_resources, held, schemas
+from musterbook.scim.answers import ScimError
+from musterbook.scim.endpoints import Method, ScimRequest, endpoint
+from musterbook.scim.etags import format_tag
 from musterbook.scim.group_patching import MemberChanges
-from musterbook.scim.group_schemas import FullGroup, Member
+from musterbook.scim.group_schemas import FullGroup
+from musterbook.scim.selecting import Selection
 
 VIEW, MANAGE, EDIT_USERS = "users.view", "groups.manage", "users.edit"
 MOST_BYTES = 8 << 20
@@ -42,13 +42,13 @@ def parse_number(text: str) -> int:
 
 def _is_changed(scim: ScimRequest, group: models.Group) -> bool:
     """Return whether `If-Match` names only other versions than that of the group, with or without its members."""
-    version = provisioned_groups.make_version(group)
-    if not scim.is_changed(version):
+    wanted, version = scim.http.headers.get("If-Match"), provisioned_groups.make_version(group)
+    if wanted is None or etags.is_named(version, wanted):
         return False
-    if f"{version}." not in scim.http.headers["If-Match"]:
+    if f"{version}." not in wanted:
         return True
     members = provisioned_groups.digest_members(memberships.list_member_ids(group))
-    return scim.is_changed(f"{version}.{members}")
+    return not etags.is_named(f"{version}.{members}", wanted)
 
 
 def _read_group(scim: ScimRequest, number: str) -> models.Group:
@@ -159,9 +159,9 @@ def change(scim: ScimRequest, number: str) -> HttpResponseBase:
     group = _read_group(scim, number)
 
     def match(chosen: FilterNode) -> list[str]:
-        wanted = ScimFilter[Member](chosen)
-        found = group_resources.build_resource(group, provisioned_groups.read_members([group])[group.pk], scim.base)
-        return [one.value for one in found.members or () if wanted.match(one)]
+        members = provisioned_groups.read_members([group])[group.pk]
+        found = group_resources.build_resource(group, members, scim.base)
+        return [one.value for one in Path[FullGroup](f"members[{chosen}]").get(found) or ()]
 
     members, others = group_patching.read_request(scim.read_json(), match)
     resource = group_resources.build_resource(group, None, scim.base)

@@ -8,12 +8,12 @@ from http import HTTPStatus
 from django.conf import settings
 from django.http import HttpResponse
 from django.urls import reverse
-from musterbook.scim.answers import ScimError
-from musterbook.scim.endpoints import ScimRequest
 
 from musterbook.directory import models
 from musterbook.directory.imports import bulk
 from musterbook.scim import answers
+from musterbook.scim.answers import ScimError
+from musterbook.scim.endpoints import ScimRequest
 
 SCHEMA = "urn:ietf:params:scim:api:messages:musterbook:2.0:Held"
 

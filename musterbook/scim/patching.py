@@ -19,6 +19,11 @@ _NEVER_WRITTEN = frozenset({"schemas", "id", "meta"})
 """The attributes that a client may name without a path: it sends back the resource that it has read."""
 _LEFT_OUT = {"name": "formatted", "manager": "displayname"}
 """Attribute → a part of it that clients send although it is ours."""
+_QUALIFIED = {
+    name.lower(): f"{schemas.EnterpriseUser.__schema__}:{name}"
+    for name in ("employeeNumber", "manager", "manager.value")
+}
+"""Attributes of the enterprise extension, which some clients write without its schema."""
 _ALWAYS_THERE = (("active", ""), ("MusterbookUser", "role"))
 
 
@@ -46,6 +51,7 @@ def normalize(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if not isinstance(path, str):
         yield {**operation, "op": op}
         return
+    path = _QUALIFIED.get(path.lower(), path)
     attribute = _find_attribute(path)
     if attribute in _LEFT_OUT and path.lower().endswith(f".{_LEFT_OUT[attribute]}"):
         return

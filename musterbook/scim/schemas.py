@@ -28,6 +28,7 @@ from scim2_models import (
 from musterbook.core.values.keys import make_key
 from musterbook.directory.models import Agency
 from musterbook.directory.users import provisioning
+from musterbook.scim.group_schemas import Group, MusterbookGroup
 
 
 class Name(ComplexAttribute):
@@ -188,13 +189,16 @@ _ALWAYS_THERE = {"User": ("active",), "MusterbookUser": ("role",)}
 """The attributes that every user has, so that they cannot be removed; a client may still leave them out."""
 
 
+_PUBLISHED: tuple[Any, ...] = (User, EnterpriseUser, MusterbookUser, Group, MusterbookGroup)
+
+
 def build_schemas(agency: Agency, permissions: frozenset[str]) -> list[dict[str, Any]]:
     """Return the schemas as the agency publishes them: with its roles, ranks and groups as values.
 
     `permissions`: those of the token. Roles with more are left out, because it cannot assign them.
     """
     values = provisioning.list_values(agency, permissions)
-    return [_build_schema(model, values) for model in (User, EnterpriseUser, MusterbookUser)]
+    return [_build_schema(model, values) for model in _PUBLISHED]
 
 
 def _build_schema(model: Any, values: Mapping[str, Sequence[str] | None]) -> dict[str, Any]:

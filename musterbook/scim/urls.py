@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from musterbook.scim import discovery, users
+from musterbook.scim import discovery, groups, users
 
 urlpatterns = [
     path("scim/v2/ServiceProviderConfig", discovery.config, name="scim_config"),
@@ -14,6 +14,9 @@ urlpatterns = [
     path("scim/v2/Users", users.collection, name="scim_users"),
     path("scim/v2/Users/.search", users.search, name="scim_users_search"),
     path("scim/v2/Users/<str:number>", users.one, name="scim_user"),
+    path("scim/v2/Groups", groups.collection, name="scim_groups"),
+    path("scim/v2/Groups/.search", groups.finder, name="scim_groups_search"),
+    path("scim/v2/Groups/<str:number>", groups.one, name="scim_group"),
 ]
 
 handler400 = "musterbook.scim.answers.bad_request"

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.scim.conftest import GROUP, PATCH, USER, Scim, read
 
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
 from tests.api.test_me import make_token
+from tests.scim.conftest import GROUP, PATCH, USER, Scim, read
 
 AGENT = {"User-Agent": "Okta SCIM Client 1.0.0"}
 NEW_USER = {

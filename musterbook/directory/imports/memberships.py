@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from musterbook.core.domain.columns import EVIDENCE_GROUP_EXT_ID
 from musterbook.core.domain.problems import Problem
@@ -129,7 +130,7 @@ def _change_many(group: models.Group, joining: list[int], leaving: list[int], co
     waiting = find_held(agency, context.actor, digest)
     if waiting is not None:
         return MembersChange(waiting)
-    facts = {"file_name": change.label[:255], "file_sha256": digest}
+    facts: dict[str, Any] = {"file_name": change.label[:255], "file_sha256": digest}
     record = records.make_record(agency, ImportKind.BULK, options, context, state="running", **facts)
     selection.keep_ids(record.number, ids)
     result = runner.run_attempt(bulk.make_attempt(record, context, None, make_impatient(PATIENCE)))

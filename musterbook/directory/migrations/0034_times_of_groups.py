@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('directory', '0031_scim_refuses_held'),
+        ('directory', '0033_provisioned_users'),
     ]
 
     operations = [
