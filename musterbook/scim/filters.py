@@ -4,6 +4,7 @@ What a condition does not say exactly, `make_test` decides for each user, as the
 texts in the same way (`schemas.make_comparison_key`).
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -33,6 +34,19 @@ from musterbook.scim.answers import ScimError
 
 MOST_CHARACTERS, MOST_TERMS = 10_000, 100
 """The longest filter, and the most comparisons in it."""
+
+
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
+_MANAGER = re.compile(
+    rf"(?<![\w:.])(?:{re.escape(str(schemas.EnterpriseUser.__schema__))}:)?manager(?=\s+(?:eq|ne|co|sw|ew)\s)",
+    re.IGNORECASE,
+)
+
+
+def complete_names(text: str) -> str:
+    """Return the filter with the id of the manager where it names the manager, as Entra ID asks for it."""
+    whole = f"{schemas.EnterpriseUser.__schema__}:manager.value"
+    return "".join(part if part.startswith('"') else _MANAGER.sub(whole, part) for part in _QUOTED.split(text))
 
 
 def build_condition(agency: Agency, wanted: Any) -> Condition:

@@ -74,6 +74,8 @@ def _find(scim: ScimRequest, parameters: dict[str, Any]) -> HttpResponseBase:
     known = {_KNOWN[name.lower()]: value for name, value in parameters.items() if name.lower() in _KNOWN}
     if len(str(known.get("filter") or "")) > filters.MOST_CHARACTERS:
         raise ScimError(HTTPStatus.BAD_REQUEST, "The filter is too long.", "invalidFilter")
+    if isinstance(known.get("filter"), str):
+        known["filter"] = filters.complete_names(known["filter"])
     wanted = _Search.model_validate(known)
     condition = filters.build_condition(scim.agency, wanted.filter)
     try:
