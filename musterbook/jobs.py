@@ -1,8 +1,8 @@
 """The worker, which runs until it is asked to stop.
 
-It runs queued imports, checks feeds and settles what they have taken, and handles mails, expired locks and old sessions. Each
-of these has a thread, so that none delays the others. Feeds whose location is another machine have threads of their own while
-they are checked, because one such machine may be slow.
+It runs queued imports, checks feeds and settles what they have taken, sends webhooks, and handles mails, expired locks and
+old sessions. Each of these has a thread, so that none delays the others. Feeds whose location is another machine, and the
+endpoints of webhooks, have threads of their own while they are used, because one such machine may be slow.
 """
 
 import logging
@@ -40,8 +40,10 @@ from musterbook.directory.imports import (
 )
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import run_next_import
+from musterbook.directory.models import WebhookEndpoint
 from musterbook.directory.storage import import_files
 from musterbook.feeds import fetching, lateness, rounds
+from musterbook.webhooks import claims, sending, upkeep
 
 _LOG = logging.getLogger(__name__)
 _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
@@ -53,6 +55,8 @@ _FEEDS_EVERY, _DUE_EVERY = 1.0, 60.0
 """Seconds between checks for feeds that are due, and for files that are late."""
 _REMOTE_AT_ONCE = 4
 """The most feeds on other machines that a worker checks at the same time."""
+_ENDPOINTS_AT_ONCE, _WEBHOOKS_EVERY = 8, 1.0
+"""The most endpoints of webhooks that a worker sends to at the same time, and the seconds between checks for one."""
 
 
 def now() -> datetime:
@@ -71,11 +75,12 @@ def work(stop: threading.Event) -> None:
     The current mail is sent first. The current import is requeued for another worker, or for the next one.
     """
     worker = make_worker_name()
-    feed_loop = _FeedLoop(worker, stop)
+    feed_loop, webhook_loop = _FeedLoop(worker, stop), _WebhookLoop(worker, stop)
     others = [
         threading.Thread(target=_run_rounds, args=(stop, _MailLoop(worker, stop).round), name="posting"),
         threading.Thread(target=_run_rounds, args=(stop, feed_loop.round), name="feeds"),
         threading.Thread(target=_run_rounds, args=(stop, feed_loop.settle), name="settling"),
+        threading.Thread(target=_run_rounds, args=(stop, webhook_loop.round), name="webhooks"),
     ]
     for thread in others:
         thread.start()
@@ -87,6 +92,7 @@ def work(stop: threading.Event) -> None:
         for thread in others:
             thread.join()
         feed_loop.end()
+        webhook_loop.end()
 
 
 def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
@@ -186,6 +192,38 @@ class _FeedLoop:
             thread.join()
 
 
+class _WebhookLoop:
+    """The thread that looks for endpoints with messages to send, and starts a thread for each."""
+
+    def __init__(self, worker: str, stop: threading.Event) -> None:
+        self._worker, self._stop = worker, stop
+        self._threads: list[threading.Thread] = []
+
+    def round(self) -> float:
+        close_old_connections()
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if len(self._threads) >= _ENDPOINTS_AT_ONCE:
+            return _LOOK_EVERY
+        endpoint = claims.claim_next(self._worker, now())
+        if endpoint is None:
+            return _WEBHOOKS_EVERY
+        self._threads.append(threading.Thread(target=self._serve, args=(endpoint,), name="webhook"))
+        self._threads[-1].start()
+        return 0
+
+    def _serve(self, endpoint: WebhookEndpoint) -> None:
+        try:
+            sending.serve(endpoint, now, self._stop.is_set)
+        except Error:
+            _LOG.warning("The worker could not use the database. It tries again", exc_info=True)
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+
 def run_once() -> tuple[int, int]:
     """Do all work that is due now. Return the number of imports run and of mails processed."""
     tidy()
@@ -201,6 +239,8 @@ def run_once() -> tuple[int, int]:
     reset_requests.answer_requests()
     while done := outbox.send_due(worker, now):
         mails += done
+    while endpoint := claims.claim_next(worker, now()):
+        sending.serve(endpoint, now)
     return imports, mails
 
 
@@ -234,6 +274,8 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     limits.forget_old,
     notices.forget_old,
     totals.add_finished,
+    upkeep.give_up_old,
+    upkeep.forget_old,
 )
 
 

@@ -141,9 +141,13 @@ def open_response(
     limit: TimeLimit,
     *,
     form: Mapping[str, str] | None = None,
+    content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> OpenResponse:
-    """Send a request, and return the response up to its body. Raise RequestRefused and OutsideError."""
+    """Send a request, and return the response up to its body. Raise RequestRefused and OutsideError.
+
+    It is a POST of the form or of the content, and otherwise a GET.
+    """
     target = parse_url(url)
     if target is None:
         raise RequestRefused(f"“{url[:200]}” is not a web address that this installation uses.")
@@ -151,19 +155,24 @@ def open_response(
     client = httpx2.Client(transport=_Transport(target, limit), trust_env=False, timeout=limit.seconds)
     try:
         with _translate_errors(target):
-            return OpenResponse(target, client, _send_request(client, target, form, headers or {}))
+            return OpenResponse(target, client, _send_request(client, target, form, content, headers or {}))
     except BaseException:
         client.close()
         raise
 
 
 def _send_request(
-    client: httpx2.Client, target: Target, form: Mapping[str, str] | None, headers: Mapping[str, str]
+    client: httpx2.Client,
+    target: Target,
+    form: Mapping[str, str] | None,
+    content: bytes | None,
+    headers: Mapping[str, str],
 ) -> httpx2.Response:
     request = client.build_request(
-        "GET" if form is None else "POST",
+        "GET" if form is None and content is None else "POST",
         target.origin + target.path,
         data=form,
+        content=content,
         # A compressed body could be much larger than what is received.
         headers={"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "Musterbook", **headers},
     )

@@ -584,7 +584,7 @@ class NoticeKind(models.TextChoices):
     """The kinds of notices: what happened to an import, and what keeps a feed from running by itself.
 
     An import is held, it failed or was refused, it was applied with problems, or without (for feeds only). The first
-    file of a feed waits, the file is late, the location cannot be reached, or the feed has stopped.
+    file of a feed waits, the file is late, the location cannot be reached, or the feed has stopped. A webhook was disabled.
     This is the one list of them: for the pages, the emails and their settings. The value is also the kind of email.
     """
 
@@ -596,6 +596,7 @@ class NoticeKind(models.TextChoices):
     LATE = "feed-late"
     UNREACHABLE = "feed-unreachable"
     STOPPED = "feed-stopped"
+    WEBHOOK = "webhook-disabled"
 
 
 class Notice(models.Model):
@@ -633,6 +634,87 @@ class NoticeSettings(models.Model):
     """The id of that notice."""
     emails = models.JSONField(null=True)
     """Kinds of NoticeKind; null for the default."""
+
+
+class WebhookEndpoint(models.Model):
+    """An address that the agency chose, and that messages are sent to (`musterbook.webhooks`).
+
+    Its name never changes. Workers write the second half of the columns; people write the first half.
+    """
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=63)
+    """Lower-case letters, digits and single hyphens, such as `payroll`."""
+    address = models.TextField()
+    """The URL. It may contain a secret, so logs and the audit trail have only its origin."""
+    kinds = models.JSONField(default=list)
+    """The kinds of messages that are sent to it (`audit.webhook_kinds`)."""
+    secrets = models.JSONField(default=list)
+    """The secrets that sign its messages, the current one first: each with its sealed `secret`, and `until` when it is valid
+    (null for the current one)."""
+    maker = models.ForeignKey(User, DO_NOTHING, null=True, related_name="+", db_index=False)
+    """The user who added it; null for the command line."""
+    created_at = models.DateTimeField()
+    paused_at = models.DateTimeField(null=True)
+    disabled_at = models.DateTimeField(null=True)
+    """When it was disabled because it refused or did not take messages. It gets no new ones."""
+    disabled_why = models.TextField(default="", blank=True)
+
+    worker = models.CharField(max_length=64, default="")
+    """The worker that sends to it, until `lease_until`."""
+    lease_until = models.DateTimeField(null=True)
+    served_at = models.DateTimeField(null=True)
+    """When a worker last sent to it: the others have their turn first."""
+    next_attempt_at = models.DateTimeField(null=True)
+    """Until when it rests because it failed several times in a row; null if it does not."""
+    failures = models.PositiveIntegerField(default=0)
+    """The number of attempts in a row that failed."""
+    failing_since = models.DateTimeField(null=True)
+    problem = models.TextField(default="")
+    """Why the last attempt failed; "" if it did not."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "name"], name="webhook_once")]
+
+
+class WebhookMessage(models.Model):
+    """A message to one endpoint: written in the transaction of what it reports, and sent after it."""
+
+    endpoint = models.ForeignKey(WebhookEndpoint, CASCADE, related_name="+", db_index=False)
+    webhook_id = models.CharField(max_length=64)
+    """The ID that the receiver sees: the same for each attempt. It begins with the number of the row."""
+    kind = models.CharField(max_length=40)
+    """One of `audit.webhook_kinds`."""
+    subject = models.CharField(max_length=80)
+    """What it is about, such as `user:7`. Messages about one subject are delivered in order."""
+    body = models.TextField()
+    """The JSON text that is signed and sent."""
+    at = models.DateTimeField()
+    until = models.DateTimeField()
+    """When it is given up."""
+    next_attempt_at = models.DateTimeField(null=True)
+    """When it is due; null: at once."""
+    attempts = models.PositiveIntegerField(default=0)
+    """The number of attempts that failed since it was written or sent again."""
+    log = models.JSONField(default=list)
+    """Its attempts: `at`, `status` (0 without an answer), `ms`, `problem`. Some in the middle are left out of a long log."""
+    ended_at = models.DateTimeField(null=True)
+    """When it was delivered, or given up."""
+    delivered = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["endpoint", "id"], name="webhook_message_by_endpoint"),
+            models.Index(
+                fields=["endpoint", "subject", "id"], condition=Q(ended_at__isnull=True), name="webhook_message_to_send"
+            ),
+            models.Index(
+                fields=["endpoint", "id"],
+                condition=Q(ended_at__isnull=False, delivered=False),
+                name="webhook_message_given_up",
+            ),
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="webhook_message_ended"),
+        ]
 
 
 class ImportProblem(models.Model):

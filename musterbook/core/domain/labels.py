@@ -104,6 +104,7 @@ EMAIL_TITLES = texts.Labels(
         "feed-late": "Notice: feed late",
         "feed-unreachable": "Notice: feed unreachable",
         "feed-stopped": "Notice: feed stopped",
+        "webhook-disabled": "Notice: webhook disabled",
     }
 )
 """The title of each kind of email."""

@@ -15,6 +15,7 @@ class Category(StrEnum):
     AGENCY = gettext_noop("Agency")
     FEEDS = gettext_noop("Feeds")
     API_TOKENS = gettext_noop("API tokens")
+    WEBHOOKS = gettext_noop("Webhooks")
     AUDIT_TRAIL = gettext_noop("Audit trail")
     REFUSALS = gettext_noop("Refusals")
 
@@ -287,6 +288,60 @@ class EventKind(StrEnum):
         Category.API_TOKENS,
         gettext_noop("API token refused"),
         gettext_noop("Refused a program with an API token"),
+    )
+    WEBHOOK_ADDED = (
+        "webhook.added",
+        Category.WEBHOOKS,
+        gettext_noop("Webhook added"),
+        gettext_noop("Added a webhook"),
+    )
+    WEBHOOK_CHANGED = (
+        "webhook.changed",
+        Category.WEBHOOKS,
+        gettext_noop("Webhook changed"),
+        gettext_noop("Changed a webhook"),
+    )
+    WEBHOOK_SECRET_ROTATED = (
+        "webhook.secret-rotated",
+        Category.WEBHOOKS,
+        gettext_noop("Secret of a webhook rotated"),
+        gettext_noop("Rotated the secret of a webhook"),
+    )
+    WEBHOOK_PAUSED = (
+        "webhook.paused",
+        Category.WEBHOOKS,
+        gettext_noop("Webhook paused"),
+        gettext_noop("Paused a webhook"),
+    )
+    WEBHOOK_RESUMED = (
+        "webhook.resumed",
+        Category.WEBHOOKS,
+        gettext_noop("Webhook resumed"),
+        gettext_noop("Resumed a webhook"),
+    )
+    WEBHOOK_DISABLED = (
+        "webhook.disabled",
+        Category.WEBHOOKS,
+        gettext_noop("Webhook disabled"),
+        gettext_noop("Disabled a webhook that takes no messages"),
+    )
+    WEBHOOK_REMOVED = (
+        "webhook.removed",
+        Category.WEBHOOKS,
+        gettext_noop("Webhook removed"),
+        gettext_noop("Removed a webhook"),
+    )
+    WEBHOOK_TESTED = (
+        "webhook.tested",
+        Category.WEBHOOKS,
+        gettext_noop("Test message of a webhook"),
+        gettext_noop("Sent a test message to a webhook"),
+    )
+    WEBHOOK_SENT_AGAIN = (
+        "webhook.sent-again",
+        Category.WEBHOOKS,
+        gettext_noop("Messages of a webhook sent again"),
+        gettext_noop("Sent messages of a webhook again"),
     )
     AUDIT_VIEWED = (
         "audit.viewed",

@@ -11,7 +11,7 @@ import polars as pl
 from django.db import transaction
 
 from musterbook.directory import models
-from musterbook.directory.audit import anchors, hash_chain, runs
+from musterbook.directory.audit import anchors, hash_chain, runs, webhook_messages
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.storage import frames, locks
 from musterbook.directory.storage.background import BackgroundTask, prefetch
@@ -95,12 +95,14 @@ def append_events(
     name, key = next(iter(hash_chain.derive_keys().items()))
     digest = hash_chain.begin_digest(before, key)
     passages: list[pl.DataFrame] = []
+    outgoing = webhook_messages.Outgoing(agency, context.at, import_id)
     for part in prefetch(parts):
         if part.is_empty():
             continue
         events = _build_events(agency, context, part, import_id)
         sealed = BackgroundTask(partial(hash_chain.add_events, digest, events))
         frames.insert(models.Event, events)
+        outgoing.add(events)
         sealed.result()
         passages.append(runs.find_passages(events))
     if passages:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from musterbook.directory import models
-from musterbook.directory.imports import notice_facts, notices
+from musterbook.directory.imports import notice_facts, notices, webhook_events
 from musterbook.directory.models import NoticeKind
 
 PERMISSION = "users.import"
@@ -31,4 +31,5 @@ def add_notice(feed: models.Feed, kind: NoticeKind, at: datetime, day: date, fac
         notice, is_new = models.Notice.objects.get_or_create(feed=feed, kind=kind, day=day, defaults=defaults)
         if is_new:
             notices.add_mails(notice)
+            webhook_events.add_of_feed(feed, kind, at, notice.facts)
     return is_new

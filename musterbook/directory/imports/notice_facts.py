@@ -19,6 +19,7 @@ SHAPES: Mapping[NoticeKind, tuple[str, ...]] = {
     NoticeKind.LATE: (*_COMMON, "day", "expected_by", "last_arrived_at"),
     NoticeKind.UNREACHABLE: (*_COMMON, "day", "since", "attempts", "problem"),
     NoticeKind.STOPPED: (*_COMMON, "day", "problem"),
+    NoticeKind.WEBHOOK: ("kind", "agency", "at", "webhook", "problem"),
 }
 """Kind of notice → the keys of its facts."""
 
@@ -50,6 +51,14 @@ def describe_feed(feed: models.Feed, kind: NoticeKind, at: datetime, facts: Mapp
         known["problem"] = feed.stopped
     found = known | dict(facts) | _describe(feed.agency, feed, kind, at)
     return {name: _to_json(found[name]) for name in SHAPES[kind]}
+
+
+def describe_webhook(endpoint: models.WebhookEndpoint, at: datetime) -> dict[str, Any]:
+    """Return the facts of a notice about a webhook that was disabled."""
+    return {
+        "kind": str(NoticeKind.WEBHOOK), "agency": endpoint.agency.slug, "at": _to_json(at), "webhook": endpoint.name,
+        "problem": endpoint.disabled_why,
+    }  # fmt: skip
 
 
 def _describe(agency: models.Agency, feed: models.Feed | None, kind: NoticeKind, at: datetime) -> dict[str, Any]:

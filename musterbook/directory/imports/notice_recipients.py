@@ -15,7 +15,8 @@ from musterbook.directory.models import NoticeKind
 CHOICES: tuple[NoticeKind, ...] = (
     NoticeKind.HELD, NoticeKind.FAILED, NoticeKind.LATE, NoticeKind.PROBLEMS, NoticeKind.FINISHED,
 )  # fmt: skip
-"""The kinds that users choose for themselves. HELD stands for FIRST too, and LATE for all that keeps a feed from running."""
+"""The kinds that users choose for themselves. HELD stands for FIRST too, and LATE for all that keeps a feed or a webhook
+from running."""
 BY_DEFAULT: tuple[NoticeKind, ...] = (NoticeKind.HELD, NoticeKind.FAILED, NoticeKind.LATE)
 """The kinds that a user gets by email unless they choose otherwise: those for which a person is needed."""
 MOST_EMAILS = 100
@@ -24,6 +25,7 @@ MOST_ADDRESSES = 20
 """The most addresses that a feed can notify of one kind."""
 _CHOICE_OF = {
     NoticeKind.FIRST: NoticeKind.HELD, NoticeKind.UNREACHABLE: NoticeKind.LATE, NoticeKind.STOPPED: NoticeKind.LATE,
+    NoticeKind.WEBHOOK: NoticeKind.LATE,
 }  # fmt: skip
 _NAMES: Mapping[NoticeKind, str] = {
     NoticeKind.HELD: "held",
@@ -74,10 +76,13 @@ def find_recipients(notice: models.Notice, feed: models.Feed | None) -> Recipien
 
 
 def list_visible(role: models.Role) -> list[str]:
-    """Return the permissions by which users of the role see notices. Pages of bulk changes need users.view as well."""
+    """Return the permissions by which users of the role see notices. Pages of bulk changes need users.view as well.
+
+    A notice about a webhook names no user, so it needs only the permission for webhooks.
+    """
     granted = permissions.get_permissions(role)
     bulk = ("users.edit", "credentials.manage") if "users.view" in granted else ()
-    return [name for name in ("users.import", *bulk) if name in granted]
+    return [name for name in ("users.import", *bulk, "api.manage") if name in granted]
 
 
 def _query_allowed(notice: models.Notice) -> "QuerySet[models.User]":

@@ -14,7 +14,7 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import draft_ends, notices, plan_differences, plan_ends
+from musterbook.directory.imports import draft_ends, notices, plan_differences, plan_ends, webhook_events
 from musterbook.directory.storage import database_errors, frames, locks
 
 COUNTS = (
@@ -157,7 +157,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
     plan_ends.end_by(record)
     _take_over_file(record)
     draft_ends.carry_over(record)
-    notices.add(record)
+    _report_end(record)
 
 
 def _take_over_file(record: models.Import) -> None:
@@ -208,6 +208,11 @@ def _add_row_problems(record: models.Import, plan: Plan, problems: pl.DataFrame,
     frames.insert(models.ImportProblem, rows)
 
 
+def _report_end(record: models.Import) -> None:
+    notices.add(record)
+    webhook_events.add(record)
+
+
 def record_failure(record: models.Import, message: str, canceled_by: str | None = None) -> bool:
     """Record that the import failed, after its transaction has been rolled back.
 
@@ -238,7 +243,7 @@ def _write_failure(record: models.Import, message: str, canceled_by: str | None)
             setattr(record, name, value)
         if not exists:
             record.save()
-        notices.add(record)
+        _report_end(record)
     return True
 
 
@@ -301,4 +306,4 @@ def _end_dead(running: "QuerySet[models.Import]", message: str) -> None:
     dead = [record.pk for record in running]
     models.Import.objects.filter(pk__in=dead).update(**_failure_fields(message))
     for record in models.Import.objects.filter(pk__in=dead).select_related("agency"):
-        notices.add(record)
+        _report_end(record)

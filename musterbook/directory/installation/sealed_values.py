@@ -44,6 +44,7 @@ class SealedColumn:
 COLUMNS = (
     SealedColumn("sign-on providers", models.Agency, "sign_on", ("secret",)),
     SealedColumn("secrets of feeds", models.Feed, "secrets", ("password", "key", "passphrase", "header")),
+    SealedColumn("secrets of webhooks", models.WebhookEndpoint, "secrets", ("secret",)),
     SealedColumn("second factors", Authenticator, "data", ("secret", "seed")),
 )
 """All columns of the database that hold sealed values.

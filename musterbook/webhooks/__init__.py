@@ -1,0 +1,1 @@
+"""The sending of webhooks: which worker sends to which endpoint, each request, and what follows from its answer."""
