@@ -34,12 +34,15 @@ def main() -> int:
 
 def make_pages() -> dict[str, str]:
     """Return the text of every page by its file name."""
+    from scripts import reference_webhooks  # it has tables, which need Django
+
     made = {
         "commands.md": _list_commands(),
         "columns.md": _list_columns(),
         "problems.md": _list_problems(),
         "settings.md": _list_settings(),
         "permissions.md": _list_permissions(),
+        "webhooks.md": reference_webhooks.list_page(_GENERATED),
         "modules.md": _list_modules(),
         "metrics.md": _list_metrics(),
     }

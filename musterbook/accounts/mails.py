@@ -17,10 +17,12 @@ from musterbook.config import languages, time_zones
 from musterbook.core.domain.labels import EMAIL_TITLES
 from musterbook.core.reporting import summary
 from musterbook.core.values import emails
-from musterbook.directory.models import Agency, Mail, Notice, User
+from musterbook.directory.models import Agency, Mail, Notice, NoticeKind, User
 
 KINDS = tuple(EMAIL_TITLES)
 """All kinds of emails. Each has a text in templates/mail, or in `feed_mails` if it is about a feed."""
+_LONGEST_NAME = 20
+"""The most characters of the name of a webhook in a subject: a phone shows about 40 in all."""
 _LINKED: dict[str, links.LinkKind] = {"invitation": "invitation", "reset": "reset"}
 
 
@@ -90,7 +92,11 @@ def _build_context(mail: Mail, user: User) -> dict[str, Any]:
 
 def _describe_notice(notice: Notice | None) -> dict[str, Any]:
     """Return what the email of a notice says of its import: only numbers and our own words, and no file name."""
-    if notice is None or notice.of is None:
+    if notice is None:
+        return {}
+    if notice.kind == NoticeKind.WEBHOOK:
+        return _describe_webhook(notice)
+    if notice.of is None:
         return {}
     record, pages = notice.of, f"{settings.MUSTER_URL}/{notice.agency.slug}"
     return {
@@ -98,6 +104,16 @@ def _describe_notice(notice: Notice | None) -> dict[str, Any]:
         "summary": summary.summarize(record.counts, record.mails, done=record.state == "applied"),
         "notice_settings": f"{pages}/my-account/notices",
     }
+
+
+def _describe_webhook(notice: Notice) -> dict[str, Any]:
+    """Return what the email about a disabled webhook says: its name, and no address."""
+    pages, name = f"{settings.MUSTER_URL}/{notice.agency.slug}", str(notice.facts.get("webhook", ""))
+    short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return {
+        "webhook": name, "short_name": short, "webhook_page": f"{pages}/webhooks/{name}/",
+        "notice_settings": f"{pages}/my-account/notices",
+    }  # fmt: skip
 
 
 def _headers(mail: Mail, at: datetime) -> dict[str, str]:

@@ -21,6 +21,7 @@ from musterbook.cli import (
     serving,
     users,
     watching,
+    webhooks,
 )
 from musterbook.cli.output import ignore_closed_pipe
 from musterbook.cli.session import handle_signals
@@ -45,6 +46,7 @@ feeds.app.command("run")(feed_runs.run)
 feeds.app.command("check")(feed_runs.check)
 app.add_typer(feeds.app, name="feed")
 app.command("watch")(watching.watch)
+app.add_typer(webhooks.app, name="webhook")
 app.command("export")(export.export)
 app.command("example")(export.example)
 app.add_typer(audit.app, name="audit")

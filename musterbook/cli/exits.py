@@ -79,7 +79,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.accounts import credentials, registration
     from musterbook.config import key_rotation
     from musterbook.directory import permissions
-    from musterbook.directory.agency import agencies, feeds, vocabularies
+    from musterbook.directory.agency import agencies, feeds, vocabularies, webhook_values, webhooks
     from musterbook.directory.apply import snapshot_queries
     from musterbook.directory.imports import approval, file_import, plan_ends, quotas, selection, undo
     from musterbook.directory.imports.runner import ImportFailed
@@ -99,6 +99,13 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         vocabularies.NotAllowed: str,
         feeds.UnknownFeed: lambda e: (
             _("There is no feed “%(what)s”. `muster feed list --agency SLUG` lists the feeds.") % {"what": e}
+        ),
+        webhooks.UnknownWebhook: lambda e: (
+            _("There is no webhook “%(what)s”. `muster webhook list --agency SLUG` lists the webhooks.") % {"what": e}
+        ),
+        webhooks.UnknownMessage: lambda e: (
+            _("The webhook has no message “%(what)s”. `muster webhook show NAME --agency SLUG` lists the latest.")
+            % {"what": e}
         ),
         registration.CannotInvite: str,
         agencies.UnknownAgency: lambda e: (
@@ -181,6 +188,13 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
             Exit.REFUSED,
             lambda e: "\n".join(
                 [_("The feed cannot be saved. Nothing was changed. Problems:")]
+                + [f"- {name}: {sentence}" for name, sentence in e.errors]
+            ),
+        ),
+        webhook_values.InvalidWebhook: (
+            Exit.REFUSED,
+            lambda e: "\n".join(
+                [_("The webhook cannot be saved. Nothing was changed. Problems:")]
                 + [f"- {name}: {sentence}" for name, sentence in e.errors]
             ),
         ),

@@ -676,6 +676,13 @@ class WebhookEndpoint(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agency", "name"], name="webhook_once")]
 
+    @property
+    def state(self) -> str:
+        """Return `disabled`, `paused`, `failing` or `fine`."""
+        if self.disabled_at:
+            return "disabled"
+        return "paused" if self.paused_at else "failing" if self.failing_since else "fine"
+
 
 class WebhookMessage(models.Model):
     """A message to one endpoint: written in the transaction of what it reports, and sent after it."""

@@ -64,6 +64,10 @@ PARTS = {
     "audit": f"{_PAGES}#audit-trail",
     "audit_check": "how-to/audit",
     "api_access": "how-to/api-access",
+    **dict.fromkeys(
+        ("webhooks", "webhook", "webhook_add", "webhook_change", "webhook_rotate", "webhook_remove"),
+        "how-to/receive-a-webhook",
+    ),
     "my_account": f"{_PAGES}#my-account",
     "mfa_index": f"{_PAGES}#my-account",
     "account_change_password": f"{_PAGES}#my-account",

@@ -116,6 +116,12 @@ ADMIN: tuple[Section, ...] = (
             Entry(
                 gettext_lazy("API access"), "api_access", gettext_lazy("API tokens for other software."), "api.manage"
             ),
+            Entry(
+                gettext_lazy("Webhooks"),
+                "webhooks",
+                gettext_lazy("Messages to other software when users, imports or feeds change."),
+                "api.manage",
+            ),
         ),
     ),
 )

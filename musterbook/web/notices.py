@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from musterbook.directory import models
+from musterbook.directory.agency import webhook_problems
 from musterbook.directory.imports import import_log, notice_facts, notice_recipients, notices
 from musterbook.directory.imports.import_log import LoggedImport
 from musterbook.directory.models import NoticeKind
@@ -29,6 +30,7 @@ TITLES = {
     NoticeKind.LATE: gettext_lazy("Feed late"),
     NoticeKind.UNREACHABLE: gettext_lazy("Location of a feed unreachable"),
     NoticeKind.STOPPED: gettext_lazy("Feed stopped"),
+    NoticeKind.WEBHOOK: gettext_lazy("Webhook disabled"),
 }
 EMAIL_LABELS = {
     NoticeKind.HELD: gettext_lazy(
@@ -36,7 +38,7 @@ EMAIL_LABELS = {
     ),
     NoticeKind.FAILED: gettext_lazy("An import failed, or its file could not be used"),
     NoticeKind.LATE: gettext_lazy(
-        "The file of a feed is late, its location cannot be reached, or the feed has stopped"
+        "The file of a feed is late, its location cannot be reached, or the feed has stopped; or a webhook was disabled"
     ),
     NoticeKind.PROBLEMS: gettext_lazy("An import was applied, and rows with problems were skipped"),
     NoticeKind.FINISHED: gettext_lazy("A file of a feed was imported, also if there is nothing to do"),
@@ -71,19 +73,21 @@ def _describe(notice: models.Notice, entries: dict[str, LoggedImport], read_to: 
         "at": notice.at,
         "is_new": notice.pk > read_to and not settled,
         "feed": feed.name if feed else "",
+        "webhook": notice.facts.get("webhook", ""),
         "says": "" if record else _say(notice),
     }
 
 
 def _say(notice: models.Notice) -> str:
-    """Return the sentence of a notice about a feed."""
+    """Return the sentence of a notice about a feed or a webhook."""
     facts = notice.facts
     if notice.kind == NoticeKind.LATE:
         return _("No file has arrived. One was expected by %(at)s.") % {"at": _format(facts, "expected_by", notice.at)}
     if notice.kind == NoticeKind.UNREACHABLE:
         since = _format(facts, "since", notice.at)
         return _("It has not been reachable since %(at)s: %(problem)s") % {"at": since, "problem": facts.get("problem")}
-    return str(facts.get("problem") or "")
+    problem = str(facts.get("problem") or "")
+    return webhook_problems.translate_problem(problem) if notice.kind == NoticeKind.WEBHOOK else problem
 
 
 def _format(facts: dict[str, Any], name: str, otherwise: datetime) -> str:

@@ -46,6 +46,10 @@ ALWAYS: Mapping[str, str] = {
     "user_second_factors": "it leaves the password as the only factor",
     "user_sign_on": "the next person that a provider identifies as the user signs in as them",
     "user_unlock": "guessing can go on",
+    "webhook_add": "messages about users leave without anyone signing in",
+    "webhook_change": "messages about users leave without anyone signing in",
+    "webhook_remove": "its receiver would no longer learn of changes",
+    "webhook_rotate": "the receiver trusts who has the secret",
     "usersessions_list": "it ends the user's other sessions, also those in which they would notice an intruder",
 }  # fmt: skip
 """Page names that always require a recent sign-in, each with the reason.
@@ -96,6 +100,10 @@ NEVER: Mapping[str, str] = {
     "saved_filters": "it changes only the user's own list",
     "user_sessions": "it takes access away, and has to be quick",
     "users_view": "it changes only the user's own list",
+    "webhook_pause": "it only stops",
+    "webhook_resume": "it continues what was set up before",
+    "webhook_send_again": "it sends what was sent before, to the same address",
+    "webhook_test": "it sends nothing about a user",
 }
 """Pages with forms that do not require it, each with the reason."""
 

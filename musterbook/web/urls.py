@@ -28,6 +28,8 @@ from musterbook.web.users import all_users, bulk, list_settings
 from musterbook.web.users import edit as user_edit
 from musterbook.web.users import links as user_links
 from musterbook.web.users import user_page as user
+from musterbook.web.webhooks import actions as webhook_acts
+from musterbook.web.webhooks import pages as webhook_pages
 
 handler500 = "musterbook.web.errors.failed"
 
@@ -137,6 +139,16 @@ urlpatterns = [
     path("api-access/", api_access.listed, name="api_access"),
     path("api-access/add", api_access.add, name="api_token_add"),
     path("api-access/<int:pk>/revoke", api_access.revoke, name="api_token_revoke"),
+    path("webhooks/", webhook_pages.listed, name="webhooks"),
+    path("webhooks/add", webhook_acts.add, name="webhook_add"),
+    path("webhooks/<str:name>/", webhook_pages.one, name="webhook"),
+    path("webhooks/<str:name>/change", webhook_acts.change, name="webhook_change"),
+    path("webhooks/<str:name>/rotate", webhook_acts.rotate, name="webhook_rotate"),
+    path("webhooks/<str:name>/test", webhook_acts.test, name="webhook_test"),
+    path("webhooks/<str:name>/send-again", webhook_acts.send_again, name="webhook_send_again"),
+    path("webhooks/<str:name>/pause", webhook_acts.pause, name="webhook_pause"),
+    path("webhooks/<str:name>/resume", webhook_acts.resume, name="webhook_resume"),
+    path("webhooks/<str:name>/remove", webhook_acts.remove, name="webhook_remove"),
     path("notices/", notices.listed, name="notices"),
     path("notices/read", notices.read, name="notices_read"),
     path("audit/", audit.events, name="audit"),

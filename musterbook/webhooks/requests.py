@@ -6,7 +6,7 @@ from datetime import datetime
 
 from musterbook.config import outbound_requests
 from musterbook.config.outbound_connections import OutsideError, RequestRefused, TimeLimit
-from musterbook.directory.agency import webhook_secrets
+from musterbook.directory.agency import webhook_problems, webhook_secrets
 
 SECONDS = 10.0
 """The time limit for one request, from the lookup of the name to the status of the answer."""
@@ -40,7 +40,7 @@ def send(address: str, valid: list[str], webhook_id: str, body: str, at: datetim
         return Answer(0, f"Not sent: {refused}", 0, at)
     except OutsideError as error:
         return Answer(0, str(error), round((time.monotonic() - begun) * 1000), at)
-    return Answer(status, _explain(status), milliseconds, at)
+    return Answer(status, webhook_problems.describe_status(status), milliseconds, at)
 
 
 def _skip_body(response: outbound_requests.OpenResponse, limit: TimeLimit) -> None:
@@ -54,11 +54,3 @@ def _skip_body(response: outbound_requests.OpenResponse, limit: TimeLimit) -> No
                 return
     except OutsideError:
         return
-
-
-def _explain(status: int) -> str:
-    if 200 <= status < 300:
-        return ""
-    if 300 <= status < 400:
-        return f"The receiver answered with status {status}. Redirects are not followed."
-    return f"The receiver answered with status {status}."

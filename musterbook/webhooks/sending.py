@@ -13,7 +13,7 @@ from datetime import datetime
 from django.db import Error
 
 from musterbook.directory import models
-from musterbook.directory.agency import webhook_secrets
+from musterbook.directory.agency import webhook_problems, webhook_secrets
 from musterbook.directory.agency.webhook_values import describe_address
 from musterbook.directory.audit.webhook_messages import KEPT_TRYING
 from musterbook.directory.imports import webhook_notices
@@ -34,8 +34,6 @@ _MARGIN = 5.0
 _FIRST_KEPT, _LAST_KEPT = 5, 15
 """The attempts of a message that its log keeps."""
 
-_IS_GONE = "The receiver says that the address is gone (status 410)."
-_AWAY = "No message was delivered for three days."
 
 Sent = Iterable[tuple[models.WebhookMessage, Answer]]
 
@@ -135,7 +133,7 @@ def _note_failure(endpoint: models.WebhookEndpoint, answer: Answer, at: datetime
     rest = schedule.find_end_of_rest(failures, at)
     _note_health(endpoint, failures=failures, failing_since=since, problem=answer.problem, next_attempt_at=rest)
     if answer.status == GONE or at - since >= KEPT_TRYING:
-        webhook_notices.disable(endpoint, _IS_GONE if answer.status == GONE else _AWAY, at)
+        webhook_notices.disable(endpoint, webhook_problems.GONE if answer.status == GONE else webhook_problems.AWAY, at)
         _LOG.warning("A webhook was disabled: %s %s", endpoint.name, describe_address(endpoint.address))
         return False
     return rest is None

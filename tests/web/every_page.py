@@ -128,6 +128,25 @@ def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
     return lambda agency: {"pk": model.objects.filter(agency=agency).first().pk}
 
 
+def _webhook(agency: models.Agency) -> Mapping[str, Any]:
+    """A webhook whose receiver answers with evil, and a message that was given up."""
+    at = datetime.now(UTC)
+    endpoint, is_new = models.WebhookEndpoint.objects.get_or_create(
+        agency=agency, name="payroll",
+        defaults={
+            "address": "https://payroll.example/hook", "kinds": ["user.added"], "created_at": at, "failing_since": at,
+            "secrets": [{"secret": encryption.seal("whsec_" + "A" * 44), "until": None}], "failures": 3, "problem": EVIL,
+        },
+    )  # fmt: skip
+    if is_new:
+        attempt = {"at": at.isoformat(), "status": 500, "ms": 7, "problem": EVIL}
+        models.WebhookMessage.objects.create(
+            endpoint=endpoint, webhook_id=f"msg_7_{'a' * 24}", kind="user.added", subject="user:7", body=EVIL, at=at,
+            until=at, ended_at=at, log=[attempt],
+        )  # fmt: skip
+    return {"name": endpoint.name}
+
+
 def _provider(agency: models.Agency) -> Mapping[str, Any]:
     provider = {
         "slug": "county", "kind": "oidc", "name": f"County {EVIL}", "server": "https://county.example", "client_id": EVIL,
@@ -199,6 +218,19 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     "feed_change": lambda agency: {**_feed(agency), "section": "location"},
     "feed_token": lambda agency: {**_feed(agency, "sent")},
     "feed_add_kind": lambda _: {"kind": "sftp"},
+    **dict.fromkeys(
+        (
+            "webhook",
+            "webhook_change",
+            "webhook_rotate",
+            "webhook_test",
+            "webhook_send_again",
+            "webhook_pause",
+            "webhook_resume",
+            "webhook_remove",
+        ),
+        _webhook,
+    ),
     "agency_sign_on_add": lambda _: {"kind": "saml"},
     "api_token_revoke": _pk(Token),
     "import_waiting": _waiting,

@@ -1,0 +1,1 @@
+"""Webhooks, from what happens to the message at a receiver."""

@@ -22,9 +22,11 @@ class Clock:
     at: datetime = cast.NOW
 
     def __call__(self) -> datetime:
+        """The time now."""
         return self.at
 
     def go(self, **parts: float) -> None:
+        """Let so much time pass."""
         self.at += timedelta(**parts)
 
 
@@ -38,6 +40,7 @@ class Hook:
     clock: Clock
 
     def context(self, actor: str = "") -> AuditContext:
+        """What a user does now."""
         return AuditContext(self.clock.at, actor, "cli")
 
     def work(self, worker: str = "worker") -> int:
@@ -48,16 +51,20 @@ class Hook:
         return attempts
 
     def messages(self, **having: Any) -> list[models.WebhookMessage]:
+        """The messages, in the order in which they were written."""
         return list(models.WebhookMessage.objects.filter(endpoint=self.endpoint, **having).order_by("pk"))
 
     def again(self) -> models.WebhookEndpoint:
+        """The endpoint as it is stored now."""
         self.endpoint.refresh_from_db()
         return self.endpoint
 
     def test(self) -> models.WebhookMessage:
+        """A test message, which waits."""
         return webhooks.send_test(self.endpoint, self.context(), None)
 
     def apply(self, *rows: cast.Row, **more: Any) -> None:
+        """Import these rows now."""
         cast.apply_rows(self.agency, rows, at=self.clock.at, **more)
 
 

@@ -23,14 +23,17 @@ class Arrived:
 
     @property
     def id(self) -> str:
+        """The ID of the message."""
         return self.headers["webhook-id"]
 
     @property
     def kind(self) -> str:
+        """The kind of the message."""
         return str(json.loads(self.body)["type"])
 
     @property
     def data(self) -> dict[str, Any]:
+        """What it says."""
         data: dict[str, Any] = json.loads(self.body)["data"]
         return data
 
@@ -69,6 +72,7 @@ class Receiver:
 
     @property
     def address(self) -> str:
+        """The address of the receiver."""
         return f"{'https' if self.context else 'http'}://localhost:{self.port}/hook"
 
     def __enter__(self) -> Self:
@@ -81,6 +85,7 @@ class Receiver:
         self.stop()
 
     def start(self) -> None:
+        """Run, at the same port as before."""
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -90,7 +95,7 @@ class Receiver:
                 receiver.arrived.append(arrived)
                 receiver.respond(self, arrived)
 
-            do_GET = do_POST
+            do_GET = do_POST  # noqa: N815  (the library calls it so)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -110,14 +115,17 @@ class Receiver:
         self._thread.start()
 
     def stop(self) -> None:
+        """Take no more connections."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
 
     @property
     def ids(self) -> list[str]:
+        """The IDs, in the order in which they arrived."""
         return [one.id for one in self.arrived]
 
     @property
     def kinds(self) -> list[str]:
+        """The kinds, in the order in which they arrived."""
         return [one.kind for one in self.arrived]

@@ -1,5 +1,6 @@
 """Messages arrive: signed, once by ID, in order for each subject, and whatever a receiver does disturbs nobody else."""
 
+import itertools
 import json
 import threading
 import time
@@ -79,7 +80,10 @@ def test_a_message_waits_for_the_earlier_one_about_its_subject_and_for_no_other(
     hook.work()
     delivered = {one.data.get("external_id") for one in receiver.arrived if one.id != refused}
     assert "E-1" not in delivered
-    assert [one.kind for one in receiver.arrived if one.data.get("external_id") == "E-2"] == ["user.added", "user.updated"]
+    assert [one.kind for one in receiver.arrived if one.data.get("external_id") == "E-2"] == [
+        "user.added",
+        "user.updated",
+    ]
     receiver.respond = answer(204)
     clock.go(minutes=1)
     hook.work()
@@ -101,7 +105,7 @@ def test_a_message_is_tried_for_three_days_less_and_less_often_and_then_given_up
         times.append(clock.at)
         message.refresh_from_db()
         clock.at = message.next_attempt_at or clock.at
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert times[-1] == began + timedelta(days=3)
     for wait, least in zip(waits, schedule.WAITS, strict=False):
         assert least <= wait <= least * 1.2

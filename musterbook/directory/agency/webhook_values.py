@@ -68,7 +68,8 @@ def _parse_name(value: object, errors: Errors) -> str:
 def _parse_address(value: object, errors: Errors) -> str:
     text = errors.read_text(value, _ADDRESS_LONGEST)
     target = outbound_requests.parse_url(text)
-    if target is None or (target.scheme == "http" and not outbound_requests.allows_http()):
+    is_here = target is not None and target.host in outbound_requests.THIS_MACHINE and outbound_requests.allows_http()
+    if target is None or (target.scheme == "http" and not is_here):
         wrong = _("%(value)s is not an address that begins with https://. It has no user and no #.")
         errors.add(wrong % {"value": show_value(text)})
         return text
@@ -76,7 +77,7 @@ def _parse_address(value: object, errors: Errors) -> str:
         outbound_connections.check_host(target.host)
     except RequestRefused as refused:
         errors.add(str(refused))
-    if not _is_outside(target):
+    if not is_here and not _is_outside(target.host):
         errors.add(
             _("%(value)s is an address of an internal network, to which Musterbook sends nothing.")
             % {"value": show_value(text)}
@@ -84,13 +85,12 @@ def _parse_address(value: object, errors: Errors) -> str:
     return text
 
 
-def _is_outside(target: outbound_requests.Target) -> bool:
-    """Return whether the address may be reached, as far as it says so itself. A name is checked at each connection."""
+def _is_outside(host: str) -> bool:
+    """Return whether the host may be reached, as far as its name says so. A name is looked up at each connection."""
     try:
-        address = ipaddress.ip_address(target.host.strip("[]"))
+        return outbound_connections.is_allowed(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
-        return target.host != "localhost" or outbound_requests.allows_http()
-    return outbound_connections.is_allowed(address) and (target.scheme == "https" or address.is_loopback)
+        return host != "localhost"
 
 
 def _parse_kinds(value: object, errors: Errors) -> list[str]:

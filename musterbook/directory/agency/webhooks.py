@@ -13,7 +13,6 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
@@ -156,8 +155,7 @@ def rotate(endpoint: models.WebhookEndpoint, hours: int, context: AuditContext, 
     with _changing(endpoint, by):
         endpoint.secrets = webhook_secrets.rotate(endpoint.secrets, secret, context.at, timedelta(hours=hours))
         endpoint.save(update_fields=["secrets"])
-        kept = ngettext("for %(number)d hour", "for %(number)d hours", hours) % {"number": hours}
-        _record(endpoint, context, EventKind.WEBHOOK_SECRET_ROTATED, {"former secret valid": ("", kept)})
+        _record(endpoint, context, EventKind.WEBHOOK_SECRET_ROTATED, {"former secret valid": ("", f"{hours} h")})
     return secret
 
 
@@ -282,6 +280,19 @@ def count_messages(endpoint: models.WebhookEndpoint) -> tuple[int, int]:
     """Return how many messages wait, and how many were given up. Each is counted up to 10,000 only."""
     waiting = models.WebhookMessage.objects.filter(endpoint=endpoint, ended_at=None)
     return waiting[:_MOST_COUNTED].count(), _select_given_up(endpoint)[:_MOST_COUNTED].count()
+
+
+def is_sending(endpoint: models.WebhookEndpoint) -> bool:
+    """Return whether messages wait for their first attempt, and nothing keeps them from it."""
+    if endpoint.state not in {"fine", "failing"} or endpoint.next_attempt_at:
+        return False
+    return models.WebhookMessage.objects.filter(endpoint=endpoint, ended_at=None, next_attempt_at=None).exists()
+
+
+def list_former_ends(endpoint: models.WebhookEndpoint, at: datetime) -> list[datetime]:
+    """Return until when each former secret signs messages too."""
+    valid = webhook_secrets.list_valid(endpoint.secrets, at)
+    return [datetime.fromisoformat(one["until"]) for one in valid if one["until"]]
 
 
 def disable(endpoint: models.WebhookEndpoint, why: str, context: AuditContext) -> bool:

@@ -14,7 +14,7 @@ import polars as pl
 from django.conf import settings
 
 from musterbook.directory import models
-from musterbook.directory.audit.event_kinds import EventKind
+from musterbook.directory.audit.event_kinds import KINDS, EventKind
 from musterbook.directory.audit.webhook_kinds import WebhookKind
 from musterbook.directory.storage import frames
 
@@ -81,7 +81,7 @@ class Outgoing:
         for kind, changes in events.select("kind", "changes").iter_rows():
             pairs = json.loads(changes)
             name = next((text for text in pairs.pop("feed", ()) if text), "")
-            known = _OF_FEEDS[EventKind(kind)]
+            known = _OF_FEEDS[KINDS[kind]]
             data = describe_feed(self.agency, known, name, list(pairs))
             for endpoint, kinds in self._find_endpoints().items():
                 if known in kinds:

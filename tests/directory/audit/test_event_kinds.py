@@ -17,7 +17,9 @@ STORED = (
     "group.monitor-added", "group.monitor-removed", "api.token-made", "api.token-revoked", "api.token-refused",
     "audit.viewed", "audit.exported", "audit.checked", "audit.keyed", "act.refused", "request.refused",
     "import.discarded", "import.file-refused", "feed.added", "feed.changed", "feed.removed", "feed.paused", "feed.resumed",
-    "feed.secret-set", "feed.host-key-accepted", "feed.token-made", "feed.check-asked",
+    "feed.secret-set", "feed.host-key-accepted", "feed.token-made", "feed.check-asked", "webhook.added",
+    "webhook.changed", "webhook.secret-rotated", "webhook.paused", "webhook.resumed", "webhook.disabled", "webhook.removed",
+    "webhook.tested", "webhook.sent-again",
 )  # fmt: skip
 """The kinds that trails hold, sealed: a name may be added here, and none may be removed or changed."""
 
