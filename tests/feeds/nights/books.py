@@ -69,7 +69,9 @@ class Books:
     notices: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     unsent: list[list[str]] = field(default_factory=list)
-    """The emails of files that a newer one replaced before anybody was told."""
+    """The emails of files that a newer one replaced before they were sent."""
+    unsent_tonight: list[list[str]] = field(default_factory=list)
+    """Those of this night."""
     days: set[tuple[str, date]] = field(default_factory=set)
     """The days of the notices about the feed."""
     last_rows: int | None = None
@@ -176,8 +178,16 @@ class Books:
         if waiting:
             if waiting.taken_at == newer.taken_at:
                 kind = "import-held" if waiting.outcome == "held" else "feed-first-file"
-                self.unsent += [[kind, to] for to in RECIPIENTS[kind]]
+                unsent = [[kind, to] for to in RECIPIENTS[kind]]
+                self.unsent += unsent
+                self.unsent_tonight += unsent
             self._finish(waiting, "replaced-by")
+
+    def let_leave(self, found: list[list[str]]) -> None:
+        """Accept that emails of this night have left just before their file was replaced. `found`: all that have not left."""
+        for mail in self.unsent_tonight:
+            if found.count(mail) < self.unsent.count(mail):
+                self.unsent.remove(mail)
 
     def _finish(self, waiting: Entry, how: str) -> None:
         self.imports[waiting.number][1] = how
