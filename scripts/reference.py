@@ -13,7 +13,7 @@ from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.domain.problems import CATALOG, Kind, Level
 from musterbook.directory.permissions import PERMISSIONS
-from scripts import alert_rules
+from scripts import alert_rules, reference_rest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGE = Path(__file__).parents[1] / "musterbook"
@@ -45,6 +45,7 @@ def make_pages() -> dict[str, str]:
         "webhooks.md": reference_webhooks.list_page(_GENERATED),
         "modules.md": _list_modules(),
         "metrics.md": _list_metrics(),
+        "rest.md": reference_rest.list_api(_GENERATED),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 

@@ -9,8 +9,10 @@ from django.http import HttpRequest
 from django.urls import get_script_prefix
 from ninja.security.base import SecuritySchema
 
+from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.api import bodies
+from musterbook.core.domain.policy import Operator
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 from musterbook.http import bearer, request_context
@@ -52,6 +54,12 @@ def get_token(request: HttpRequest) -> Token:
 def get_agency(request: HttpRequest) -> Agency:
     """Return the agency that the request is about, which is the agency of its token."""
     return get_token(request).agency
+
+
+def get_operator(request: HttpRequest) -> Operator:
+    """Return the creator of the token as the operator, with no more permissions than the token has now."""
+    token = get_token(request)
+    return Operator(token.maker_id, token.maker.external_id, tokens.get_permissions(token))
 
 
 def make_context(request: HttpRequest) -> AuditContext:

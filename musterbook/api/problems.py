@@ -21,7 +21,7 @@ from musterbook.accounts import credentials, registration
 from musterbook.config import log_lines
 from musterbook.core.domain.problems import CATALOG, Problem
 from musterbook.directory.agency.agencies import UnknownAgency
-from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed
+from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed, UnknownEntry
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.imports.approval import NeedsApprover
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, UnknownImport
@@ -82,6 +82,7 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     UnknownAgency: (HTTPStatus.NOT_FOUND, "not-found", _NOT_FOUND),
     UnknownImport: (HTTPStatus.NOT_FOUND, "not-found", "There is no import with this number."),
     UnknownUser: (HTTPStatus.NOT_FOUND, "not-found", "There is no user with this number or external ID."),
+    UnknownEntry: (HTTPStatus.NOT_FOUND, "not-found", _NOT_FOUND),
     UnknownOperator: (HTTPStatus.FORBIDDEN, "not-permitted", "The creator of the token has lost access."),
     NotPermitted: (HTTPStatus.FORBIDDEN, "not-permitted", lambda error: f"The token, or its creator, lacks {error}."),
     NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", str),
@@ -127,6 +128,29 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     ),
 }
 """Error of a use case → the status, the code and the sentence of the response."""
+
+
+CODES: dict[str, str] = {
+    "changed-meanwhile": "The resource has changed since the version that `If-Match` names.",
+    "conflict": "Another request has changed the same value at this moment.",
+    "file-gone": "The file of the import is no longer kept.",
+    "in-use": "Users have it, so it cannot be deleted.",
+    "invalid-cursor": "The text is no cursor of this list.",
+    "invalid-request": "A value of the request has a wrong form, or the request has a member or a parameter that there is not.",
+    "invalid-value": "A value cannot be accepted.",
+    "key-taken": "The `Idempotency-Key` was used before, for another request.",
+    "needs-approver": "Another user must confirm the import.",
+    "no-room": "There is no room for the file.",
+    "not-allowed": "The action is not allowed, whatever the values are.",
+    "not-found": "There is nothing with this number or name.",
+    "not-json": "The body has another content type than JSON.",
+    "not-permitted": "The token, or its creator, lacks a permission.",
+    "nothing-to-apply": "The import shows no plan that can be applied.",
+    "plan-ended": "The plan was applied, replaced or discarded meanwhile.",
+    "too-many-files": "Too many files are kept, or are arriving at this moment.",
+    "unknown-parameter": "The operation has no parameter of this name.",
+}
+"""Code of a problem that the API adds to those of imports → what it means. The reference lists them."""
 
 
 def make_problem(

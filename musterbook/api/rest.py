@@ -7,9 +7,9 @@ from typing import Any, cast
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import translation
 from ninja import NinjaAPI
-from ninja.operation import PathView
+from ninja.operation import Operation, PathView
 
-from musterbook.api import batch, bodies, imports, me, problems, user_acts, users
+from musterbook.api import batch, bodies, groups, imports, me, problems, ranks, requests, roles, user_acts, users
 from musterbook.config import languages
 from musterbook.core.domain import texts
 
@@ -22,6 +22,8 @@ class RestApi(NinjaAPI):
     def _get_urls(self) -> list[Any]:
         """Return the addresses of all operations. The library's root has its name, and nothing there."""
         urls = super()._get_urls()
+        for operation in self.list_operations():
+            _check_first(operation)
         methods = {
             id(view): sorted({method for operation in view.operations for method in operation.methods})
             for bound in self._get_bound_routers()
@@ -35,6 +37,22 @@ class RestApi(NinjaAPI):
                 else problems.not_found
             )
         return urls
+
+    def list_operations(self) -> list[Operation]:
+        """Return all operations of all routers."""
+        bound = self._get_bound_routers()
+        return [one for router in bound for view in router.path_operations.values() for one in view.operations]
+
+
+def _check_first(operation: Operation) -> None:
+    """Let the operation check the form of a request, after its token and before its values."""
+    read_values = operation._get_values  # noqa: SLF001  (the library has no other place between the two)
+
+    def read_checked(request: HttpRequest, *args: Any) -> Any:
+        requests.check_form(request, operation)
+        return read_values(request, *args)
+
+    operation._get_values = read_checked  # type: ignore[method-assign]  # noqa: SLF001  (as above)
 
 
 def _find_path_view(callback: Any) -> PathView | None:
@@ -91,6 +109,14 @@ def make_api() -> RestApi:
 
 
 users.router.add_router("", user_acts.router)
-ROUTERS = {"me": me.router, "imports": imports.router, "users": users.router, "users:batch": batch.router}
+ROUTERS = {
+    "me": me.router,
+    "imports": imports.router,
+    "users": users.router,
+    "users:batch": batch.router,
+    "roles": roles.router,
+    "ranks": ranks.router,
+    "groups": groups.router,
+}
 """Prefix below /<agency>/api/v1/ → the router of the resource."""
 api = make_api()

@@ -19,6 +19,8 @@ def _write_time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+"""The number of a resource in an address."""
 Time = Annotated[datetime, PlainSerializer(_write_time, return_type=str)]
 """A time in UTC (RFC 3339), such as `2026-03-02T07:00:00Z`."""
 

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from musterbook.api import feeds, rest
+from musterbook.api import feeds, openapi, rest
 
 urlpatterns = [
     path("api/v1/feeds/<str:name>/file", feeds.file, name="api_feed_file"),
+    path("api/v1/openapi.json", openapi.document, name="api_document"),
     path("api/v1/", rest.api.urls),
 ]
 

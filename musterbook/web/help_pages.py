@@ -64,6 +64,7 @@ PARTS = {
     "audit": f"{_PAGES}#audit-trail",
     "audit_check": "how-to/audit",
     "api_access": "how-to/api-access",
+    "api_try": "reference/rest",
     **dict.fromkeys(
         ("webhooks", "webhook", "webhook_add", "webhook_change", "webhook_rotate", "webhook_remove"),
         "how-to/receive-a-webhook",

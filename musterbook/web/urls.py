@@ -137,6 +137,7 @@ urlpatterns = [
     path("imports/<str:number>/results", import_files.results_file, name="import_results"),
     path("imports/<str:number>/errors", import_files.errors_file, name="import_errors"),
     path("api-access/", api_access.listed, name="api_access"),
+    path("api-access/try", api_access.try_it, name="api_try"),
     path("api-access/add", api_access.add, name="api_token_add"),
     path("api-access/<int:pk>/revoke", api_access.revoke, name="api_token_revoke"),
     path("webhooks/", webhook_pages.listed, name="webhooks"),

@@ -164,7 +164,7 @@ def test_each_page_says_whether_it_needs_a_recent_sign_in(springfield: Springfie
 
 ONLY_SHOW = {
     "home", "roles", "ranks", "rank", "groups", "group", "imports", "feeds", "feed", "feed_add", "api_access",
-    "webhooks", "webhook",
+    "api_try", "webhooks", "webhook",
     "agency_sign_on", "account_set_password",
     "help", "help_document", "help_picture",
 }  # fmt: skip

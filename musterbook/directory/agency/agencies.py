@@ -120,6 +120,15 @@ def apply_file(file: AgencyFile, context: AuditContext) -> ApplyResult:
 
 
 @contextmanager
+def holding(agency: models.Agency) -> Iterator[None]:
+    """Hold the agency's lock in one transaction, so that what is read of it stays true until it is changed."""
+    with transaction.atomic():
+        locks.lock_row(agency)
+        agency.refresh_from_db()
+        yield
+
+
+@contextmanager
 def changing(agency: models.Agency, context: AuditContext) -> Iterator[None]:
     """Allow changes to the agency's settings, in one transaction and under its lock.
 

@@ -6,12 +6,13 @@ Files are written to disk, and hashed at the same time.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
@@ -124,7 +125,7 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
         length = parsers.parse_number(request.META.get("CONTENT_LENGTH") or "0")
         large = length is None or length > concurrency.MAX_BUFFERED
         if large and not _may_send_large(request):
-            return HttpResponse("The request is too large.", content_type="text/plain; charset=utf-8", status=413)
+            return _refuse_large(request)
         try:
             return respond(request)
         finally:
@@ -133,6 +134,16 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
                     handler.discard()
 
     return answer
+
+
+def _refuse_large(request: HttpRequest) -> HttpResponse:
+    """Return the response to a large body. A program gets problem details (RFC 9457), as for every error."""
+    sentence = "The request is too large."
+    if getattr(request, "urlconf", None) not in settings.AGENCY_URLCONFS.values():
+        return HttpResponse(sentence, content_type="text/plain; charset=utf-8", status=413)
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": sentence}
+    return JsonResponse(body, status=status, content_type="application/problem+json")
 
 
 def _may_send_large(request: HttpRequest) -> bool:

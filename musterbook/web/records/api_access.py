@@ -9,11 +9,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import get_script_prefix
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
@@ -23,7 +25,7 @@ from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.http import request_context
-from musterbook.web.permission import get_account, needs, refuse
+from musterbook.web.permission import get_account, needs, refuse, require_sign_in
 
 
 class TokenForm(forms.Form):
@@ -87,6 +89,14 @@ def _make_example(request: HttpRequest) -> str:
     """Return a command that asks the API to identify its token."""
     where = f"{settings.MUSTER_URL}/{request_context.agency(request).slug}/api/v1/me"
     return f'curl --header "Authorization: Bearer $TOKEN" {where}'
+
+
+@require_GET
+@require_sign_in
+def try_it(request: HttpRequest) -> HttpResponseBase:
+    """Show the page that sends requests of the API. Its script reads the OpenAPI document, and asks for a token."""
+    base = f"{get_script_prefix()}api/v1"
+    return render(request, "api_try.html", {"base": base, "document": f"{base}/openapi.json"})
 
 
 @needs(tokens.PERMISSION)
