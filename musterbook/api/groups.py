@@ -1,7 +1,7 @@
 """The groups of an agency, with their members and their monitors."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
@@ -118,7 +118,7 @@ def change_group(request: HttpRequest, response: HttpResponse, number: Id, body:
     with agencies.holding(access.get_agency(request)):
         group = _find(request, number)
         etags.check_if_match(request, etags.make_version(_show_one(group)))
-        now = {"external_id": group.external_id, "name": group.name, "active": group.active}
+        now: dict[str, Any] = {"external_id": group.external_id, "name": group.name, "active": group.active}
         groups.change(group, **now | body.model_dump(exclude_unset=True), context=access.make_context(request))
     return _answer(response, _find(request, number))
 

@@ -146,8 +146,6 @@ CODES: dict[str, str] = {
     "not-json": "The body has another content type than JSON.",
     "not-permitted": "The token, or its creator, lacks a permission.",
     "nothing-to-apply": "The import shows no plan that can be applied.",
-    "plan-ended": "The plan was applied, replaced or discarded meanwhile.",
-    "too-many-files": "Too many files are kept, or are arriving at this moment.",
     "unknown-parameter": "The operation has no parameter of this name.",
 }
 """Code of a problem that the API adds to those of imports → what it means. The reference lists them."""

@@ -52,7 +52,7 @@ def _check_first(operation: Operation) -> None:
         requests.check_form(request, operation)
         return read_values(request, *args)
 
-    operation._get_values = read_checked  # type: ignore[method-assign]  # noqa: SLF001  (as above)
+    operation._get_values = read_checked  # type: ignore[assignment,method-assign]  # noqa: SLF001  (as above)
 
 
 def _find_path_view(callback: Any) -> PathView | None:

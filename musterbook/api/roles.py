@@ -1,6 +1,6 @@
 """The roles of an agency: list, add, change and delete them. No token gives or removes a permission that it lacks."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema, Status
@@ -16,7 +16,10 @@ from musterbook.directory.permissions import PERMISSIONS, get_permissions
 
 router = Router()
 PERMISSION = "roles.manage"
-Permission = Literal[tuple(PERMISSIONS)]  # type: ignore[valid-type]  # the names are known at run time
+if TYPE_CHECKING:
+    Permission: TypeAlias = str
+else:  # the names are known at run time
+    Permission = Literal[tuple(PERMISSIONS)]
 _ABOUT = "The permissions that it grants"
 
 

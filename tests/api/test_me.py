@@ -16,6 +16,7 @@ from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import TokenData
 from musterbook.api import problems, rest
 from musterbook.api.access import Needs, needs
+from musterbook.core.domain.problems import CATALOG
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
@@ -32,9 +33,9 @@ pytestmark = pytest.mark.any_database
 ME = "/springfield/api/v1/me"
 
 
-def make_token(springfield: Springfield, *may: str) -> tuple[Token, str]:
+def make_token(springfield: Springfield, *may: str, name: str = "HR") -> tuple[Token, str]:
     """A token of the administrator that may do that, good from now on."""
-    data = TokenData("HR", frozenset(may or ("users.view", "users.import")), 90)
+    data = TokenData(name, frozenset(may or ("users.view", "users.import")), 90)
     operator = snapshot_queries.read_operator(springfield.agency, "E-1")
     return tokens.create_token(springfield.agency, data, AuditContext(datetime.now(UTC), "E-1", "page"), operator)
 
@@ -49,8 +50,8 @@ def problem(answer: Any, status: int) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(answer.content)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert (content["status"], content["title"]) == (status, HTTPStatus(status).phrase)
-    of_catalog = f"http://localhost:8000/springfield/help/reference/problems#code-{content.get('code')}"
-    assert content["type"] in ("about:blank", of_catalog)
+    page = f"{settings.MUSTER_URL}/springfield/help/reference/problems#code-{content.get('code')}"
+    assert content["type"] == (page if content.get("code") in CATALOG else "about:blank")
     assert not answer.cookies
     return content
 
