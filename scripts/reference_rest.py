@@ -38,7 +38,8 @@ def _describe_operation(method: str, path: str, operation: Mapping[str, Any]) ->
         for one in operation["parameters"]:
             needed = "Required. " if one["required"] and one["in"] != "path" else ""
             text = f"{needed}{one.get('description', '')}".strip()
-            yield f"| `{one['name']}` | {one['in']} | {_name_type(one['schema'])} | {_escape(text)} |"
+            schema = one.get("schema") or next(iter(one["content"].values()))["schema"]
+            yield f"| `{one['name']}` | {one['in']} | {_name_type(schema)} | {_escape(text)} |"
     for content, body in operation.get("requestBody", {}).get("content", {}).items():
         yield from ("", f"Body (`{content}`): {_name_type(body.get('schema', {}))}")
     yield from ("", f"Answer: {', '.join(_list_answers(operation['responses']))}. Otherwise, a [problem](#problems).")
@@ -53,22 +54,29 @@ def _list_answers(responses: Mapping[str, Any]) -> Iterator[str]:
 
 def _name_type(schema: Mapping[str, Any]) -> str:
     """Return the type of a value in a few words. A form of its own is a link."""
+    several = schema.get("anyOf") or _split_types(schema)
+    return " or ".join(map(_name_type, several)) if several else _name_one_type(schema)
+
+
+def _split_types(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a schema of each type, if the value may have one of several."""
+    kinds = schema.get("type")
+    return [{**schema, "type": kind} for kind in kinds] if isinstance(kinds, list) else []
+
+
+def _name_one_type(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         item = re.fullmatch(r"Page_(\w+)_", name)
         return f"page of [{item[1]}](#{item[1].lower()})" if item else f"[{name}](#{name.lower()})"
-    if "anyOf" in schema:
-        return " or ".join(_name_type(one) for one in schema["anyOf"])
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         return f"list of {_name_type(schema.get('items', {}))}"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"map to {_name_type(schema['additionalProperties'])}"
-    return str(
-        schema.get("format")
-        or {"object": "map", "string": "text"}.get(schema.get("type", ""), schema.get("type", "any"))
-    )
+    kind = schema.get("type", "any")
+    return str(schema.get("format") or {"object": "map", "string": "text"}.get(kind, kind))
 
 
 def _list_schemas(schemas: Mapping[str, Any]) -> Iterator[str]:

@@ -101,14 +101,16 @@ def add_group(request: HttpRequest, response: HttpResponse, body: NewGroup) -> S
     return Status(201, _answer(response, group))
 
 
-@router.get("/{number}", auth=needs(SEES), response=answers(Group), operation_id="readGroup", summary="Read a group")
+@router.get(
+    "/{int:number}", auth=needs(SEES), response=answers(Group), operation_id="readGroup", summary="Read a group"
+)
 def read_group(request: HttpRequest, response: HttpResponse, number: Id) -> Group:
     """Return one group, and its version in the header `ETag`."""
     return _answer(response, _find(request, number))
 
 
 @router.patch(
-    "/{number}", auth=needs(CHANGES), response=answers(Group), operation_id="changeGroup", summary="Change a group"
+    "/{int:number}", auth=needs(CHANGES), response=answers(Group), operation_id="changeGroup", summary="Change a group"
 )  # fmt: skip
 def change_group(request: HttpRequest, response: HttpResponse, number: Id, body: GroupChange) -> Group:
     """Change the external ID or the name of a group, end it, or make it active again. Its members stay in it.
@@ -124,7 +126,7 @@ def change_group(request: HttpRequest, response: HttpResponse, number: Id, body:
 
 
 @router.delete(
-    "/{number}", auth=needs(CHANGES), response=answers(None, 204), operation_id="deleteGroup", summary="Delete a group"
+    "/{int:number}", auth=needs(CHANGES), response=answers(None, 204), operation_id="deleteGroup", summary="Delete a group"
 )  # fmt: skip
 def delete_group(request: HttpRequest, number: Id) -> Status[None]:
     """Delete a group that has no members."""
@@ -136,7 +138,7 @@ def delete_group(request: HttpRequest, number: Id) -> Status[None]:
 
 
 @router.get(
-    "/{number}/members", auth=needs(SEES), response=answers(Page[Person]), operation_id="listMembers",
+    "/{int:number}/members", auth=needs(SEES), response=answers(Page[Person]), operation_id="listMembers",
     summary="List the members of a group",
 )  # fmt: skip
 def list_members(request: HttpRequest, number: Id, limit: Limit = 50, cursor: Cursor = "") -> Page[Person]:
@@ -145,7 +147,7 @@ def list_members(request: HttpRequest, number: Id, limit: Limit = 50, cursor: Cu
 
 
 @router.put(
-    "/{number}/members/{user}", auth=needs(editing.PERMISSION), response=answers(None, 204), operation_id="addMember",
+    "/{int:number}/members/{int:user}", auth=needs(editing.PERMISSION), response=answers(None, 204), operation_id="addMember",
     summary="Add a member to a group",
 )  # fmt: skip
 def add_member(request: HttpRequest, number: Id, user: Id) -> Status[None]:
@@ -155,7 +157,7 @@ def add_member(request: HttpRequest, number: Id, user: Id) -> Status[None]:
 
 
 @router.delete(
-    "/{number}/members/{user}", auth=needs(editing.PERMISSION), response=answers(None, 204),
+    "/{int:number}/members/{int:user}", auth=needs(editing.PERMISSION), response=answers(None, 204),
     operation_id="removeMember", summary="Remove a member from a group",
 )  # fmt: skip
 def remove_member(request: HttpRequest, number: Id, user: Id) -> Status[None]:
@@ -185,7 +187,7 @@ def _move(request: HttpRequest, number: int, to: str, shown: str | None = None) 
 
 
 @router.get(
-    "/{number}/monitors", auth=needs(SEES), response=answers(Page[Person]), operation_id="listMonitors",
+    "/{int:number}/monitors", auth=needs(SEES), response=answers(Page[Person]), operation_id="listMonitors",
     summary="List the monitors of a group",
 )  # fmt: skip
 def list_monitors(request: HttpRequest, number: Id, limit: Limit = 50, cursor: Cursor = "") -> Page[Person]:
@@ -194,7 +196,7 @@ def list_monitors(request: HttpRequest, number: Id, limit: Limit = 50, cursor: C
 
 
 @router.put(
-    "/{number}/monitors/{user}", auth=needs(CHANGES), response=answers(None, 204), operation_id="addMonitor",
+    "/{int:number}/monitors/{int:user}", auth=needs(CHANGES), response=answers(None, 204), operation_id="addMonitor",
     summary="Add a monitor to a group",
 )  # fmt: skip
 def add_monitor(request: HttpRequest, number: Id, user: Id) -> Status[None]:
@@ -205,7 +207,7 @@ def add_monitor(request: HttpRequest, number: Id, user: Id) -> Status[None]:
 
 
 @router.delete(
-    "/{number}/monitors/{user}", auth=needs(CHANGES), response=answers(None, 204), operation_id="removeMonitor",
+    "/{int:number}/monitors/{int:user}", auth=needs(CHANGES), response=answers(None, 204), operation_id="removeMonitor",
     summary="Remove a monitor of a group",
 )  # fmt: skip
 def remove_monitor(request: HttpRequest, number: Id, user: Id) -> Status[None]:

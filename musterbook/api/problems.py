@@ -131,10 +131,19 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
 
 
 CODES: dict[str, str] = {
+    "already-exists": "A user has this external ID already.",
+    "busy": "An import is being written at this moment.",
+    "cannot-invite": "The user cannot be invited: the sentence says why.",
+    "cannot-reset": "The user cannot get a link for a new password: the sentence says why.",
     "changed-meanwhile": "The resource has changed since the version that `If-Match` names.",
     "conflict": "Another request has changed the same value at this moment.",
+    "content-encoding": "The body has a `Content-Encoding`.",
     "file-gone": "The file of the import is no longer kept.",
     "in-use": "Users have it, so it cannot be deleted.",
+    "invalid-json": "The body is not JSON.",
+    "invalid-key": "The `Idempotency-Key` has a wrong form.",
+    "length-required": "The header `Content-Length` is missing.",
+    "too-large": "The body is too large.",
     "invalid-cursor": "The text is no cursor of this list.",
     "invalid-request": "A value of the request has a wrong form, or the request has a member or a parameter that there is not.",
     "invalid-value": "A value cannot be accepted.",

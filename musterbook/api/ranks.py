@@ -88,7 +88,7 @@ def add_rank(request: HttpRequest, response: HttpResponse, body: NewRank) -> Sta
 
 
 @router.get(
-    "/{number}", auth=needs(PERMISSION), response=answers(Rank), operation_id="readRank", summary="Read a rank"
+    "/{int:number}", auth=needs(PERMISSION), response=answers(Rank), operation_id="readRank", summary="Read a rank"
 )  # fmt: skip
 def read_rank(request: HttpRequest, response: HttpResponse, number: Id) -> Rank:
     """Return one rank, and its version in the header `ETag`."""
@@ -96,7 +96,7 @@ def read_rank(request: HttpRequest, response: HttpResponse, number: Id) -> Rank:
 
 
 @router.patch(
-    "/{number}", auth=needs(PERMISSION), response=answers(Rank), operation_id="changeRank", summary="Change a rank",
+    "/{int:number}", auth=needs(PERMISSION), response=answers(Rank), operation_id="changeRank", summary="Change a rank",
 )  # fmt: skip
 def change_rank(request: HttpRequest, response: HttpResponse, number: Id, body: RankChange) -> Rank:
     """Change the name or the abbreviation of a rank. `If-Match` makes sure that nobody has changed it since you read it."""
@@ -109,7 +109,7 @@ def change_rank(request: HttpRequest, response: HttpResponse, number: Id, body: 
 
 
 @router.post(
-    "/{number}/move", auth=needs(PERMISSION), response=answers(Rank), operation_id="moveRank", summary="Move a rank"
+    "/{int:number}:move", auth=needs(PERMISSION), response=answers(Rank), operation_id="moveRank", summary="Move a rank"
 )  # fmt: skip
 def move_rank(request: HttpRequest, response: HttpResponse, number: Id, body: RankMove) -> Rank:
     """Move a rank up or down by one place. At an end of the list it stays where it is."""
@@ -121,7 +121,7 @@ def move_rank(request: HttpRequest, response: HttpResponse, number: Id, body: Ra
 
 
 @router.delete(
-    "/{number}", auth=needs(PERMISSION), response=answers(None, 204), operation_id="deleteRank", summary="Delete a rank"
+    "/{int:number}", auth=needs(PERMISSION), response=answers(None, 204), operation_id="deleteRank", summary="Delete a rank"
 )  # fmt: skip
 def delete_rank(request: HttpRequest, number: Id) -> Status[None]:
     """Delete a rank that no user has. A rank that users have answers 409."""

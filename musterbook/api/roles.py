@@ -100,14 +100,16 @@ def add_role(request: HttpRequest, response: HttpResponse, body: NewRole) -> Sta
     return Status(201, _answer(response, role))
 
 
-@router.get("/{number}", auth=needs(PERMISSION), response=answers(Role), operation_id="readRole", summary="Read a role")
+@router.get(
+    "/{int:number}", auth=needs(PERMISSION), response=answers(Role), operation_id="readRole", summary="Read a role"
+)
 def read_role(request: HttpRequest, response: HttpResponse, number: Id) -> Role:
     """Return one role, and its version in the header `ETag`."""
     return _answer(response, _find(request, number))
 
 
 @router.patch(
-    "/{number}", auth=needs(PERMISSION), response=answers(Role), operation_id="changeRole", summary="Change a role"
+    "/{int:number}", auth=needs(PERMISSION), response=answers(Role), operation_id="changeRole", summary="Change a role"
 )  # fmt: skip
 def change_role(request: HttpRequest, response: HttpResponse, number: Id, body: RoleChange) -> Role:
     """Change a role. It can only gain or lose permissions that the token has. Of Admin only `second_factor` changes.
@@ -128,7 +130,7 @@ def change_role(request: HttpRequest, response: HttpResponse, number: Id, body: 
 
 
 @router.delete(
-    "/{number}", auth=needs(PERMISSION), response=answers(None, 204), operation_id="deleteRole", summary="Delete a role"
+    "/{int:number}", auth=needs(PERMISSION), response=answers(None, 204), operation_id="deleteRole", summary="Delete a role"
 )  # fmt: skip
 def delete_role(request: HttpRequest, number: Id) -> Status[None]:
     """Delete a role that no user has. Admin cannot be deleted."""

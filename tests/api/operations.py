@@ -33,6 +33,7 @@ class Operation:
     body: Mapping[str, Any] | None
     content: tuple[str, ...] = ()
     responses: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    needs_body: bool = False
 
     def __str__(self) -> str:
         """Return the name, as the test is called."""
@@ -49,6 +50,16 @@ class Operation:
         """Return the parameters in this place: path, query or header."""
         return [one for one in self.parameters if one["in"] == place]
 
+    def list_typed(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the name and the schema of each query parameter that is not just a text."""
+        found = [(one["name"], one.get("schema", {})) for one in self.list_parameters("query")]
+        return [(name, schema) for name, schema in found if schema and "string" not in list_kinds(schema)]
+
+    @property
+    def takes_file(self) -> bool:
+        """Return whether the body is a file."""
+        return self.body is None and bool(self.content)
+
     def make_body(self) -> Any:
         """Return a body that fits, or None if there is none."""
         return None if self.body is None else make_value(self.body)
@@ -62,6 +73,7 @@ def _read_operations() -> Iterator[Operation]:
             yield Operation(
                 found["operationId"], method.upper(), path, found["x-permission"], tuple(found["parameters"]),
                 None if json is None else resolve(json), tuple(content), found["responses"],
+                found.get("requestBody", {}).get("required", False),
             )  # fmt: skip
 
 

@@ -38,7 +38,8 @@ def test_the_document_is_read_without_a_token_and_names_no_agency(springfield: S
     document = json.loads(answer.content)
     assert document["openapi"].startswith("3.1.") and document["servers"] == [{"url": "/springfield/api/v1"}]
     text = answer.content.decode().replace("/springfield/api/v1", "")
-    assert not [word for word in ("springfield", "Springfield", "First 1", "E-1", "muster_") if word in text]
+    for word in ("springfield", "Springfield", "First 1", "user1@", "muster_", springfield.agency.name):
+        assert word not in text
     assert document == json.loads(json.dumps(openapi.make_document("/springfield/api/v1")))
 
 
@@ -67,7 +68,7 @@ def test_every_operation_says_what_it_does_what_it_needs_and_how_it_answers() ->
         assert any(status.startswith("2") for status in one["responses"])
         assert not one["operationId"].startswith("musterbook"), "an operation has a short name"
     for operation in OPERATIONS:
-        assert re.fullmatch(r"/[a-z-]+(:[a-z-]+)?(/[a-z-]+|/\{[a-z_]+\})*", operation.path), operation.path
+        assert re.fullmatch(r"(/[a-z-]+|/\{[a-z_]+\})+(:[a-z-]+)?", operation.path), operation.path
 
 
 def test_no_two_forms_have_the_same_name() -> None:

@@ -36,7 +36,7 @@ def test_a_rank_is_added_read_changed_moved_and_deleted(program: Program) -> Non
     assert last_event() == ("agency.changed", "E-1", "api")
     changed = program.send("PATCH", path, {"abbreviation": "BG"}, If_Match=answer.headers["ETag"])
     assert (read(changed)["name"], read(changed)["abbreviation"]) == ("Brigadier", "BG")
-    moved = program.send("POST", f"{path}/move", {"direction": "up"}, If_Match=changed.headers["ETag"])
+    moved = program.send("POST", f"{path}:move", {"direction": "up"}, If_Match=changed.headers["ETag"])
     assert read(moved)["position"] == len(before)
     assert [one["name"] for one in program.get("ranks")["items"]][-2] == "Brigadier"
     assert read(program.send("DELETE", path, If_Match=moved.headers["ETag"]), 204) is None

@@ -100,7 +100,7 @@ function showOperation() {
 
 function makeField(parameter) {
   const id = `try-${parameter.in}-${parameter.name}`;
-  const schema = resolve(parameter.schema);
+  const schema = resolve(parameter.schema || Object.values(parameter.content)[0].schema);
   const options = schema.enum || (schema.type === "boolean" ? [true, false] : null);
   const about = [parameter.required ? words.required : words.optional];
   const hint = parameter.description ? [make("span", { class: "usa-hint", id: `${id}-hint`, lang: "en" }, ...makeText(parameter.description))] : [];
