@@ -148,6 +148,7 @@ CODES: dict[str, str] = {
     "invalid-request": "A value of the request has a wrong form, or the request has a member or a parameter that there is not.",
     "invalid-value": "A value cannot be accepted.",
     "key-taken": "The `Idempotency-Key` was used before, for another request.",
+    "mixed-rows": "The rows of a batch do not all have the same members.",
     "needs-approver": "Another user must confirm the import.",
     "no-room": "There is no room for the file.",
     "not-allowed": "The action is not allowed, whatever the values are.",

@@ -223,7 +223,7 @@ def test_a_body_that_cannot_be_read_is_refused(springfield: Springfield, operati
         b"9" * 5_000,
         b"nul",
     ):
-        check_problem(send(operation, secret, body=body), 400, 422)
+        check_problem(send(operation, secret, body=body), 400, 411, 422)
     assert make_state(springfield.agency) == before
 
 
