@@ -28,7 +28,7 @@ from scim2_models.path import (
 from musterbook.directory.models import Agency
 from musterbook.directory.users import user_query
 from musterbook.directory.users.provisioning import Provisioned
-from musterbook.directory.users.user_query import EVERYBODY, UNKNOWN, Condition, Operator
+from musterbook.directory.users.user_query import EVERYBODY, NOBODY, UNKNOWN, Condition, Operator
 from musterbook.scim import mapping, schemas
 from musterbook.scim.answers import ScimError
 
@@ -98,7 +98,10 @@ _PRESENT = {
 
 
 class _Compiler(FilterVisitor[Condition]):
-    """The condition of each part of a filter. `prefix`: the attribute whose entries a part in brackets is about."""
+    """The condition of each part of a filter. `prefix`: the attribute whose entries a part in brackets is about.
+
+    Nobody has an attribute that only another resource type has (a list of several types).
+    """
 
     def __init__(self, agency: Agency, bound: Any, prefix: str = "") -> None:
         self._agency, self._bound, self._prefix = agency, bound, prefix
@@ -118,14 +121,18 @@ class _Compiler(FilterVisitor[Condition]):
         return inner & self.visit_present(Present(node.attr_path))
 
     def visit_present(self, node: Present) -> Condition:
-        binding = self._bound.resolve(self._complete(node.attr_path), strict=True)
+        binding = self._bound.resolve(self._complete(node.attr_path), strict=False)
+        if binding is None:
+            return NOBODY
         name = _name_attribute(binding)
         if name in _ALWAYS:
             return EVERYBODY
         return user_query.match_present(_PRESENT[name]) if name in _PRESENT else UNKNOWN
 
     def visit_comparison(self, node: Comparison) -> Condition:
-        binding = self._bound.resolve_comparison(self._complete(node.attr_path), strict=True)
+        binding = self._bound.resolve_comparison(self._complete(node.attr_path), strict=False)
+        if binding is None:
+            return NOBODY
         value = coerce_value(binding, node.value, node.op)
         name, operator = _name_attribute(binding), Operator(node.op.value)
         if name in _NAMES:

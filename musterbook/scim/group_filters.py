@@ -28,16 +28,19 @@ _CONSTANTS = {("meta", "resource_type"): "Group", ("schemas", None): str(FullGro
 _MEMBER_TYPE = "User"
 
 
-def compile_filter(agency: Agency, wanted: Any) -> Q:
-    """Return the condition of a filter that is bound to groups, None for all groups. Raise InvalidFilterException."""
-    return ALL if wanted is None else _Compiler(agency, wanted).visit(wanted.ast)
+def compile_filter(agency: Agency, wanted: Any, *, of_all_types: bool = False) -> Q:
+    """Return the condition of a filter that is bound to groups, None for all groups. Raise InvalidFilterException.
+
+    `of_all_types`: whether no group has an attribute that groups do not know, because other resource types have it.
+    """
+    return ALL if wanted is None else _Compiler(agency, wanted, of_all_types).visit(wanted.ast)
 
 
 class _Compiler(FilterVisitor[Q]):
     """Compile the expressions of one filter."""
 
-    def __init__(self, agency: Agency, parsed: Any) -> None:
-        self._agency, self._parsed, self._terms = agency, parsed, 0
+    def __init__(self, agency: Agency, parsed: Any, of_all_types: bool) -> None:
+        self._agency, self._parsed, self._terms, self._strict = agency, parsed, 0, not of_all_types
 
     def _count(self) -> None:
         self._terms += 1
@@ -47,7 +50,9 @@ class _Compiler(FilterVisitor[Q]):
     def visit_comparison(self, node: Comparison) -> Q:
         """Return the condition of a comparison; one with a member compares its id, if nothing else is named."""
         self._count()
-        binding = self._parsed.resolve_comparison(node.attr_path)
+        binding = self._parsed.resolve_comparison(node.attr_path, strict=self._strict)
+        if binding is None:
+            return NONE
         value = coerce_value(binding, node.value, node.op)
         if binding.field_name == "members":
             return self._find_members(binding.sub_field_name or "value", str(node.op), value)
@@ -67,7 +72,9 @@ class _Compiler(FilterVisitor[Q]):
     def visit_present(self, node: Present) -> Q:
         """Return whether groups have the attribute: all do, except for members."""
         self._count()
-        binding = self._parsed.resolve(node.attr_path)
+        binding = self._parsed.resolve(node.attr_path, strict=self._strict)
+        if binding is None:
+            return NONE
         if binding.field_name == "members":
             return provisioned_groups.has_member(self._agency, ALL)
         if (binding.field_name, binding.sub_field_name) in _NAMES or binding.field_name in ("meta", "schemas"):
@@ -87,7 +94,9 @@ class _Compiler(FilterVisitor[Q]):
 
     def visit_value_path(self, node: ValuePath) -> Q:
         """Return whether one member fulfills the whole filter in the brackets."""
-        binding = self._parsed.resolve(node.attr_path)
+        binding = self._parsed.resolve(node.attr_path, strict=self._strict)
+        if binding is None:
+            return NONE
         if binding.field_name != "members":
             raise _refuse(node.attr_path)
         return provisioned_groups.has_member(self._agency, _MemberCompiler(self._count).visit(node.val_filter))

@@ -3,20 +3,21 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponseBase
-from scim2_models import InvalidCursorException, SearchRequest
+from scim2_models import InvalidCursorException, ScimFilter, SearchRequest
 
 from musterbook.directory import models
 from musterbook.directory.agency import provisioned_groups
 from musterbook.directory.agency.provisioned_groups import ORDERS, Wanted
-from musterbook.scim import answers, group_filters, group_resources, paging
+from musterbook.scim import answers, group_filters, group_resources, paging, selecting
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import ScimRequest
 from musterbook.scim.group_schemas import FullGroup
-from musterbook.scim.selecting import Selection
+from musterbook.scim.selecting import Part, Selection
 
 _Search = SearchRequest[FullGroup]
 
@@ -28,24 +29,11 @@ def find(scim: ScimRequest) -> HttpResponseBase:
 
 def search(scim: ScimRequest) -> HttpResponseBase:
     """Return a page of the groups that match the filter of the body."""
-    body = scim.read_json()
-    if str(_Search.__schema__) not in (body.get("schemas") or ()):
-        raise ScimError(HTTPStatus.BAD_REQUEST, f"schemas must name {_Search.__schema__}.", "invalidSyntax")
-    return _find(scim, body)
+    return _find(scim, selecting.read_search(scim))
 
 
-_KNOWN = {
-    name.lower(): name
-    for name in (
-        "attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor",
-    )
-}  # fmt: skip
-_FARTHEST = 10**9
-
-
-def _find(scim: ScimRequest, parameters: dict[str, Any]) -> HttpResponseBase:
-    known = {_KNOWN[name.lower()]: value for name, value in parameters.items() if name.lower() in _KNOWN}
-    wanted = _Search.model_validate(known)
+def _find(scim: ScimRequest, parameters: Mapping[str, Any]) -> HttpResponseBase:
+    wanted = selecting.parse_search(_Search, parameters)
     condition = group_filters.compile_filter(scim.agency, wanted.filter)
     page = provisioned_groups.list_page(scim.agency, condition, _read_page(wanted))
     bodies = group_resources.dump(scim, page.groups, Selection(wanted))
@@ -54,14 +42,20 @@ def _find(scim: ScimRequest, parameters: dict[str, Any]) -> HttpResponseBase:
     return answers.make_response(paging.build_list(bodies, page.total, start, after))
 
 
+def list_part(scim: ScimRequest, text: str, selection: Selection, start: int, count: int) -> Part:
+    """Return the groups of a list of several resource types. `text`: the filter, "" for none."""
+    wanted = ScimFilter[FullGroup](text) if text else None
+    condition = group_filters.compile_filter(scim.agency, wanted, of_all_types=True)
+    page = provisioned_groups.list_page(scim.agency, condition, Wanted(most=count, order=ORDERS["id"], skip=start))
+    return Part(group_resources.dump(scim, page.groups, selection), page.total or 0)
+
+
 def _read_page(wanted: Any) -> Wanted:
-    if wanted.cursor is not None and wanted.start_index is not None:
-        raise ScimError(HTTPStatus.BAD_REQUEST, "Send either cursor or startIndex.", "invalidValue")
     return Wanted(
-        most=paging.USUAL if wanted.count is None else min(wanted.count, paging.MOST),
+        most=selecting.get_count(wanted),
         order=_read_order(wanted),
         descending=wanted.sort_order == _Search.SortOrder.descending,
-        skip=min(wanted.start_index_0 or 0, _FARTHEST),
+        skip=selecting.get_start(wanted),
         after=_read_cursor(wanted) if wanted.cursor else None,
     )
 

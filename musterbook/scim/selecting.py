@@ -3,16 +3,24 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponseBase
-from scim2_models import Context, InvalidCursorException, ResponseParameters, SearchRequest, TooManyException
+from scim2_models import (
+    Context,
+    InvalidCursorException,
+    ResponseParameters,
+    ScimFilter,
+    SearchRequest,
+    TooManyException,
+)
 
 from musterbook.directory.users import user_query
-from musterbook.directory.users.user_query import Place, Wanted
+from musterbook.directory.users.user_query import Found, Place, Wanted
 from musterbook.scim import answers, filters, mapping, paging, schemas
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import ScimRequest
@@ -27,6 +35,14 @@ _TOO_MANY = (
     "The filter leaves more users to look at than one answer can. Add a comparison with eq of userName, externalId,"
     " emails.value or employeeNumber, or turn pages with cursor."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The resources of one type in a list of several types, and the number of all of them."""
+
+    bodies: list[dict[str, Any]]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +72,15 @@ def find(scim: ScimRequest) -> HttpResponseBase:
 
 def search(scim: ScimRequest) -> HttpResponseBase:
     """Return a page of the users who match the filter of the body."""
+    return _find(scim, read_search(scim))
+
+
+def read_search(scim: ScimRequest) -> dict[str, Any]:
+    """Return the parameters of a search by POST. Raise ScimError."""
     body = scim.read_json()
     if str(_Search.__schema__) not in (body.get("schemas") or ()):
         raise ScimError(HTTPStatus.BAD_REQUEST, f"schemas must name {_Search.__schema__}.", "invalidSyntax")
-    return _find(scim, body)
+    return body
 
 
 _KNOWN = {
@@ -70,42 +91,72 @@ _KNOWN = {
 }  # fmt: skip
 
 
-def _find(scim: ScimRequest, parameters: dict[str, Any]) -> HttpResponseBase:
+def parse_search(model: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return the search as `model` reads it: a SearchRequest of the resource types. Raise ScimError, ValidationError.
+
+    Parameters that nobody knows are left out.
+    """
     known = {_KNOWN[name.lower()]: value for name, value in parameters.items() if name.lower() in _KNOWN}
     if len(str(known.get("filter") or "")) > filters.MOST_CHARACTERS:
         raise ScimError(HTTPStatus.BAD_REQUEST, "The filter is too long.", "invalidFilter")
     if isinstance(known.get("filter"), str):
         known["filter"] = filters.complete_names(known["filter"])
-    wanted = _Search.model_validate(known)
-    condition = filters.build_condition(scim.agency, wanted.filter)
+    wanted = model.model_validate(known)
+    if wanted.cursor is not None and wanted.start_index is not None:
+        raise ScimError(HTTPStatus.BAD_REQUEST, "Send either cursor or startIndex.", "invalidValue")
+    return wanted
+
+
+def get_count(wanted: Any) -> int:
+    """Return the most resources of the page."""
+    return paging.USUAL if wanted.count is None else min(wanted.count, paging.MOST)
+
+
+def get_start(wanted: Any) -> int:
+    """Return the number of resources before the page."""
+    return min(wanted.start_index_0 or 0, _FARTHEST)
+
+
+_FARTHEST = 10**9
+
+
+def _find(scim: ScimRequest, parameters: Mapping[str, Any]) -> HttpResponseBase:
+    wanted = parse_search(_Search, parameters)
+    found = _find_users(scim, wanted.filter, _read_page(wanted))
+    start = None if wanted.cursor is not None else wanted.start_index or 1
+    after = _write_cursor(wanted, found.after) if found.after else ""
+    bodies = _dump(scim, found, Selection(wanted))
+    return answers.make_response(paging.build_list(bodies, found.total, start, after))
+
+
+def list_part(scim: ScimRequest, text: str, selection: Selection, start: int, count: int) -> Part:
+    """Return the users of a list of several resource types. `text`: the filter, "" for none."""
+    wanted = ScimFilter[schemas.FullUser](text) if text else None
+    found = _find_users(scim, wanted, Wanted(count, start=start))
+    return Part(_dump(scim, found, selection), found.total or 0)
+
+
+def _find_users(scim: ScimRequest, wanted: Any, page: Wanted) -> Found:
+    condition = filters.build_condition(scim.agency, wanted)
     try:
-        found = user_query.find(
-            scim.agency, condition, filters.make_test(wanted.filter, scim.base), _read_page(wanted), datetime.now(UTC)
-        )
+        test = filters.make_test(wanted, scim.base)
+        return user_query.find(scim.agency, condition, test, page, datetime.now(UTC))
     except user_query.TooManyUsers:
         raise TooManyException(detail=_TOO_MANY) from None
     except user_query.InvalidPosition:
         raise InvalidCursorException from None
-    selection = Selection(wanted)
-    bodies = [selection.dump(mapping.build_resource(one, scim.base)) for one in found.users]
-    start = None if wanted.cursor is not None else wanted.start_index or 1
-    after = _write_cursor(wanted, found.after) if found.after else ""
-    return answers.make_response(paging.build_list(bodies, found.total, start, after))
+
+
+def _dump(scim: ScimRequest, found: Found, selection: Selection) -> list[dict[str, Any]]:
+    return [selection.dump(mapping.build_resource(one, scim.base)) for one in found.users]
 
 
 def _read_page(wanted: Any) -> Wanted:
     """Return the page that the client asks for."""
-    count = paging.USUAL if wanted.count is None else min(wanted.count, paging.MOST)
     descending = wanted.sort_order == _Search.SortOrder.descending
-    sort, by_cursor = _read_sort(wanted), wanted.cursor is not None
-    if by_cursor and wanted.start_index is not None:
-        raise ScimError(HTTPStatus.BAD_REQUEST, "Send either cursor or startIndex.", "invalidValue")
     after = _read_cursor(wanted) if wanted.cursor else None
-    start = 0 if by_cursor else min(wanted.start_index_0 or 0, _FARTHEST)
-    return Wanted(count, sort, descending, start, after, by_place=by_cursor)
-
-
-_FARTHEST = 10**9
+    by_cursor = wanted.cursor is not None
+    return Wanted(get_count(wanted), _read_sort(wanted), descending, get_start(wanted), after, by_place=by_cursor)
 
 
 def _read_sort(wanted: Any) -> str:
@@ -128,12 +179,12 @@ def _read_cursor(wanted: Any) -> Place:
     try:
         padded = wanted.cursor + "=" * (-len(wanted.cursor) % 4)
         digest, value, number = json.loads(base64.b64decode(padded, altchars="-_", validate=True))
-        if digest == _digest(wanted) and isinstance(value, str) and isinstance(number, int) and "\x00" not in value:
-            value.encode()
-            return Place(value, number)
-    except (ValueError, TypeError, RecursionError):
-        pass
-    raise InvalidCursorException
+        value.encode()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise InvalidCursorException from None
+    if digest != _digest(wanted) or "\x00" in value or type(number) is not int or not 0 <= number < 1 << 63:
+        raise InvalidCursorException
+    return Place(value, number)
 
 
 def _digest(wanted: Any) -> str:

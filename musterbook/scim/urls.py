@@ -2,9 +2,11 @@
 
 from django.urls import path
 
-from musterbook.scim import discovery, groups, users
+from musterbook.scim import discovery, everything, groups, users
 
 urlpatterns = [
+    path("scim/v2/", everything.root, name="scim_root"),
+    path("scim/v2/.search", everything.search, name="scim_search"),
     path("scim/v2/ServiceProviderConfig", discovery.config, name="scim_config"),
     path("scim/v2/ResourceTypes", discovery.resource_types, name="scim_resource_types"),
     path("scim/v2/ResourceTypes/<str:name>", discovery.resource_type, name="scim_resource_type"),

@@ -94,10 +94,11 @@ def plan_patch(found: Provisioned, body: dict[str, Any], scim: ScimRequest) -> t
     patching.apply(resource, body)
     after, kept = mapping.read_row(resource, find), mapping.read_kept(resource, {})
     # What the operations leave alone is not written again: it was valid when it was written.
+    texts = {heading: after.get(heading, "") for heading in {*before, *after}}
     unchanged = {name for name in {*kept, *was_kept} if kept.get(name) == was_kept.get(name)}
     merged = {name: value for name, value in kept.items() if name not in unchanged}
     merged |= {name: value for name, value in found.kept.items() if name in unchanged}
-    return {heading: text for heading, text in after.items() if text != before.get(heading, "")}, merged
+    return {heading: text for heading, text in texts.items() if text != before.get(heading, "")}, merged
 
 
 def delete(scim: ScimRequest, number: str) -> HttpResponseBase:
