@@ -4,11 +4,13 @@ The end is recorded however the import ends.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from musterbook.config import log_lines
 from musterbook.core.checking import meanings
 from musterbook.core.domain.file_values import Meanings
 from musterbook.core.domain.policy import Mode
@@ -88,7 +90,21 @@ def run_attempt(attempt: Attempt) -> ImportResult:
     Raise DuplicateKey if the idempotency key is in use. Raise ImportFailed, with nothing changed, if the import cannot be
     done.
     """
-    return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
+    with _log_end(attempt.record):
+        return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
+
+
+@contextmanager
+def _log_end(record: models.Import) -> Iterator[None]:
+    """Write the end of the import to the log, under its number. The line has no name, not even that of the file."""
+    began = time.monotonic()
+    with log_lines.use_import(record.number):
+        try:
+            yield
+        finally:
+            if record.finished_at:
+                state, rows = cancellation.get_shown_state(record), record.counts.get("rows", 0)
+                _LOG.info("The import has ended: %s, rows: %d, seconds: %.1f", state, rows, time.monotonic() - began)
 
 
 def _preview(attempt: Attempt) -> ImportResult:
@@ -128,7 +144,7 @@ def run_claimed(attempt: Attempt) -> None:
     ImportFailed.
     """
     record = attempt.record
-    with record_errors(record):
+    with _log_end(record), record_errors(record):
         if record.options["preview"]:
             _preview_claimed(attempt)
         else:
