@@ -136,7 +136,7 @@ def test_the_build_of_the_compose_file_is_the_container_file() -> None:
 def test_systemd_accepts_a_unit_and_calls_it_safe(unit: Path, tmp_path: Path) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("this machine has no systemd")
-    text = unit.read_text(encoding="utf-8").replace("/opt/musterbook/bin/muster", _MUSTER)
+    text = unit.read_text(encoding="utf-8").replace("/usr/local/lib/musterbook/bin/muster", _MUSTER)
     here = tmp_path / unit.name
     here.write_text(text)
     done = subprocess.run(["systemd-analyze", "verify", str(here)], capture_output=True, text=True, check=False)
