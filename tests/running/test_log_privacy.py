@@ -103,6 +103,7 @@ def test_a_day_leaves_no_personal_data_and_no_secret_in_the_log(fresh_home: Home
             _import(browser, Site(fresh_home))
             _call(server, token)
             _fail(server, link)
+            wait_until(lambda: not {"waiting", "running"} & set(Site(fresh_home).states()), 60)
             cookies = [value for value in browser.cookies.values() if len(value) > 20]
             said = server.errors.read_text()
     finally:
