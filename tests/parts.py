@@ -65,6 +65,8 @@ _ON_ONE = (
     "tests/attacks/test_uploads.py",
     "tests/attacks/test_backups.py::test_an_encrypted_backup_opens_with_its_key_alone",
     "tests/attacks/test_backups.py::test_a_passphrase_that_would_take_years",
+    # A file that is put somewhere and one that is sent come to the database in two ways; the servers never see the database.
+    *(f"tests/feeds/test_nights.py::test_after_each_of_thirty_nights_the_books_balance[{kind}" for kind in ("sftp", "https")),
 )  # fmt: skip
 """Tests among those that say nothing of the database; `./test tests/attacks` runs all attacks on both nevertheless."""
 _NEEDS_DATABASE = {"db", "transactional_db", "live_server", "_migrated", "database_server"}

@@ -36,7 +36,7 @@ class Delivery(Schema):
 
     how: Literal["email", "saved", "link"]
     to: str | None = Field(description="The email address")
-    link: str | None = Field(description="The link, which works once. Whoever has it can choose the password.")
+    link: str | None = Field(description="The link, which works once. Anyone who has it can choose the password.")
     user: User
 
 

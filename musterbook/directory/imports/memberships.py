@@ -185,7 +185,7 @@ def add_group(
 
 
 def record_unknown(group: models.Group, names: Sequence[str], context: AuditContext) -> None:
-    """Record in the audit trail that users whom the agency does not have were to join the group."""
+    """Record in the audit trail that users who are not of the agency were to join the group."""
     shown = ", ".join(names[:_NAMES_RECORDED])[:255]
     changes = {"asked": ("", f"members of {group.external_id}"), "why": ("", f"unknown: {shown}")}
     trail.record_event(group.agency, context, EventKind.ACT_REFUSED, None, changes, outcome=REFUSED)
