@@ -54,7 +54,7 @@ class Search(Schema):
 
 
 @router.get("", auth=needs(VIEW), response=answers(Page[User]), operation_id="listUsers", summary="Search the users")
-def list_users(request: HttpRequest, search: Query[Search]) -> Page[User]:
+def list_users(request: HttpRequest, search: Query[Search]) -> HttpResponse:
     """Return the users who match, page by page. Without a filter, these are all users of the agency.
 
     A user who is not changed meanwhile is on exactly one page, whatever changes about others.
@@ -77,18 +77,20 @@ def list_users(request: HttpRequest, search: Query[Search]) -> Page[User]:
             "This is not a cursor of this list. Begin again without a cursor, and use the member `next` of the page."
         )
         raise _refuse_parameter("cursor", detail, "invalid-cursor") from None
-    return Page(items=_show(versions.read_users(agency, page.ids, at)), next=page.after or None)
+    return _answer_page(versions.read_users(agency, page.ids, at), page.after or None)
 
 
-def _show(users: list[versions.VersionedUser]) -> list[User]:
-    return [user_schemas.show(user) for user in users]
+def _answer_page(users: list[versions.VersionedUser], next_page: str | None) -> HttpResponse:
+    """Return the page as JSON. It has the declared form, so the library need not check each of its values."""
+    page = Page[User].model_construct(items=[user_schemas.show(user) for user in users], next=next_page)
+    return HttpResponse(page.model_dump_json(), content_type="application/json; charset=utf-8")
 
 
-def _find_exactly(agency: models.Agency, search: Search, at: datetime) -> Page[User]:
+def _find_exactly(agency: models.Agency, search: Search, at: datetime) -> HttpResponse:
     if search.model_fields_set - {"external_id", "limit"}:
         detail = "The parameter external_id finds one user. Leave out the other parameters."
         raise _refuse_parameter("external_id", detail, "invalid-request")
-    return Page(items=_show(versions.find_users(agency, search.external_id, at)))
+    return _answer_page(versions.find_users(agency, search.external_id, at), None)
 
 
 def _name_filters(search: Search) -> NamedFilters:
@@ -99,16 +101,21 @@ def _name_filters(search: Search) -> NamedFilters:
         rank=search.rank,
         group=search.group,
         supervisor=search.supervisor,
-        signed_in_from=_read_time(search.signed_in_from),
-        signed_in_before=_read_time(search.signed_in_before),
+        signed_in_from=_read_time("signed_in_from", search.signed_in_from),
+        signed_in_before=_read_time("signed_in_before", search.signed_in_before),
         never_signed_in=search.never_signed_in,
         touched_by=search.changed_by,
     )
 
 
-def _read_time(at: datetime | None) -> datetime | None:
-    """Return the time. One without an offset is in UTC."""
-    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
+def _read_time(name: str, at: datetime | None) -> datetime | None:
+    """Return the time in UTC. One without an offset is in UTC already. Raise ProblemError."""
+    if at is None or at.tzinfo is None:
+        return at and at.replace(tzinfo=UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise _refuse_parameter(name, "There is no such time in UTC.", "invalid-time") from None
 
 
 def _refuse_parameter(name: str, detail: str, code: str) -> ProblemError:

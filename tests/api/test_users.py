@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -16,6 +17,7 @@ from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
 from tests.api.test_me import make_token
 from tests.api.test_me import problem as read_problem
+from tests.attacks.test_queries import DAYS, NUMBERS
 from tests.directory.cast import person
 
 HERE = "/springfield/api/v1/users"
@@ -165,6 +167,17 @@ def test_what_a_search_does_not_understand_is_named(
     springfield: Springfield, secret: str, query: str, name: str
 ) -> None:
     assert [pointer for pointer, _ in errors(call(secret, "GET", f"?{query}"))] == [name]
+
+
+def test_no_value_breaks_a_search(springfield: Springfield, secret: str) -> None:
+    for name in ("signed_in_from", "signed_in_before"):
+        for value in DAYS:
+            answer = call(secret, "GET", f"?{urlencode({name: value})}")
+            assert answer.status_code in (200, 422), (name, value)
+    for name in ("limit", "cursor", "changed_by", "external_id", "q", "supervisor", "role", "descending"):
+        for value in (*NUMBERS, "%", "'", '"; --', "\\", "é" * 90, "~", "💥"):
+            answer = call(secret, "GET", f"?{urlencode({name: value})}")
+            assert answer.status_code in (200, 422), (name, value)
 
 
 def test_pages_follow_each_other_while_users_change(springfield: Springfield, secret: str) -> None:
