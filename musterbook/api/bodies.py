@@ -6,6 +6,7 @@ database can hold are refused with their place.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -77,8 +78,7 @@ def _refuse_texts(places: list[str]) -> ProblemError:
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     built = dict(pairs)
     if len(built) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"an object has the name {json.dumps(twice)} twice")
     return built
 
