@@ -11,6 +11,7 @@ from musterbook import __version__
 from musterbook.cli import (
     agencies,
     audit,
+    entry_files,
     export,
     feed_runs,
     feeds,
@@ -38,6 +39,9 @@ app = typer.Typer(
 app.add_typer(agencies.app, name="agency")
 app.command("import")(imports.import_file)
 app.command("rekey")(rekeys.rekey)
+app.add_typer(entry_files.groups_app, name="groups")
+app.add_typer(entry_files.roles_app, name="roles")
+app.add_typer(entry_files.ranks_app, name="ranks")
 app.add_typer(imports.app, name="imports")
 app.command("apply")(imports.apply)
 app.command("discard")(imports.discard)

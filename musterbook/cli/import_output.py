@@ -34,6 +34,14 @@ _MODES = Labels(
         "rekey": gettext_noop("change external IDs"),
     }
 )
+_FILES = Labels(
+    {
+        "groups": gettext_noop("groups"),
+        "members": gettext_noop("members of groups"),
+        "roles": gettext_noop("roles"),
+        "ranks": gettext_noop("ranks"),
+    }
+)
 _STYLES = {
     "applied": "bold green",
     "previewed": "bold cyan",
@@ -85,6 +93,8 @@ _LABELS = Labels(
         "privileges": gettext_noop("gaining a permission"),
         "marked": gettext_noop("marked with the source of the file, or as leaving"),
         "identity_changes": gettext_noop("of these, identity changes"),
+        "removed": gettext_noop("removed, because the file does not list them"),
+        "losses": gettext_noop("losing a group or a permission"),
     }
 )
 
@@ -99,6 +109,7 @@ def print_report(report: "Report", facts: ReportFacts) -> None:
     _print_groups(out, report, facts)
     _print_errored(out, report, facts)
     _print_rows(out, report, facts)
+    _print_removed(out, report)
     _print_notes(out, facts.noted)
     _print_leavers(out, report, facts.names)
     _print_mails(out, report, facts.mails)
@@ -113,6 +124,7 @@ def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
 
     line = Text(format_state_title(report.state, ", "), style=_STYLES.get(report.state, _FAILED))
     action = facts.change.title if facts.change else _MODES[report.mode]
+    action = f"{_FILES[report.what]}, {action}" if report.what else action
     action += f" ({facts.reason})" if facts.reason else ""
     action += _(", source {source}").format(source=report.source) if report.source else ""
     place = _(": {agency}, {action}, import {number}")
@@ -218,6 +230,20 @@ def _print_rows(out: Console, report: "Report", facts: ReportFacts) -> None:
     out.print(table)
 
 
+def _print_removed(out: Console, report: "Report") -> None:
+    """Print what is removed because the file does not list it."""
+    if not report.removed:
+        return
+    done = report.state == "applied"
+    _print_heading(out, _("Removed: the file does not list them") if done else _("Will be removed: not in the file"))
+    table = _make_grid(_("external ID"), _("changes"))
+    for one in report.removed[:LISTED]:
+        table.add_row(escape_text(one.external_id), _format_changes(one))
+    out.print(table)
+    if len(report.removed) > LISTED:
+        out.print(_make_text(_count_more(len(report.removed) - LISTED)))
+
+
 def _label_outcome(row: "ReportRow", facts: ReportFacts) -> str:
     return facts.words.get(row.outcome, row.outcome)
 
@@ -307,7 +333,7 @@ def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:
     if report.state in ("previewed", "held") and facts.change:
         _print_next_bulk(out, report, facts)
     elif report.state == "previewed" and not any(
-        report.counts.get(name) for name in ("added", "updated", "deactivated", "marked")
+        report.counts.get(name) for name in ("added", "updated", "deactivated", "marked", "removed")
     ):
         out.print(_make_text("\n" + _("Nothing will change.")))
     elif report.state == "previewed":

@@ -40,15 +40,21 @@ class Packed(_Text):
 
 
 class ImportKind(models.TextChoices):
-    """The kinds of imports: of a file of users or of new external IDs, of a bulk change, and of the undo of another."""
+    """The kinds of imports: of a file (of users, new external IDs, groups, members, roles or ranks), bulk change, undo."""
 
     FILE = "file"
     REKEY = "rekey"
     BULK = "bulk"
     UNDO = "undo"
+    GROUPS = "groups"
+    MEMBERS = "members"
+    ROLES = "roles"
+    RANKS = "ranks"
 
 
-FROM_FILE = (ImportKind.FILE, ImportKind.REKEY)
+ENTRY_KINDS = (ImportKind.GROUPS, ImportKind.MEMBERS, ImportKind.ROLES, ImportKind.RANKS)
+"""The kinds of imports that change groups, their members and monitors, roles or ranks."""
+FROM_FILE = (ImportKind.FILE, ImportKind.REKEY, *ENTRY_KINDS)
 """The kinds of imports that have a file."""
 
 
@@ -160,6 +166,8 @@ class Group(models.Model):
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
     changed_at = models.DateTimeField(auto_now=True, db_default=Now())
     """When its name, external ID or state last changed; not when its members did."""
+    parent = models.ForeignKey("self", SET_NULL, null=True, blank=True, related_name="+")
+    """The group that it is part of. There are no circles."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agency", "external_id"], name="group_once")]
@@ -336,6 +344,17 @@ class Monitor(models.Model):
         constraints = [models.UniqueConstraint(fields=["group", "user"], name="monitor_once")]
 
 
+class GroupMonitor(models.Model):
+    """A group whose members all monitor another group."""
+
+    group = models.ForeignKey(Group, CASCADE, related_name="+", db_index=False)
+    monitor = models.ForeignKey(Group, CASCADE, related_name="+")
+    """The group whose members monitor it."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["group", "monitor"], name="group_monitor_once")]
+
+
 class SearchChunk(models.Model):
     """A part of the search index: the folded texts of the users of one slot (`apply.search_index`).
 
@@ -441,7 +460,7 @@ class Import(models.Model):
 
     number = models.CharField(max_length=26, unique=True)
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
-    kind = models.CharField(max_length=5, default=ImportKind.FILE)
+    kind = models.CharField(max_length=8, default=ImportKind.FILE)
     """One of ImportKind."""
     mode = models.CharField(max_length=8)
     state = models.CharField(max_length=10)
@@ -469,6 +488,8 @@ class Import(models.Model):
     """Why it waits for confirmation, or would (`core.planning.holds`). `held` is the first reason, in an older format."""
     leavers = models.JSONField(default=dict)
     """The external IDs of the deactivated users, and of the protected users with their codes."""
+    entries = models.JSONField(default=list)
+    """What it changed in groups, roles and ranks, before and after (`core.planning.entry_changes`), so that it can be undone."""
     digest = models.CharField(max_length=64, default="")
     undoes = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
     idempotency_key = models.CharField(max_length=255, null=True)

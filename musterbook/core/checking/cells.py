@@ -18,7 +18,10 @@ _ERROR_VALUE = r"^(?:#(?:[\p{Lu}0-9_/¡¿]{2,15}[!?]|N/[AD]|NV|GETTING_DATA|#+)|
 _SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+[Ee][+-]?[0-9]+|[Ee]\+[0-9]{2,})$"
 _REPLACED = "\ufffd"
 _APOSTROPHE = "^'[0-9]"
-_NUMBERED = (columns.EXTERNAL_ID, columns.NEW_EXTERNAL_ID, columns.BADGE_NUMBER, columns.USERNAME, columns.PHONE)
+_NUMBERED = (
+    columns.EXTERNAL_ID, columns.NEW_EXTERNAL_ID, columns.BADGE_NUMBER, columns.USERNAME, columns.PHONE, columns.GROUP_ID,
+    columns.GROUP_EXT_ID, columns.MEMBER_EXT_ID, columns.PARENT_EXT_ID,
+)  # fmt: skip
 _UNSEEN = (columns.EMAIL, columns.USERNAME)
 """The columns that may have no character that nobody sees: it can make two addresses look the same."""
 _TEXT = pl.col("text").str
@@ -45,7 +48,8 @@ def read_cells(column: Column, cells: pl.Series, words: Vocabulary, *, guarded: 
     """Return the reading of a column's cells as they are in the file, each given once. They may be `guarded`."""
     reader = _Reader(column, cells, text.clean(cells, guarded=guarded), words)
     reader.check_text()
-    _READERS.get(column.heading, _Reader.as_text)(reader)
+    read = _Reader.as_text if column.plain else _READERS.get(column.heading, _Reader.as_text)
+    read(reader)
     return CellValues(pl.DataFrame(reader.values), pl.concat([_NO_FAULTS, *reader.found]))
 
 

@@ -4,7 +4,7 @@ A quick check of each whole column handles most cells. Each distinct cell of the
 copied to its rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -48,24 +48,27 @@ class _CheckedColumn:
     found: pl.DataFrame
 
 
-def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
+def check(table: Table, vocabulary: Vocabulary, present: Sequence[Column] | None = None) -> CheckedTable:
     """Return the cells of the table as values.
+
+    `present`: the columns that it has, if they are not those of users.
 
     A row whose cells may be in the wrong columns has no other problem. Raise TooManyProblems as soon as the columns checked so
     far have too many problems.
     """
+    present = table.present if present is None else tuple(present)
     if table.cells.is_empty():
-        return CheckedTable(pl.DataFrame(schema=list_checked(table.present)), table.present, table.faults)
+        return CheckedTable(pl.DataFrame(schema=list_checked(present)), present, table.faults)
     is_count = pl.col("code") == "cell-count"
     others = ~pl.col("row").is_in(table.faults.filter(is_count)["row"].implode())
     values, faults = [table.cells.select("row")], table.faults.filter(is_count | others)
-    for column in table.present:
+    for column in present:
         part = _check_column(table, column, vocabulary)
         values.append(part.values)
         if not part.found.is_empty():
             faults = pl.concat([faults, part.found.filter(others)])
         refuse_too_many(faults, table.file)
-    return CheckedTable(pl.concat(values, how="horizontal"), table.present, faults)
+    return CheckedTable(pl.concat(values, how="horizontal"), present, faults)
 
 
 def refuse_too_many(faults: pl.DataFrame, file: FileFacts) -> None:

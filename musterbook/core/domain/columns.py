@@ -11,6 +11,7 @@ class Column:
     - `required`: every file must have the column, and none of its cells may be blank.
     - `unique`: no two users of an agency may share a value.
     - `longest`: the maximum number of characters in a cell.
+    - `plain`: its cells are read as text, also if another column of the same name has values of its own.
     """
 
     heading: str
@@ -18,6 +19,7 @@ class Column:
     about: str
     unique: bool = False
     longest: int = 255
+    plain: bool = False
 
     @property
     def field(self) -> str:
@@ -81,8 +83,35 @@ KEYED = (EMAIL, BADGE_NUMBER, USERNAME)
 NEW_EXTERNAL_ID = Column(
     "NEW_EXTERNAL_ID", True, "The external ID that the user of EXTERNAL_ID has from now on.", unique=True
 )
-ALL = (*COLUMNS, NEW_EXTERNAL_ID)
-"""Every column that any kind of file can have."""
+
+GROUP_ID = Column(
+    "EXTERNAL_ID", True, "The external ID of the group. It identifies the group of a row, and never changes."
+)
+GROUP_NAME = Column("NAME", True, "The name of the group, 3 to 128 characters.")
+GROUP_STATUS = Column(
+    "STATUS", False, "Active or Deleted. Files cannot add users to a deleted group. Its members stay in it.", plain=True
+)
+PARENT_EXT_ID = Column("PARENT_EXT_ID", False, "The external ID of the group that this group is part of. Blank: none.")
+GROUP_EXT_ID = Column("GROUP_EXT_ID", True, "The external ID of the group.")
+MEMBER_TYPE = Column("MEMBER_TYPE", True, "User or Group.")
+MEMBER_EXT_ID = Column("MEMBER_EXT_ID", True, "The external ID of the user or group.")
+RELATION = Column("RELATION", True, "Member or Monitor.")
+ROLE_NAME = Column("NAME", True, "The name of the role. It identifies the role of a row, regardless of case.")
+PERMISSIONS = Column(
+    "PERMISSIONS", False, "The permissions that the role has, separated by semicolons. Blank: none.", longest=1000
+)
+SECOND_FACTOR = Column(
+    "SECOND_FACTOR", False, "Yes or No: whether users of the role must sign in with a second factor."
+)
+RANK_NAME = Column("NAME", True, "The name of the rank. It identifies the rank of a row, regardless of case.")
+ABBREVIATION = Column("ABBREVIATION", False, "The abbreviation of the rank, which files can use in place of the name.")
+ORDER = Column("ORDER", False, "The place of the rank among all ranks: 1 for the highest. Blank: it keeps its place.")
+
+ALL = (
+    *COLUMNS, NEW_EXTERNAL_ID, GROUP_NAME, PARENT_EXT_ID, GROUP_EXT_ID, MEMBER_TYPE, MEMBER_EXT_ID, RELATION, PERMISSIONS,
+    SECOND_FACTOR, ABBREVIATION, ORDER,
+)  # fmt: skip
+"""Every column that any kind of file can have, each heading once."""
 HEADINGS = frozenset(column.heading for column in ALL)
 
 
@@ -121,6 +150,16 @@ USERS = Layout("users", COLUMNS)
 """A file of users: an import."""
 REKEYS = Layout("rekeys", (EXTERNAL_ID, NEW_EXTERNAL_ID))
 """A file of new external IDs (rule M14)."""
+GROUPS = Layout("groups", (GROUP_ID, GROUP_NAME, GROUP_STATUS, PARENT_EXT_ID))
+"""A file of groups."""
+MEMBERS = Layout("members", (GROUP_EXT_ID, MEMBER_TYPE, MEMBER_EXT_ID, RELATION))
+"""A file of the members and monitors of groups."""
+ROLES = Layout("roles", (ROLE_NAME, PERMISSIONS, SECOND_FACTOR))
+"""A file of roles."""
+RANKS = Layout("ranks", (RANK_NAME, ABBREVIATION, ORDER))
+"""A file of ranks."""
+ENTRIES = (GROUPS, MEMBERS, ROLES, RANKS)
+"""The files of groups, their members, roles and ranks: they change what users can have, and no other value of a user."""
 
 EXAMPLES: tuple[tuple[str, ...], ...] = (
     ("EXAMPLE-1", "alma.reyes@example.invalid", "9001", "Alma", "Reyes", "Active", "alma.reyes", "Admin",
@@ -133,5 +172,5 @@ EXAMPLES: tuple[tuple[str, ...], ...] = (
      "bruno.keller@example.invalid", "North station", "", "", ""),
 )  # fmt: skip
 """The four example rows of the example file, in the order of COLUMNS (rule F6)."""
-LAYOUTS = {layout.name: layout for layout in (USERS, REKEYS)}
+LAYOUTS = {layout.name: layout for layout in (USERS, REKEYS, *ENTRIES)}
 """Name → layout."""

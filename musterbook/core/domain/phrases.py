@@ -12,7 +12,7 @@ from musterbook.core.domain import texts
 
 COUNTED = (
     "rows", "added", "updated", "unchanged", "errored", "skipped", "deactivated", "protected", "reactivated", "losing access",
-    "privileges", "handovers", "cleared", "released", "marked", "identity changes", "rekeyed",
+    "privileges", "handovers", "cleared", "released", "marked", "identity changes", "rekeyed", "removed", "losses",
 )  # fmt: skip
 """The counts of a plan, as a difference of two plans names them."""
 OUTCOMES = (
@@ -152,6 +152,11 @@ PHRASES = (
     "The user's role has permissions that yours does not, so you cannot change this user.",
     "The user's role has permissions that yours does not, so you cannot change their supervisor.",
     "The row assigns a role with permissions that yours does not have.",
+    # Why members stay
+    "a row with a problem may name them",
+    "files do not change them",
+    "their role has permissions that yours does not",
+    "your role does not have the permission users.edit",
     # What differs in a plan that was made again. The words of a user's outcome are phrases of their own
     "Counts: {counts}.",
     "Users: {users}.",

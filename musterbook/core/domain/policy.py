@@ -41,6 +41,8 @@ class LimitKind(StrEnum):
     """Everyone who takes an email address or username that another user has now."""
     CLEARED = "cleared"
     """Everyone who loses a value to a column that is blank in every row."""
+    LOSSES = "losses"
+    """Everyone who loses a group or a permission, or whose group is deleted, by a file of groups, members or roles."""
     REKEYS = "rekeys"
     """Everyone who gets another external ID."""
     UPDATES = "updates"
@@ -88,6 +90,7 @@ DEFAULT_LIMITS = (
     Limit(LimitKind.PRIVILEGES, 3, 1, 20),
     Limit(LimitKind.HANDOVERS, 3, 1),
     Limit(LimitKind.CLEARED, 5, 10),
+    Limit(LimitKind.LOSSES, 5, 10),
     Limit(LimitKind.REKEYS, 3, 1),
     Limit(LimitKind.UPDATES, off=True),
     Limit(LimitKind.ADDITIONS, off=True),

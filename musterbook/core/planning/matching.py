@@ -156,12 +156,15 @@ def _leave_unchanged(
     return remaining, pl.concat([same, moved]).sort("row"), replace(checked, **rest)
 
 
-def drop_repeated(cells: pl.DataFrame, faults: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+def drop_repeated(
+    cells: pl.DataFrame, faults: pl.DataFrame, key: str = "external_id"
+) -> tuple[pl.DataFrame, pl.Series]:
     """Return the cells without rows that are the same as an earlier one, and these rows (M6).
 
     No such row is on the fast path: its external ID occurs twice. A row with a fault is none: its cells are not certain.
+    `key`: a column in which equal rows are equal.
     """
-    duplicated = cells["external_id"].is_duplicated()
+    duplicated = cells[key].is_duplicated()
     if not duplicated.any():
         return cells, cells["row"].clear()
     candidates = cells.filter(duplicated, ~pl.col("row").is_in(faults["row"].implode()))

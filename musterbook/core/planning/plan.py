@@ -30,6 +30,7 @@ from musterbook.core.planning import (
     releases,
 )
 from musterbook.core.planning.deactivations import Leavers
+from musterbook.core.planning.entry_changes import Entries
 from musterbook.core.planning.evaluate import Judgement
 from musterbook.core.planning.harms import Harms
 from musterbook.core.planning.holds import Hold
@@ -115,6 +116,8 @@ class Plan:
     """The source of the users that the plan adds (S9)."""
     marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=marks.CHANGED))
     """The marks of other users that the plan changes (marks.CHANGED). The mark alone is no change of a user."""
+    entries: Entries | None = None
+    """What the plan of a file of groups, members, roles or ranks changes; None for any other plan."""
 
     @property
     def held(self) -> Mapping[str, object] | None:
@@ -126,20 +129,29 @@ class Plan:
         """Return the counts of rule A1, and the users whose marks change (`marked`)."""
         tally = dict(self.rows["outcome"].value_counts().iter_rows())
         reactivated = int(self.updated["reactivated"].sum()) if self.updated.width else 0
-        return {
-            "rows": self.table.rows,
-            "added": tally.get("added", 0),
-            "updated": tally.get("updated", 0),
-            "reactivated": reactivated,
-            "unchanged": tally.get("unchanged", 0),
-            "errored": tally.get("errored", 0),
-            "skipped": self.table.skipped.height,
-            "deactivated": self.leavers.deactivated.height,
-            "protected": self.leavers.protected.height,
-            "marked": self.marks.height,
-            **self.harmed,
-            "released": self.released.height,
-        } | ({"identity_changes": changed} if (changed := self._count_identity_changes()) else {})
+        return (
+            {
+                "rows": self.table.rows,
+                "added": tally.get("added", 0),
+                "updated": tally.get("updated", 0),
+                "reactivated": reactivated,
+                "unchanged": tally.get("unchanged", 0),
+                "errored": tally.get("errored", 0),
+                "skipped": self.table.skipped.height,
+                "deactivated": self.leavers.deactivated.height,
+                "protected": self.leavers.protected.height,
+                "marked": self.marks.height,
+                **self.harmed,
+                "released": self.released.height,
+            }
+            | ({"identity_changes": changed} if (changed := self._count_identity_changes()) else {})
+            | self._count_entries()
+        )
+
+    def _count_entries(self) -> dict[str, int]:
+        if self.entries is None:
+            return {}
+        return {"removed": self.entries.select_shown("removed").height, "losses": self.entries.losses.height}
 
     def _count_identity_changes(self) -> int:
         decided = self.notes.filter(pl.col("code").is_in(identity.DECIDED.values()))
@@ -197,6 +209,8 @@ class Plan:
                 # No cell of these contains a control character (rule C1), so none needs quotes.
                 _update_digest(digest, users.select(fields), "never")
         _update_digest(digest, self.problems, "necessary")
+        if self.entries is not None:
+            digest.update(f"{self.entries.describe()}{self.entries.losses.height}".encode())
         if self.updated.width:
             digest.update(repr(self.updated.filter("replaced")["row"].to_list() or "").encode())
         return digest.hexdigest()

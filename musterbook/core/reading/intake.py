@@ -12,8 +12,12 @@ from musterbook.core.domain import problems
 from musterbook.core.domain.columns import (
     BADGE_NUMBER,
     EXTERNAL_ID,
+    GROUP_EXT_ID,
+    GROUP_ID,
     LAYOUTS,
+    MEMBER_EXT_ID,
     NEW_EXTERNAL_ID,
+    PARENT_EXT_ID,
     PHONE,
     USERNAME,
     USERS,
@@ -40,7 +44,9 @@ _MIN_NAMES = 4
 _MAX_LISTED = 20
 _SHOWN_LENGTH = 100
 _MAX_SAMPLES = 3
-_NEVER_DATES = (EXTERNAL_ID, NEW_EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
+_NEVER_DATES = (
+    EXTERNAL_ID, NEW_EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE, GROUP_ID, GROUP_EXT_ID, MEMBER_EXT_ID, PARENT_EXT_ID,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def find_repeated_headings(grid: Grid, header: Headings) -> pl.Series:
 
     Only rows whose EMAIL is as short as its heading are examined, because nearly no address is.
     """
-    first = header.columns.get(EMAIL, header.columns[EXTERNAL_ID])
+    first = header.columns.get(EMAIL, next(iter(header.columns.values())))
     name = str(first)
     longest = len(grid.headings[int(name)].strip(TRIMMED).encode()) + _SLACK
     rows = grid.rows.filter(grid.rows[name].str.len_bytes() <= longest)

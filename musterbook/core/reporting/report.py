@@ -94,6 +94,10 @@ class Report:
     """The message for an import that failed."""
     source: str = ""
     """The source that the import names (S9)."""
+    what: str = ""
+    """The layout of a file of groups, members, roles or ranks; "" for a file of users."""
+    removed: Sequence[ReportRow] = ()
+    """What the file does not list, and what is therefore removed. They have no row (0)."""
 
     def as_json(self) -> dict[str, object]:
         """Return the object of the command line's contract."""
@@ -118,6 +122,12 @@ class Report:
             data["recipients"] = [dict(one) for one in self.recipients]
         if self.ended:
             data["ended"] = dict(self.ended)
+        if self.what:
+            data["what"] = self.what
+            data["removed"] = [
+                {"external_id": one.external_id, "changes": {name: list(pair) for name, pair in one.changes.items()}}
+                for one in self.removed
+            ]
         more = {"source": self.source, "message": self.message}
         return data | {name: text for name, text in more.items() if text}
 
@@ -136,6 +146,17 @@ def list_rows(plan: Plan, which: RowFilter) -> list[ReportRow]:
         )
         for row, external_id, outcome in listed.iter_rows()
     ]
+
+
+def list_removed(plan: Plan) -> list[ReportRow]:
+    """Return what a plan of members removes because the file does not list it."""
+    return make_removed(plan.entries.select_shown("removed")) if plan.entries else []
+
+
+def make_removed(shown: pl.DataFrame) -> list[ReportRow]:
+    """Return the same from the frame that is kept (`external_id`, `changes`)."""
+    rows = shown.select("external_id", "changes").iter_rows()
+    return [ReportRow(0, external_id, "removed", parse_changes(changed)) for external_id, changed in rows]
 
 
 def list_notes(plan: Plan) -> list[tuple[str, Problem]]:
@@ -162,6 +183,9 @@ def _filter_problems(frame: pl.DataFrame, listed: pl.DataFrame) -> list[Problem]
 
 
 def _list_changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
+    if plan.entries is not None:
+        shown = plan.entries.shown.join(listed, on="row", how="semi", maintain_order="left")
+        return list(shown.select("row", "changes").iter_rows())
     return [
         pair
         for users in (plan.added, plan.updated, plan.rekeyed)

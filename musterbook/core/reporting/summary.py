@@ -59,6 +59,8 @@ def summarize(
     `mails`: the number of emails of each kind. `done`: whether the import was applied. `words`: other words for some counts,
     where each row is a chosen user, as they are afterward: *deactivated*, which is *to deactivate* before.
     """
+    if "removed" in counts:
+        return _summarize_entries(counts, done=done)
     words = {name: word if done else _CHOSEN.get(word, word) for name, word in (words or {}).items()}
     labels = {**dict(_COUNTS), **dict(_ROWS), **(_DONE if done else {}), **words}
     users = [(labels[name], counts.get(name, 0)) for name, _ in _COUNTS]
@@ -67,6 +69,24 @@ def summarize(
     first, *others = (_name_first([part for part in parts if part[1]], noun) for parts, noun in named)
     emails = filter(None, [count_emails(mails or {})])
     return ", ".join([*first, *emails, *chain.from_iterable(others)]) or texts.translate(NOTHING)
+
+
+_ENTRIES = (("added", "to add", "added"), ("updated", "to update", "updated"), ("removed", "to remove", "removed"))
+_OF_USERS = (
+    ("losses", "will lose a group or a permission", "lost a group or a permission"),
+    ("privileges", "will gain a permission", "gained a permission"),
+)
+"""The counts of an import of groups, members, roles or ranks: of entries, and of users. Each has its words before and after."""
+
+
+def _summarize_entries(counts: Mapping[str, int], *, done: bool) -> str:
+    rows = [(name, label, _DONE.get(name, label)) for name, label in _ROWS]
+    groups = ((_ENTRIES, "entry"), (_OF_USERS, "user"), (rows, "row"))
+    parts = [
+        _name_first([(words[done], counts[name]) for name, *words in kinds if counts.get(name)], noun)
+        for kinds, noun in groups
+    ]
+    return ", ".join(chain.from_iterable(parts)) or texts.translate(NOTHING)
 
 
 NOTHING = "Nothing changes"
@@ -79,7 +99,12 @@ def _name_first(parts: Sequence[tuple[str, int]], noun: str) -> list[str]:
 
 
 def _make_forms(label: str, noun: str = "") -> texts.Forms:
-    return (f"{{number}} {noun} {label}", f"{{number}} {noun}s {label}") if noun else (f"{{number}} {label}",) * 2
+    if not noun:
+        return (f"{{number}} {label}",) * 2
+    return f"{{number}} {noun} {label}", f"{{number}} {_PLURALS.get(noun, f'{noun}s')} {label}"
+
+
+_PLURALS = {"entry": "entries"}
 
 
 _OVER_LIMIT = {
@@ -87,6 +112,7 @@ _OVER_LIMIT = {
     LimitKind.PRIVILEGES: "would gain a permission",
     LimitKind.HANDOVERS: "would take an email address or username that another user has now",
     LimitKind.CLEARED: "would lose a value to a column that is blank in every row",
+    LimitKind.LOSSES: "would lose a group or a permission",
     LimitKind.REKEYS: "would get another external ID",
     LimitKind.UPDATES: "would change",
     LimitKind.ADDITIONS: "would be added",
@@ -128,5 +154,7 @@ def list_sources() -> tuple[list[str], list[texts.Forms]]:
     chosen = (*_CHOSEN, *_CHOSEN.values(), _LEFT_OUT)
     forms += [_make_forms(label, noun) for label in chosen for noun in ("user", "")]
     forms += [_make_forms(label, "row") for label in (*dict(_ROWS).values(), _DONE["skipped"])]
+    forms += [_make_forms(label, noun) for _, *both in _ENTRIES for label in both for noun in ("entry", "")]
+    forms += [_make_forms(label, noun) for _, *both in _OF_USERS for label in both for noun in ("user", "")]
     forms += [_make_hold_forms(kind, whose) for kind in _OVER_LIMIT for whose in _WHOSE]
     return [NOTHING, *_DOUBTS.values(), _TOTAL], [*forms, _LIMIT]

@@ -13,7 +13,7 @@ from musterbook.core.domain.policy import LimitKind
 from musterbook.core.domain.vocabulary import Role
 from musterbook.core.values.keys import fold
 from musterbook.directory import models, permissions
-from musterbook.directory.agency import feed_writing, limits, sign_on_file, values_in_file
+from musterbook.directory.agency import feed_writing, group_settings, limits, sign_on_file, values_in_file
 from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
@@ -103,14 +103,14 @@ def apply_file(file: AgencyFile, context: AuditContext) -> ApplyResult:
             slug=file.slug, defaults={"name": file.name, "created_at": context.at}
         )
         locks.lock_row(agency)
-        before = {} if created else _read_settings(agency)
+        before = {} if created else read_settings(agency)
         _write_settings(agency, file)
         _write_roles(agency, file.roles or ())
         kept_entries = [*_drop_roles(agency, file), *_write_ranks(agency, file), *_write_groups(agency, file)]
         _require_factors(agency, file)
         _check_values(agency, file)
         _write_limits(agency, file)
-        changes = _compare_settings(before, _read_settings(agency))
+        changes = compare_settings(before, read_settings(agency))
         if changes:
             trail.record_event(
                 agency, context, EventKind.AGENCY_ADDED if created else EventKind.AGENCY_CHANGED, changes=changes
@@ -137,9 +137,9 @@ def changing(agency: models.Agency, context: AuditContext) -> Iterator[None]:
     with transaction.atomic():
         locks.lock_row(agency)
         agency.refresh_from_db()
-        before = _read_settings(agency)
+        before = read_settings(agency)
         yield
-        changes = _compare_settings(before, _read_settings(agency))
+        changes = compare_settings(before, read_settings(agency))
         if changes:
             trail.record_event(agency, context, EventKind.AGENCY_CHANGED, changes=changes)
 
@@ -262,14 +262,14 @@ def _write_ranks(agency: models.Agency, file: AgencyFile) -> list[str]:
 def _write_groups(agency: models.Agency, file: AgencyFile) -> list[str]:
     if file.groups is None:
         return []
-    ids = [group.external_id for group, _ in file.groups]
+    ids = [group.external_id for group in file.groups]
     kept_groups = _drop_entries(
         agency, models.Group.objects.filter(agency=agency).exclude(external_id__in=ids), "group", "external_id"
     )
-    for group, name in file.groups:
-        models.Group.objects.update_or_create(
-            agency=agency, external_id=group.external_id, defaults={"name": name, "active": group.active}
-        )
+    try:
+        group_settings.write_groups(agency, file.groups)
+    except group_settings.WrongGroups as wrong:
+        raise InvalidAgencyFile([f"[[groups]]: {sentence}" for sentence in wrong.sentences]) from None
     return kept_groups
 
 
@@ -281,7 +281,7 @@ def _drop_entries(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, na
     return [f"{noun} “{getattr(entry, name)}” (users: {used[entry.pk]:,})" for entry in kept_entries]
 
 
-def _read_settings(agency: models.Agency) -> dict[str, str]:
+def read_settings(agency: models.Agency) -> dict[str, str]:
     """Return the agency file settings of an agency, and those that imports remember, each by a name of its own."""
     settings = {
         "name": agency.name,
@@ -310,12 +310,11 @@ def _read_settings(agency: models.Agency) -> dict[str, str]:
     for rank in models.Rank.objects.filter(agency=agency).order_by("position"):
         short = f" ({rank.abbreviation})" if rank.abbreviation else ""
         settings[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"
-    for group in models.Group.objects.filter(agency=agency).order_by("pk"):
-        settings[f"group {group.external_id}"] = f"{group.name} ({'active' if group.active else 'not active'})"
-    return settings
+    return settings | group_settings.describe_groups(agency)
 
 
-def _compare_settings(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def compare_settings(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the settings that differ, each before and after."""
     names = [*before, *(name for name in after if name not in before)]
     pairs = {name: (before.get(name, ""), after.get(name, "")) for name in names}
     return {name: (was, now) for name, (was, now) in pairs.items() if was != now}

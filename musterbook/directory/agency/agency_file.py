@@ -9,9 +9,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from musterbook.core.domain.policy import DEFAULT_LIMITS, Limit
-from musterbook.core.domain.vocabulary import Group, Rank, Role
+from musterbook.core.domain.vocabulary import Rank, Role
 from musterbook.core.values.keys import fold
 from musterbook.directory.agency import feed_values, sign_on_file, values_in_file
+from musterbook.directory.agency.group_settings import GroupSettings
 from musterbook.directory.agency.setting_values import (
     explain_language,
     explain_notice,
@@ -138,8 +139,7 @@ class AgencyFile:
     """The settings of each feed (`feed_values.parse_feed`)."""
     roles: tuple[Role, ...] | None = None
     ranks: tuple[Rank, ...] | None = None
-    groups: tuple[tuple[Group, str], ...] | None = None
-    """Each group with its name."""
+    groups: tuple[GroupSettings, ...] | None = None
 
 
 def read_agency_file(content: bytes) -> AgencyFile:
@@ -313,8 +313,19 @@ class _FileReader(TableReader):
         name = self.parse_text(entry, "name", location)
         return fold(name), Rank(0, name, self.parse_text(entry, "abbreviation", location, required=False))
 
-    def _parse_group(self, entry: Mapping[str, Any], location: str) -> tuple[str, tuple[Group, str]]:
-        self.check_keys(entry, location, ("external_id", "name", "active"))
+    def _parse_group(self, entry: Mapping[str, Any], location: str) -> tuple[str, GroupSettings]:
+        self.check_keys(entry, location, ("external_id", "name", "active", "parent", "monitor_groups"))
         external_id = self.parse_text(entry, "external_id", location)
         name = self.parse_text(entry, "name", location, required=False) or external_id
-        return external_id, (Group(0, external_id, self.parse_flag(entry, "active", location)), name)
+        parent = self.parse_text(entry, "parent", location, required=False) if "parent" in entry else None
+        monitors = entry.get("monitor_groups")
+        if monitors is not None and not (isinstance(monitors, list) and all(isinstance(one, str) for one in monitors)):
+            self.problems.append(
+                _('%(location)s: monitor_groups is no list of external IDs, such as ["AUDIT"].')
+                % {"location": location}
+            )
+            monitors = None
+        active = self.parse_flag(entry, "active", location)
+        return external_id, GroupSettings(
+            external_id, name, active, parent, None if monitors is None else tuple(monitors)
+        )

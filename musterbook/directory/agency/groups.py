@@ -1,5 +1,7 @@
 """Groups: list, add, change, end and delete them. Users hold their membership; monitors are handled here."""
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -37,6 +39,17 @@ def list_members(group: models.Group, most: int) -> list[models.User]:
     return list(members.order_by("name_key", "pk")[:most])
 
 
+def list_groups_in(group: models.Group) -> list[models.Group]:
+    """Return the groups that are part of the group, by name."""
+    return list(models.Group.objects.filter(agency=group.agency_id, parent=group).order_by("name", "external_id"))
+
+
+def list_monitor_groups(group: models.Group) -> list[models.Group]:
+    """Return the groups whose members monitor the group, by name."""
+    ids = models.GroupMonitor.objects.filter(group=group).values("monitor")
+    return list(models.Group.objects.filter(agency=group.agency_id, pk__in=ids).order_by("name", "external_id"))
+
+
 def list_monitors(group: models.Group) -> list[models.User]:
     """Return the users who monitor the group, by name."""
     monitor_ids = models.Monitor.objects.filter(group=group).values("user")
@@ -54,11 +67,41 @@ def insert(agency: models.Agency, external_id: str, name: str = "") -> models.Gr
     return models.Group.objects.create(agency=agency, **_clean_fields(agency, external_id, name))
 
 
-def change(group: models.Group, external_id: str, name: str, active: bool, context: AuditContext) -> None:
-    """Rename a group, end it or make it active again; its members stay in it. Raise InvalidValue."""
+def change(
+    group: models.Group, external_id: str, name: str, active: bool, context: AuditContext, *, parent: str | None = None
+) -> None:
+    """Rename a group, end it or make it active again; its members stay in it. Raise InvalidValue.
+
+    `parent`: the external ID of the group that it is part of from now on, "" for none. None: as it is.
+    """
     with agencies.changing(group.agency, context):
-        fields = _clean_fields(group.agency, external_id, name, group.pk)
+        fields: dict[str, Any] = _clean_fields(group.agency, external_id, name, group.pk)
+        if parent is not None:
+            fields["parent"] = _find_parent(group, parent.strip())
         models.Group.objects.filter(pk=group.pk).update(active=active, changed_at=context.at, **fields)
+
+
+def _find_parent(group: models.Group, external_id: str) -> models.Group | None:
+    """Return the group with this external ID, of which the group can be a part. Raise InvalidValue."""
+    if not external_id:
+        return None
+    parent = find_by_id(group.agency, external_id)
+    if parent is None:
+        raise InvalidValue("parent", _("There is no group with the external ID %(id)s.") % {"id": external_id})
+    above: models.Group | None = parent
+    while above is not None:
+        if above.pk == group.pk:
+            raise InvalidValue(
+                "parent",
+                _("The group %(id)s is part of this one, or is this one. Enter another.") % {"id": external_id},
+            )
+        above = above.parent
+    return parent
+
+
+def find_by_id(agency: models.Agency, external_id: str) -> models.Group | None:
+    """Return the agency's group with this external ID, or None."""
+    return models.Group.objects.filter(agency=agency, external_id=external_id).first()
 
 
 def _clean_fields(agency: models.Agency, external_id: str, name: str, except_id: int = 0) -> dict[str, str]:
@@ -74,6 +117,20 @@ def delete(group: models.Group, context: AuditContext) -> None:
     """Delete a group that has no members. Raise InUse."""
     with agencies.changing(group.agency, context):
         vocabularies.delete_entry(group, "group")
+
+
+def add_monitor_group(group: models.Group, monitor: models.Group, context: AuditContext) -> bool:
+    """Let every member of another group of the agency monitor the group; return whether they did not do so already."""
+    with agencies.changing(group.agency, context):
+        _pair, added = models.GroupMonitor.objects.get_or_create(group=group, monitor=monitor)
+    return added
+
+
+def remove_monitor_group(group: models.Group, monitor: models.Group, context: AuditContext) -> bool:
+    """Remove a group as a monitor of the group; return whether it was one."""
+    with agencies.changing(group.agency, context):
+        removed, _by_model = models.GroupMonitor.objects.filter(group=group, monitor=monitor).delete()
+    return bool(removed)
 
 
 def add_monitor(group: models.Group, user: models.User, context: AuditContext) -> bool:

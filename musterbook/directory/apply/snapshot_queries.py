@@ -92,7 +92,7 @@ def read_snapshot(
         return Snapshot(users, words, resting, padded=padded, replaced=replaced)
     if needs_all_users(agency, table.cells.height, mode):
         return Snapshot(read_all_users(agency), words, resting, padded=padded, replaced=replaced)
-    headcount = _count_active(agency) if needs.limited else None
+    headcount = count_active(agency) if needs.limited else None
     named = _read_named_users(agency, table, needs.supervisor, replaced, needs.released_on)
     return Snapshot(named, words, resting, padded=padded, headcount=headcount, replaced=replaced)
 
@@ -132,7 +132,7 @@ def _measure_padded(agency: models.Agency, name: str) -> int:
     return int(found["longest"]) if found["users"] >= _FEWEST_PADDED else 0
 
 
-def _count_active(agency: models.Agency) -> pl.DataFrame:
+def count_active(agency: models.Agency) -> pl.DataFrame:
     """Return the number of active users (HEADCOUNT), by role and group if a limit needs them."""
     users = frames.table(models.User)
     if any(limit["role"] or limit["group"] for limit in agency.limits):

@@ -49,14 +49,22 @@ def record_event(
 
     `outcome`: "", refused or failed.
     """
-    event = {
-        "kind": kind, "subject_id": about.pk if about else None,
-        "subject_external_id": about.external_id if about else "", "row": None,
-        "changes": json.dumps(changes or {}, ensure_ascii=False, separators=(",", ":")), "outcome": outcome,
-    }  # fmt: skip
+    event = build_event(kind, changes or {}, about).with_columns(outcome=pl.lit(outcome))
     with transaction.atomic():
         locks.lock_row(agency)
-        append_events(agency, context, [pl.DataFrame([event])])
+        append_events(agency, context, [event])
+
+
+def build_event(
+    kind: EventKind, changes: Mapping[str, tuple[str, str]], about: models.User | None = None
+) -> pl.DataFrame:
+    """Return one event, as `append_events` takes it: what happened, to which user, and each field before and after."""
+    event = {
+        "kind": kind.value, "subject_id": about.pk if about else None,
+        "subject_external_id": about.external_id if about else "", "row": None,
+        "changes": json.dumps(changes, ensure_ascii=False, separators=(",", ":")),
+    }  # fmt: skip
+    return pl.DataFrame([event])
 
 
 def record_refused_file(agency: models.Agency, context: AuditContext, name: str, why: str) -> None:

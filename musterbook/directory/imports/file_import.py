@@ -31,6 +31,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import (
     approval,
     cancellation,
+    entry_files,
     file_ends,
     plan_ends,
     quotas,
@@ -122,9 +123,9 @@ def run_import(  # noqa: PLR0913  (what is imported, how, by which act, and for 
 
     Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, ImportFailed.
     """
-    authorize_import(agency, context.actor, options.mode)
+    authorize_import(agency, context.actor, options.mode, options.what)
     record = records.make_record(
-        agency, get_kind(options.mode), options.as_json(), context, state="running", key=key, shown=shown,
+        agency, get_kind(options), options.as_json(), context, state="running", key=key, shown=shown,
         **describe_file(upload), **({"feed": feed} if feed else {}),
     )  # fmt: skip
     while True:
@@ -142,9 +143,11 @@ def run_import(  # noqa: PLR0913  (what is imported, how, by which act, and for 
             time.sleep(_PAUSE)
 
 
-def get_kind(mode: Mode) -> ImportKind:
-    """Return the kind of an import of a file in this mode."""
-    return ImportKind.REKEY if mode is Mode.REKEY else ImportKind.FILE
+def get_kind(options: Options) -> ImportKind:
+    """Return the kind of an import of a file with these options."""
+    if options.what:
+        return entry_files.get_kind(options.what)
+    return ImportKind.REKEY if options.mode is Mode.REKEY else ImportKind.FILE
 
 
 def describe_file(upload: Upload | FileOnDisk) -> dict[str, Any]:
@@ -199,9 +202,9 @@ def make_attempt(
         reading = _start_reading(record, upload, options, progress)
 
     def plan(agency: models.Agency) -> planning.Plan:
-        authorize_import(agency, context.actor, options.mode)
-        operator = authorize_import(agency, approval.find_authority(record), options.mode)
-        users = _read_all_users(agency, upload, options.mode)
+        authorize_import(agency, context.actor, options.mode, options.what)
+        operator = authorize_import(agency, approval.find_authority(record), options.mode, options.what)
+        users = None if options.what else _read_all_users(agency, upload, options.mode)
         table = file_ends.note_line_end(record, reading(), options.source)
         record.file_facts = _describe_table(table)
         feed = models.Feed.objects.filter(pk=record.feed_id).first() if record.feed_id else None
@@ -222,6 +225,8 @@ def make_attempt(
             last_rows=feeds.count_last_rows(feed) if feed else None,
             least_percent=feed.least_percent if feed else 0,
         )
+        if options.what:
+            return entry_files.make_plan(agency, options.what, table, policy, operator)
         if options.mode is Mode.REKEY:
             known = snapshot_queries.read_rekey_snapshot(agency, table)
             marks = import_marks.read_marks(agency, known.users, "")
@@ -234,7 +239,10 @@ def make_attempt(
         marks = import_marks.read_marks(agency, snapshot.users, options.source)
         return planning.make_plan(table, replace(snapshot, marks=marks), policy)
 
-    return Attempt(record, context, plan, upload.content, expected, progress, stages=stages)
+    apply = entry_files.make_writer(record, context) if options.what else None
+    return Attempt(
+        record, context, plan, upload.content, expected, progress, apply_override=apply, stages=stages
+    )  # fmt: skip
 
 
 def _start_reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:
@@ -283,19 +291,24 @@ def _read_all_users(agency: models.Agency, upload: Upload, mode: Mode) -> pl.Dat
     )
 
 
-def authorize_import(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
-    """Return the operator of an import in this mode, or None for the system. Raise UnknownOperator, NotPermitted."""
+def authorize_import(agency: models.Agency, by: str, mode: Mode, what: str = "") -> Operator | None:
+    """Return the operator of an import in this mode, or None for the system. Raise UnknownOperator, NotPermitted.
+
+    `what`: the layout of a file of groups, members, roles or ranks, "" for users.
+    """
     if not by:
         return None
     operator = snapshot_queries.read_operator(agency, by)
-    needed = list_needed(mode)
+    needed = list_needed(mode, what)
     if not needed <= operator.permissions:
         raise NotPermitted(", ".join(sorted(needed - operator.permissions)))
     return operator
 
 
-def list_needed(mode: Mode) -> frozenset[str]:
-    """Return the permissions that an import in this mode needs."""
+def list_needed(mode: Mode, what: str = "") -> frozenset[str]:
+    """Return the permissions that an import in this mode needs, or that of a file of groups, members, roles or ranks."""
+    if what:
+        return frozenset({entry_files.PERMISSIONS[what]})
     return frozenset({"users.import"} | ({"users.synchronize"} if mode is Mode.SYNC else set()))
 
 
@@ -307,9 +320,12 @@ def read_upload(
 
     `remembered`: the mapping of other files, None for that of the agency. `check_stop` raises an error to stop the reading.
     """
-    mapping = {} if options.exact else agency.mapping if remembered is None else remembered
-    defaults = [column.heading for column in REQUIRED if column.heading in {**agency.defaults, **options.defaults}]
-    how = make_read_options(options, mapping, defaults, {} if options.mode is Mode.REKEY else agency.reading)
+    if options.what:  # its headings are others than those of users
+        how = make_read_options(options, {})
+    else:
+        mapping = {} if options.exact else agency.mapping if remembered is None else remembered
+        defaults = [column.heading for column in REQUIRED if column.heading in {**agency.defaults, **options.defaults}]
+        how = make_read_options(options, mapping, defaults, {} if options.mode is Mode.REKEY else agency.reading)
     return sandbox.read_table(upload.content, replace(how, name=upload.name), options.corrections, check_stop)
 
 

@@ -22,6 +22,7 @@ from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import (
     bulk,
+    entry_files,
     file_import,
     plan_files,
     plan_pages,
@@ -133,8 +134,17 @@ def make_report(record: models.Import, plan: Plan | None, which: RowFilter) -> R
         summarize_import(record),
         rows=report.list_rows(plan, which) if plan else _read_rows(record, which),
         groups=problem_groups.list_groups(record, plan),
+        removed=_list_removed(record, plan),
         recipients=None if which is RowFilter.ERRORED else list_mails(record, plan),
     )
+
+
+def _list_removed(record: models.Import, plan: Plan | None) -> list[ReportRow]:
+    if plan or not entry_files.get_layout(record):
+        return report.list_removed(plan) if plan else []
+    with suppress(plan_files.PlanGone):
+        return report.make_removed(plan_files.scan_part(record.number, "removed").collect())
+    return []
 
 
 def list_mails(record: models.Import, plan: Plan | None, most: int | None = None) -> list[dict[str, str]]:
@@ -164,6 +174,7 @@ def summarize_import(record: models.Import) -> Report:
         ended={"how": record.ended, "import": getattr(record.successor, "number", "")} if record.ended else None,
         message=record.message,
         source=str(record.options.get("source", "")),
+        what=entry_files.get_layout(record),
     )
 
 

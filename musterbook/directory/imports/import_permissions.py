@@ -2,7 +2,7 @@
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
-from musterbook.directory.imports import bulk, file_import, undo
+from musterbook.directory.imports import bulk, entry_files, file_import, undo
 from musterbook.directory.models import ImportKind
 
 
@@ -11,4 +11,5 @@ def list_needed(record: models.Import) -> frozenset[str]:
     change = bulk.get_change(record)
     if change:
         return frozenset({change.kind.permission})
-    return file_import.list_needed(undo.get_mode(record) if record.kind == ImportKind.UNDO else Mode(record.mode))
+    mode = undo.get_mode(record) if record.kind == ImportKind.UNDO else Mode(record.mode)
+    return file_import.list_needed(mode, entry_files.get_layout(record))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from musterbook.core.domain.columns import REKEYS, USERS, Layout
+from musterbook.core.domain.columns import LAYOUTS, REKEYS, USERS, Layout
 from musterbook.core.domain.decisions import Decisions
 from musterbook.core.domain.file_values import Defaults, Meanings
 from musterbook.core.domain.policy import Confirmed, LimitKind, Mode
@@ -16,7 +16,7 @@ _CORRECTIONS_KEY = "mended"
 
 _ONLY_IF_GIVEN = (
     "values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows", "release_badges", "approves",
-    "exact",
+    "exact", "what",
 )  # fmt: skip
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
@@ -59,9 +59,14 @@ class Options:
     exact: bool = False
     """Whether a program has sent the rows as values (`imports.sent_rows`): each row is a user, and each cell its value."""
 
+    what: str = ""
+    """The layout of a file of groups, members, roles or ranks (columns.ENTRIES), "" for a file of users."""
+
     @property
     def layout(self) -> Layout:
         """Return the columns that the file has."""
+        if self.what:
+            return LAYOUTS[self.what]
         return REKEYS if self.mode is Mode.REKEY else USERS
 
     def as_json(self) -> dict[str, object]:

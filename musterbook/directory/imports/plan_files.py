@@ -8,7 +8,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from django.conf import settings
 
 from musterbook.config.home import prepare_folder
 from musterbook.core.planning import changes, identity
+from musterbook.core.planning.entry_changes import Entries
 from musterbook.core.planning.plan import OUTCOME, Plan
 from musterbook.directory.storage.background import BackgroundTask
 from musterbook.directory.storage.import_files import DAY
@@ -99,6 +100,8 @@ def _write(folder: Path, plan: Plan) -> None:
 
 def make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
     """Return the plan's rows by outcome, with all columns that a page shows."""
+    if plan.entries is not None:
+        return _make_entry_parts(plan, plan.entries)
     now, was = changes.render_shown(plan.vocabulary), changes.render_shown(plan.vocabulary, "was_")
     cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
     return {
@@ -117,6 +120,16 @@ def make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
         "problems": pl.concat(
             [plan.problems.with_columns(note=pl.lit(False)), plan.notes.with_columns(note=pl.lit(True))]
         ).sort("row", maintain_order=True),
+    }
+
+
+def _make_entry_parts(plan: Plan, entries: Entries) -> dict[str, pl.DataFrame]:
+    """Return the parts of a plan of groups, members, roles or ranks: the same as of users, and what it removes."""
+    harmed = {"privileges": plan.harms.privileges, "losses": entries.losses}
+    concerned = [users.select("external_id", kind=pl.lit(kind)) for kind, users in harmed.items()]
+    return make_parts(replace(plan, entries=None)) | {
+        **{name: entries.select_shown(name) for name in ("added", "updated", "removed")},
+        "concerned": pl.concat(concerned).unique(maintain_order=True),
     }
 
 

@@ -20,15 +20,26 @@ from musterbook.core.reporting import report
 from musterbook.core.reporting.report import ReportRow
 from musterbook.directory import models
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.imports import plan_files, plan_search
+from musterbook.directory.imports import entry_files, plan_files, plan_search
 from musterbook.directory.imports.people import Person, find_people
 
 PAGE = 50
-FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "skipped", "noted", "mailed")
+FILTERS = (
+    "errored",
+    "removed",
+    "added",
+    "updated",
+    "deactivated",
+    "protected",
+    "unchanged",
+    "skipped",
+    "noted",
+    "mailed",
+)
 """The filters of the rows, ordered by how much they need attention."""
 CONCERNED = {
     "deactivations": "losing_access", "privileges": "privileges", "handovers": "handovers", "cleared": "cleared",
-    "identities": "identity_changes",
+    "identities": "identity_changes", "losses": "losses",
 }  # fmt: skip
 """The kinds of harm whose users are a filter too, and the count of each."""
 
@@ -166,7 +177,9 @@ def _scan_kind(record: models.Import, kind: KindFilter) -> pl.LazyFrame:
 
 
 def _scan_concerned(record: models.Import, kind: str) -> pl.LazyFrame:
-    """Return the rows of these users, as the plan changes them."""
+    """Return the rows of these users, as the plan changes them. What changes groups and roles has no rows of users."""
+    if entry_files.get_layout(record):
+        return plan_files.scan_part(record.number, "concerned").filter(pl.col("kind") == kind).drop("kind")
     off = {"status": pl.lit("Inactive"), "was_status": pl.lit("Active")}
     parts = [plan_files.scan_part(record.number, name) for name in _CHANGED]
     gone = plan_files.scan_part(record.number, "deactivated").select("external_id", **off)
@@ -243,7 +256,9 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
     flagged = _read_problems(record, numbers)
     errors = report.group_by_row([problem for note, problem in flagged if not note])
     notes = report.group_by_row([problem for note, problem in flagged if note])
-    people = find_people(record, [str(row["external_id"]) for row in rows])
+    # Of a file of groups, roles or ranks, an external ID is not that of a user.
+    named = [] if entry_files.get_layout(record) and filter_name not in CONCERNED else rows
+    people = find_people(record, [str(row["external_id"]) for row in named])
     new = _read_new_names(record, [row for row in rows if "first_name" not in row and row["external_id"] not in people])
     for row in rows:
         person = people.get(str(row["external_id"]))
@@ -255,7 +270,7 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
         yield PlanRow(
             number, str(row["external_id"] or ""), name, _list_changes(filter_name, row), cells,
             [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
-            _describe_protection(row), _describe_mail(row), person.pk if person else 0,
+            _describe_protection(row), _describe_mail(row), person.pk if person else int(row.get("user_id") or 0),
         )  # fmt: skip
 
 
@@ -294,6 +309,8 @@ def _read_new_names(record: models.Import, rows: Sequence[Mapping[str, str | int
 
 def _name_row(row: Mapping[str, str | int], person: Person | None) -> str:
     """Return the name in the row, or else the name of the user."""
+    if "name" in row:
+        return str(row["name"])
     if "first_name" in row:
         return f"{row['first_name']} {row['last_name']}"
     return person.name if person else ""
@@ -314,7 +331,7 @@ _CHANGED = ("added", "updated")
 
 def _list_changes(filter_name: str, row: Mapping[str, str | int]) -> list[CellChange]:
     if "changes" in row:
-        stored = json.loads(str(row["changes"])) if filter_name in _CHANGED else {}
+        stored = json.loads(str(row["changes"])) if filter_name in (*_CHANGED, "removed") else {}
         return [CellChange(heading, *pair) for heading, pair in stored.items() if heading != changes.LINK]
     if filter_name not in (*_CHANGED, *CONCERNED):
         return []

@@ -14,6 +14,7 @@ from musterbook.directory.imports import (
     approval,
     bulk,
     cancellation,
+    entry_files,
     file_import,
     heartbeats,
     plan_ends,
@@ -51,10 +52,10 @@ def submit(
     to write no record: then the file is not kept, and the record that is returned has no id. Raise UnknownOperator,
     NotPermitted, KeyTaken, OverQuota, OSError if the file cannot be kept, and what `write` raises.
     """
-    file_import.authorize_import(agency, context.actor, options.mode)
+    file_import.authorize_import(agency, context.actor, options.mode, options.what)
     file = file_import.describe_file(upload)
     record = records.make_record(
-        agency, file_import.get_kind(options.mode), options.as_json(), context, key=key, feed=feed, **file
+        agency, file_import.get_kind(options), options.as_json(), context, key=key, feed=feed, **file
     )
 
     def keep() -> None:
@@ -68,12 +69,12 @@ def submit_again(
     record: models.Import, options: Options, *, context: AuditContext, key: str | None = None
 ) -> models.Import:
     """Submit another preview of an import's file, with other options. Raise FileGone, and the errors of `submit`."""
-    file_import.authorize_import(record.agency, context.actor, options.mode)
+    file_import.authorize_import(record.agency, context.actor, options.mode, options.what)
     import_files.find_path(record.number)
     options = replace(options, exact=Options.of_json(record.options).exact)
     new_record = records.make_record(
         record.agency,
-        file_import.get_kind(options.mode),
+        file_import.get_kind(options),
         options.as_json(),
         context,
         key=key,
@@ -107,7 +108,7 @@ def submit_apply(
     if preview.kind == ImportKind.UNDO:
         undo.authorize_undo(undo.get_undone(preview), context.actor)
     else:
-        file_import.authorize_import(agency, context.actor, options.mode)
+        file_import.authorize_import(agency, context.actor, options.mode, options.what)
     facts: dict[str, Any] = {"undoes": preview.undoes, **_copy_file_fields(preview)}
     record = records.make_record(
         agency, ImportKind(preview.kind), options.as_json(), context, key=key, shown=preview, **facts
@@ -249,7 +250,8 @@ def discard(record: models.Import, context: AuditContext) -> None:
     elif record.kind == ImportKind.UNDO:
         undo.authorize_undo(undo.get_undone(record), context.actor)
     else:
-        file_import.authorize_import(record.agency, context.actor, Mode(record.mode))
+        what = entry_files.get_layout(record)
+        file_import.authorize_import(record.agency, context.actor, Mode(record.mode), what)
     plan_ends.discard(record, context)
 
 

@@ -182,6 +182,7 @@ _RESULT_FIELDS = (
     "leavers",
     "file_facts",
     "stages",
+    "entries",
     "finished_at",
 )
 

@@ -224,6 +224,7 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     record = attempt.record
     agency, options = record.agency, record.options
     total = plan.added.height + plan.updated.height + plan.rekeyed.height + plan.leavers.deactivated.height
+    total += plan.entries.number if plan.entries else 0
 
     def written(done: int) -> None:
         attempt.report_stage("writing", done, total)
@@ -233,8 +234,8 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     else:
         writer.apply_plan(plan, agency, attempt.context, of=record.pk, written=written)
     # A file of new external IDs is rare, and has other headings: it leaves the mapping of the usual files alone. So do
-    # the rows that a program sends, whose file nobody else has written.
-    remembers = plan.mode is not Mode.REKEY and not options.get("exact")
+    # files of groups, members, roles and ranks, and the rows that a program sends, whose file nobody else has written.
+    remembers = plan.mode is not Mode.REKEY and plan.entries is None and not options.get("exact")
     remembered: dict[str, object] = {}
     if options["mapping"] and remembers:
         remembered["mapping"] = headings.merge_mappings(agency.mapping, options["mapping"])

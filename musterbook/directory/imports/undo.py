@@ -23,7 +23,7 @@ from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.audit import former_ids
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import approval, bulk, file_import, plan_files, records
+from musterbook.directory.imports import approval, bulk, entry_files, entry_undo, file_import, plan_files, records
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
@@ -64,7 +64,7 @@ def run_undo(
 def make_options(record: models.Import, *, preview: bool, mails: bool | None = None) -> Options:
     """Return the options of an undo of the import. New external IDs are undone in their own mode."""
     mode = Mode.REKEY if get_mode(record) is Mode.REKEY else Mode.UPDATE
-    return Options(mode=mode, preview=preview, mails=mails)
+    return Options(mode=mode, preview=preview, mails=mails, what=entry_files.get_layout(record))
 
 
 def apply_shown(
@@ -98,7 +98,7 @@ def authorize_undo(record: models.Import, by: str) -> Operator | None:
     # Sent mails cannot be undone.
     if record.state != "applied" or (change and change.kind.mail):
         raise NotApplied(record.number)
-    return file_import.authorize_import(record.agency, by, get_mode(record))
+    return file_import.authorize_import(record.agency, by, get_mode(record), entry_files.get_layout(record))
 
 
 def get_mode(record: models.Import) -> Mode:
@@ -126,6 +126,7 @@ def get_undone(undoing: models.Import) -> models.Import:
 def make_attempt(undoing: models.Import, context: AuditContext, expected: str | None, progress: Progress) -> Attempt:
     """Return the attempt for the record of an undo."""
     record = get_undone(undoing)
+    what = entry_files.get_layout(undoing)
 
     def plan(agency: models.Agency) -> Plan:
         authorize_undo(record, context.actor)
@@ -135,10 +136,13 @@ def make_attempt(undoing: models.Import, context: AuditContext, expected: str | 
             Mode(undoing.mode), operator=operator, limits=limits.read_limits(agency), confirmed=confirmed,
             today=context.at.date(),
         )  # fmt: skip
+        if what:
+            return entry_undo.make_plan(record, agency, what, policy)
         make = _make_rekey_plan if undoing.mode == Mode.REKEY else _make_plan
         return make(record, agency, policy)
 
-    return Attempt(undoing, context, plan, expected=expected, progress=progress)
+    apply = entry_files.make_writer(undoing, context) if what else None
+    return Attempt(undoing, context, plan, expected=expected, progress=progress, apply_override=apply)
 
 
 def _make_plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:

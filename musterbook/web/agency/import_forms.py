@@ -21,6 +21,7 @@ _LIMITED = {
     LimitKind.PRIVILEGES: gettext_lazy("Users who gain permissions"),
     LimitKind.HANDOVERS: gettext_lazy("Users who take another user’s email address or username"),
     LimitKind.CLEARED: gettext_lazy("Users who lose a value because the column is blank in every row"),
+    LimitKind.LOSSES: gettext_lazy("Users who lose a group or a permission by a file of groups, members or roles"),
     LimitKind.REKEYS: gettext_lazy("Users who get another external ID"),
     LimitKind.UPDATES: gettext_lazy("Users who are updated"),
     LimitKind.ADDITIONS: gettext_lazy("Users who are added"),

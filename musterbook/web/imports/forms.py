@@ -166,6 +166,7 @@ _CONFIRMED = {
     "privileges": gettext_lazy("Number of users who gain a permission"),
     "handovers": gettext_lazy("Number of users who take another user's address or username"),
     "cleared": gettext_lazy("Number of users who lose a value to a blank column"),
+    "losses": gettext_lazy("Number of users who lose a group or a permission"),
     "rekeys": gettext_lazy("Number of users who get another external ID"),
     "updates": gettext_lazy("Number of users who change"),
     "additions": gettext_lazy("Number of users who are added"),

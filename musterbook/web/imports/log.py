@@ -41,6 +41,10 @@ MODES = {
 KINDS = {
     "file": gettext_lazy("File of users"),
     "rekey": gettext_lazy("File of new external IDs"),
+    "groups": gettext_lazy("File of groups"),
+    "members": gettext_lazy("File of members of groups"),
+    "roles": gettext_lazy("File of roles"),
+    "ranks": gettext_lazy("File of ranks"),
     "bulk": gettext_lazy("Bulk action"),
     "undo": gettext_lazy("Undo"),
 }

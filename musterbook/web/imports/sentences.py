@@ -68,16 +68,35 @@ _DID: tuple[tuple[str, Any], ...] = (
     ("skipped", ngettext_lazy("%(count)s row was skipped.", "%(count)s rows were skipped.", "number")),
 )  # fmt: skip
 """The count → its sentence, for a plan and for an import that was applied."""
+_ENTRIES_WILL: tuple[tuple[str, Any], ...] = (
+    ("added", ngettext_lazy("%(count)s entry will be added.", "%(count)s entries will be added.", "number")),
+    ("updated", ngettext_lazy("%(count)s entry will be changed.", "%(count)s entries will be changed.", "number")),
+    ("removed", ngettext_lazy("%(count)s entry will be removed.", "%(count)s entries will be removed.", "number")),
+    ("losses", ngettext_lazy(
+        "%(count)s user will lose a group or a permission.", "%(count)s users will lose a group or a permission.", "number")),
+)  # fmt: skip
+_ENTRIES_DID: tuple[tuple[str, Any], ...] = (
+    ("added", ngettext_lazy("%(count)s entry was added.", "%(count)s entries were added.", "number")),
+    ("updated", ngettext_lazy("%(count)s entry was changed.", "%(count)s entries were changed.", "number")),
+    ("removed", ngettext_lazy("%(count)s entry was removed.", "%(count)s entries were removed.", "number")),
+    ("losses", ngettext_lazy(
+        "%(count)s user lost a group or a permission.", "%(count)s users lost a group or a permission.", "number")),
+)  # fmt: skip
+"""The same for a file of groups, members, roles or ranks."""
+_SHARED = ("privileges", "errored", "skipped")
+"""The counts that every file has."""
 _REACTIVATED_WILL = gettext_lazy("This user will be reactivated.")
 _REACTIVATED_DID = gettext_lazy("This user was reactivated.")
 """The sentence about the reactivated user, if only one is updated."""
-_CHANGES = ("added", "updated", "losing_access", "deactivated", "released", "marked")
+_CHANGES = ("added", "updated", "losing_access", "deactivated", "released", "marked", "removed")
 """The counts of what an import changes."""
 
 
 def describe_counts(counts: Mapping[str, int], *, done: bool) -> list[str]:
     """Return the sentences that sum up the plan, or what was done."""
     texts = dict(_DID if done else _WILL)
+    if "removed" in counts:
+        texts = dict(_ENTRIES_DID if done else _ENTRIES_WILL) | {name: texts[name] for name in _SHARED}
     if counts.get("updated") == 1:
         texts["reactivated"] = _REACTIVATED_DID if done else _REACTIVATED_WILL
     sentences = [_count(text, counts[name]) for name, text in texts.items() if counts.get(name)]
@@ -179,6 +198,9 @@ _OVER_LIMIT: Mapping[LimitKind, Any] = {
         " %(active)s.",
         "%(users)s users will lose a value to a column that is blank in every row. The limit is %(limit)s. Active users:"
         " %(active)s.", "number"),
+    LimitKind.LOSSES: ngettext_lazy(
+        "%(users)s user will lose a group or a permission. The limit is %(limit)s. Active users: %(active)s.",
+        "%(users)s users will lose a group or a permission. The limit is %(limit)s. Active users: %(active)s.", "number"),
     LimitKind.REKEYS: ngettext_lazy(
         "%(users)s user will get another external ID. The limit is %(limit)s. Active users: %(active)s.",
         "%(users)s users will get another external ID. The limit is %(limit)s. Active users: %(active)s.", "number"),
@@ -229,6 +251,21 @@ _MODES = {
 }
 
 
+_ENTRY_FILES: Mapping[str, Any] = {
+    "groups": gettext_lazy("Groups: add or update"),
+    "members": gettext_lazy("Members of groups: add or update"),
+    "roles": gettext_lazy("Roles: add or update"),
+    "ranks": gettext_lazy("Ranks: add or update"),
+}
+_SYNCHRONIZED: Mapping[str, Any] = {
+    "groups": gettext_lazy("Groups: synchronize the groups in the file"),
+    "members": gettext_lazy("Members: synchronize the groups in the file"),
+}
+
+
 def name_mode(record: models.Import) -> str:
     """Return the import option of an import of a file, "" for other imports."""
+    if record.kind in models.ENTRY_KINDS:
+        names = _SYNCHRONIZED if record.mode == Mode.SYNC else _ENTRY_FILES
+        return str(names[record.kind])
     return "" if record.kind in (ImportKind.UNDO, ImportKind.BULK) else str(_MODES[Mode(record.mode)])

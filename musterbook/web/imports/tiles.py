@@ -11,6 +11,10 @@ TILES: Mapping[str, tuple[Any, Any]] = {
         npgettext_lazy("tile", "with problems", "with problems", "number"),
         npgettext_lazy("tile", "with problems", "with problems", "number"),
     ),
+    "removed": (
+        npgettext_lazy("tile", "will be removed", "will be removed", "number"),
+        npgettext_lazy("tile", "removed", "removed", "number"),
+    ),
     "added": (
         npgettext_lazy("tile", "will be added", "will be added", "number"),
         npgettext_lazy("users", "added", "added", "number"),
@@ -49,6 +53,10 @@ SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
     "errored": (
         gettext_lazy("These rows have problems and will be skipped until you fix them. You can apply all other rows now."),
         gettext_lazy("These rows have problems and were skipped. Fix them here, and then apply the new plan."),
+    ),
+    "removed": (
+        gettext_lazy("The file does not list these entries, so they will be removed."),
+        gettext_lazy("The file did not list these entries, so they were removed."),
     ),
     "added": (gettext_lazy("These users will be added."), gettext_lazy("These users were added.")),
     "updated": (gettext_lazy("These users will be updated."), gettext_lazy("These users were updated.")),
@@ -99,6 +107,10 @@ HARMS: Mapping[str, tuple[Any, Any]] = {
         npgettext_lazy("tile", "will lose a value", "will lose a value", "number"),
         npgettext_lazy("tile", "lost a value", "lost a value", "number"),
     ),
+    "losses": (
+        npgettext_lazy("tile", "will lose a group or a permission", "will lose a group or a permission", "number"),
+        npgettext_lazy("tile", "lost a group or a permission", "lost a group or a permission", "number"),
+    ),
     "identities": (
         npgettext_lazy("tile", "will change identity", "will change identity", "number"),
         npgettext_lazy("tile", "changed identity", "changed identity", "number"),
@@ -124,12 +136,25 @@ HARM_SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
         ),
         gettext_lazy("These users had a value in a column that is blank in every row of the file. It was cleared."),
     ),
+    "losses": (
+        gettext_lazy(
+            "These users will lose the group that they are in, or a permission, or their group will be deleted."
+        ),
+        gettext_lazy("These users lost the group that they were in, or a permission, or their group was deleted."),
+    ),
     "identities": (
         gettext_lazy("The name and the address, username or badge of these accounts will change together."),
         gettext_lazy("The name and the address, username or badge of these accounts changed together."),
     ),
 }
 """The sentence about the users of each kind of harm, before and afterward."""
+
+
+ENTRY_SENTENCES: Mapping[str, tuple[Promise, Promise]] = {
+    "added": (gettext_lazy("These entries will be added."), gettext_lazy("These entries were added.")),
+    "updated": (gettext_lazy("These entries will be changed."), gettext_lazy("These entries were changed.")),
+}
+"""The sentences about the rows of a file of groups, members, roles or ranks, where they differ from those about users."""
 
 
 def label_tile(label: Any, number: int) -> str:
