@@ -59,7 +59,7 @@ def create_import(request: HttpRequest, response: HttpResponse, wait: Wait) -> S
 def _read_options(request: HttpRequest) -> Options:
     """Return the options of the request. Raise AccessRefused if its token lacks what their mode needs."""
     options = import_options.read_options(request)
-    for permission in sorted(file_import.list_needed(options.mode)):
+    for permission in sorted(file_import.list_needed(options.mode, options.what)):
         access.require(request, permission)
     return options
 

@@ -49,6 +49,7 @@ PARTS = {
     "add_user": f"{_PAGES}#add-user",
     "groups": f"{_PAGES}#roles-ranks-and-groups",
     "group": f"{_PAGES}#roles-ranks-and-groups",
+    **dict.fromkeys(("groups_import", "roles_import", "ranks_import"), "how-to/roles-ranks-groups"),
     "ranks": f"{_PAGES}#roles-ranks-and-groups",
     "roles": f"{_PAGES}#roles-ranks-and-groups",
     "role": f"{_PAGES}#roles-ranks-and-groups",

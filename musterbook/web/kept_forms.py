@@ -64,7 +64,7 @@ def _keep_refused(request: HttpRequest, response: HttpResponseBase) -> None:
         messages.info(request, _("Your file is kept. It continues after you sign in."))
         return
     name = request.resolver_match.url_name if request.resolver_match else ""
-    if name == uploads.PAGE:
+    if name in uploads.PAGES:
         messages.info(request, _("Your file was not kept, and nothing has changed. Select it again after you sign in."))
         return
     token = kept_forms.keep_form(request)
@@ -133,10 +133,10 @@ def answer_stale(request: HttpRequest) -> HttpResponseBase | None:
             return _render_form(
                 request, request.get_full_path(), fields, "", at_once=False, status=HTTPStatus.FORBIDDEN
             )
-        return redirect_to_login(submission.keep_stale(request) if name == uploads.PAGE else request.get_full_path())
+        return redirect_to_login(submission.keep_stale(request) if name in uploads.PAGES else request.get_full_path())
     if name in _OPEN:
         return redirect(settings.LOGIN_REDIRECT_URL)
-    if name == uploads.PAGE:
+    if name in uploads.PAGES:
         return redirect(submission.keep_stale(request))
     token = "" if request_context.is_for_script(request) else kept_forms.keep_form(request, is_stale=True)
     address = reverse("continue_form", args=[token]) if token else reverse("home")

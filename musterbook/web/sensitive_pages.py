@@ -60,6 +60,9 @@ DOWNLOADS = frozenset({"export_users", "import_errors", "import_results"})
 SOMETIMES: Mapping[str, str] = {
     "add_user": "once the form has no mistakes",
     "import_users": "once the form has no mistakes; the file waits meanwhile",
+    "groups_import": "once the form has no mistakes; the file waits meanwhile",
+    "ranks_import": "once the form has no mistakes; the file waits meanwhile",
+    "roles_import": "once the form has no mistakes; the file waits meanwhile",
     "import_waiting": "it goes on with a file that was uploaded",
     "role": "if the form has no mistakes",
     "user_edit": "if more changes than names, badge, supervisor, location, rank, group and phone",

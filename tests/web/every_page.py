@@ -23,7 +23,10 @@ OPEN = {
     "account_logout", "register_here", "reset_here",
 }  # fmt: skip
 """The names of pages that are for people who are not signed in."""
-WITHIN = {"import_users": "users.import"}
+WITHIN = {
+    "import_users": "users.import", "groups_import": "groups.manage", "roles_import": "roles.manage",
+    "ranks_import": "ranks.manage",
+}  # fmt: skip
 """Pages that take a form of somebody whose session has ended; they look at the permission after that."""
 
 SAME_EVERYWHERE = {

@@ -25,7 +25,7 @@ def search_groups(agency: models.Agency, text: str, most: int) -> list[tuple[mod
 
     `text`: "" for all groups. `most`: the most groups to return.
     """
-    matching = models.Group.objects.filter(agency=agency).order_by("name", "pk")
+    matching = models.Group.objects.filter(agency=agency).select_related("parent").order_by("name", "pk")
     if text:
         matching = matching.filter(Q(name__icontains=text) | Q(external_id__icontains=text))
     groups = list(matching[:most])

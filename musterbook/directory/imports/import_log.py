@@ -232,7 +232,10 @@ def _summarize_others(record: models.Import) -> str:
     return summary.summarize(others, record.mails, done=record.state == "applied")
 
 
-_OTHERS = ("removed", "losses", "reactivated", "privileges", "handovers", "identity_changes", "cleared", "released", "marked", "skipped")
+_OTHERS = (
+    "removed", "losses", "reactivated", "privileges", "handovers", "identity_changes", "cleared", "released", "marked",
+    "skipped",
+)  # fmt: skip
 
 
 def read_counts(counts: dict[str, int]) -> dict[str, int]:

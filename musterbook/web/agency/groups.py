@@ -39,6 +39,12 @@ class NewGroupForm(forms.Form):
 class GroupForm(NewGroupForm):
     """The fields of an existing group, including whether it is active."""
 
+    parent = forms.CharField(
+        label=gettext_lazy("Part of the group"),
+        max_length=255,
+        required=False,
+        help_text=gettext_lazy("The external ID of another group, or blank."),
+    )
     active = forms.BooleanField(
         label=gettext_lazy("Active: files can add users to it"),
         required=False,
@@ -94,7 +100,9 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
         "members": groups.list_members(group, _MOST_MEMBERS),
         "number": vocabularies.count_entry_users(group.agency, "group", group.pk),
         "most": _MOST_MEMBERS,
+        "parts": groups.list_groups_in(group),
         "monitors": groups.list_monitors(group),
+        "monitor_groups": groups.list_monitor_groups(group),
         "may_change": may(request, "groups.manage"),
     }
     return render(request, "group.html", context)
@@ -104,7 +112,8 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Edit one group."""
     group = _find_group(request, pk)
-    initial = {"external_id": group.external_id, "name": group.name, "active": group.active}
+    parent = group.parent.external_id if group.parent else ""
+    initial = {"external_id": group.external_id, "name": group.name, "active": group.active, "parent": parent}
     form = GroupForm(request.POST or None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
@@ -131,10 +140,13 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @needs("groups.manage")
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Add a monitor by email address or external ID, or remove one."""
+    """Add a monitor by email address or external ID, also a group, or remove one."""
     group = _find_group(request, pk)
     removed = parsers.parse_number(request.POST.get("remove", ""))
-    if removed is None:
+    removed_group = parsers.parse_number(request.POST.get("remove_group", ""))
+    if removed_group is not None:
+        _remove_monitor_group(request, group, removed_group)
+    elif removed is None:
         _add_monitor(request, group, request.POST.get("who", "").replace("\0", "").strip())
     else:
         _remove_monitor(request, group, removed)
@@ -146,13 +158,31 @@ def _add_monitor(request: HttpRequest, group: models.Group, name: str) -> None:
     try:
         user = editing.find_named(group.agency, name)
     except editing.UnknownUser:
-        text = _("No user has the email address or external ID “%(text)s”. Nothing has changed.")
+        other = groups.find_by_id(group.agency, name)
+        if other is not None:
+            _add_monitor_group(request, group, other)
+            return
+        text = _("No user or group has the email address or external ID “%(text)s”. Nothing has changed.")
         messages.error(request, text % {"text": name})
         return
     if groups.add_monitor(group, user, request_context.audit_context(request)):
         messages.success(request, _("%(name)s now monitors this group.") % _get_name(user))
     else:
         messages.info(request, _("%(name)s already monitors this group.") % _get_name(user))
+
+
+def _add_monitor_group(request: HttpRequest, group: models.Group, other: models.Group) -> None:
+    if groups.add_monitor_group(group, other, request_context.audit_context(request)):
+        messages.success(request, _("Every member of %(name)s now monitors this group.") % {"name": other.name})
+    else:
+        messages.info(request, _("Every member of %(name)s already monitors this group.") % {"name": other.name})
+
+
+def _remove_monitor_group(request: HttpRequest, group: models.Group, number: int) -> None:
+    with suppress(UnknownEntry):
+        other = vocabularies.find_entry(models.Group, group.agency, number)
+        if groups.remove_monitor_group(group, other, request_context.audit_context(request)):
+            messages.success(request, _("The group %(name)s no longer monitors this group.") % {"name": other.name})
 
 
 def _get_name(user: models.User) -> dict[str, str]:

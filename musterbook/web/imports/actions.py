@@ -23,6 +23,7 @@ from musterbook.directory.imports import (
     approval,
     bulk,
     drafts,
+    entry_files,
     file_import,
     fixed_plans,
     matching,
@@ -36,9 +37,9 @@ from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
-from musterbook.web.imports import page
+from musterbook.web.imports import guard, page
 from musterbook.web.imports.forms import ReadingForm
-from musterbook.web.permission import get_account, may, needs, refuse, require_sign_in
+from musterbook.web.permission import get_account, may, refuse, require_sign_in
 
 PATIENCE = 3.0
 """The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
@@ -113,7 +114,7 @@ def find_plan(request: HttpRequest, number: str) -> models.Import:
     return drafts.find_current(record) if record.kind in FROM_FILE else record
 
 
-@needs("users.import")
+@guard.for_import
 def one(request: HttpRequest, number: str) -> HttpResponseBase:
     """Show one import: its progress, its plan to apply, or its result. A POST applies the plan."""
     record = find_import(request, number)
@@ -209,7 +210,7 @@ def redirect_to_plan(record: models.Import) -> HttpResponseBase:
 @require_sign_in
 def discard(request: HttpRequest, number: str) -> HttpResponseBase:
     """Discard the plan of a preview or held import. The pages of bulk actions need another permission than imports."""
-    if not (may(request, "users.import") or may(request, "users.view")):
+    if not any(may(request, name) for name in ("users.import", "users.view", *entry_files.PERMISSIONS.values())):
         return refuse(request, "users.import")
     record = find_import(request, number)
     try:
@@ -235,7 +236,7 @@ _FILE_GONE = gettext_lazy("The file of this import is no longer kept. Import it 
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Request that a waiting or running import stop."""
     queue.cancel(find_import(request, number), request_context.audit_context(request))
@@ -245,7 +246,7 @@ def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 @reauthentication_required
 def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the undo of an import, for review before it is applied."""
@@ -263,7 +264,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with another reading: another encoding, delimiter, sheet or header row."""
     record = find_plan(request, number)

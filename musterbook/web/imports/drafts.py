@@ -19,8 +19,8 @@ from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import PlanEnded
 from musterbook.directory.models import FROM_FILE
 from musterbook.http import request_context
-from musterbook.web.imports import actions, decisions, rows
-from musterbook.web.permission import get_account, needs, refuse
+from musterbook.web.imports import actions, decisions, guard, rows
+from musterbook.web.permission import get_account, refuse
 
 _LONGEST = 1_000
 """The most characters of a value in an address."""
@@ -29,14 +29,14 @@ _SHOWN = 200
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def save(request: HttpRequest, number: str) -> HttpResponseBase:
     """Save the cells of the form that differ from those shown. A script gets the new count as JSON."""
     return _save_or_explain(request, _find_import(request, number)) or _answer(request, number)
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def undo(request: HttpRequest, number: str) -> HttpResponseBase:
     """Take the latest fix of the signed-in user back."""
     record = _find_import(request, number)
@@ -55,7 +55,7 @@ def undo(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def recheck(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with all fixes (A3), and with a decision (C12, M12). The cells replace those of the file."""
     record = _find_import(request, number)

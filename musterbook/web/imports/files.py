@@ -16,6 +16,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, sandbox
 from musterbook.directory.storage import formats, import_files
 from musterbook.http import request_context
+from musterbook.web.imports import guard
 from musterbook.web.imports.actions import find_import
 from musterbook.web.permission import needs
 
@@ -33,14 +34,14 @@ def example(request: HttpRequest, form: Literal["csv", "xlsx"]) -> HttpResponseB
 
 
 @require_GET
-@needs("users.import")
+@guard.for_import
 def results_file(request: HttpRequest, number: str) -> HttpResponseBase:
     """Return all rows of the file, each with its result."""
     return _send_rows(request, number, "results")
 
 
 @require_GET
-@needs("users.import")
+@guard.for_import
 def errors_file(request: HttpRequest, number: str) -> HttpResponseBase:
     """Return only the rows that have problems."""
     return _send_rows(request, number, "errors")

@@ -14,10 +14,12 @@ from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.core.planning.holds import Hold
 from musterbook.core.reading.csv import likely_encodings
 from musterbook.directory import models
+from musterbook.directory.imports import entry_files
 from musterbook.directory.imports.options import Options
 from musterbook.directory.users import marks
 from musterbook.http import request_context
 from musterbook.web.imports import uploads
+from musterbook.web.imports.entry_forms import make_entry_mode
 
 _MODES = {
     Mode.UPDATE.value: (
@@ -196,14 +198,18 @@ class PlanAgainForm(forms.Form):
         options = Options.of_json(record.options)
         initial = {"mode": options.mode.value, "strict": options.strict, "quiet": options.mails is False}
         super().__init__(data, prefix="again", initial=initial)
-        if options.mode is Mode.REKEY:
+        if options.mode is Mode.REKEY or (options.what and options.what not in entry_files.CAN_SYNCHRONIZE):
             del self.fields["mode"]
+        elif options.what:
+            self.fields["mode"] = make_entry_mode()
+        if options.what:
+            del self.fields["quiet"]
 
     def read_changes(self) -> dict[str, Any]:
         """Return the options that were chosen."""
         chosen = self.cleaned_data
         mode = {"mode": Mode(chosen["mode"])} if "mode" in chosen else {}
-        return {**mode, "strict": chosen["strict"], "mails": False if chosen["quiet"] else None}
+        return {**mode, "strict": chosen["strict"], "mails": False if chosen.get("quiet") else None}
 
 
 _ENCODINGS = [

@@ -18,20 +18,20 @@ from musterbook.directory.agency import missing_names
 from musterbook.directory.agency.missing_names import Names
 from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import first_steps, plan_files, unknown_values
+from musterbook.directory.imports import entry_files, first_steps, plan_files, unknown_values
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.unknown_values import Missing, UnknownValue
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
-from musterbook.web.imports import actions
+from musterbook.web.imports import actions, guard
 from musterbook.web.imports.match_form import ColumnsForm, ValuesForm
-from musterbook.web.permission import get_account, needs, refuse
+from musterbook.web.permission import get_account, refuse
 
 _STATES = ("previewed", "held", "refused", "applied")
 
 
 @require_http_methods(["GET", "POST"])
-@needs("users.import")
+@guard.for_import
 def match(request: HttpRequest, number: str) -> HttpResponseBase:
     """Show the headings and unknown values of the file with their likely meanings. A POST plans the file with these."""
     record = actions.find_import(request, number)
@@ -104,6 +104,7 @@ def _render(
         "columns": headings_form,
         "values": values_form,
         "is_first": bool(values_form.lines) and first_steps.is_first(record),
+        "upload_page": guard.get_upload_page(entry_files.get_layout(record)),
         "may_create": bool(_list_creatable(request)),
         "wrong": [*_list_errors(headings_form), *_list_errors(values_form)] if wrong else [],
         "wrong_form": headings_form if headings_form.errors else values_form,

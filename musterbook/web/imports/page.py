@@ -18,6 +18,7 @@ from musterbook.directory.imports import (
     approval,
     cancellation,
     drafts,
+    entry_files,
     history,
     matching,
     plan_ends,
@@ -30,7 +31,7 @@ from musterbook.directory.imports.people import Person, find_people
 from musterbook.directory.models import FROM_FILE, ImportKind
 from musterbook.http import request_context
 from musterbook.web import parsers
-from musterbook.web.imports import decisions, differences, groups, rows, sentences, tiles
+from musterbook.web.imports import decisions, differences, groups, guard, rows, sentences, tiles
 from musterbook.web.imports.forms import ConfirmForm, PlanAgainForm, ReadingForm
 from musterbook.web.permission import get_account, may
 
@@ -128,7 +129,10 @@ def _list_file_rows(request: HttpRequest, record: models.Import) -> dict[str, An
     labels = {name: label[done] for name, label in tiles.TILES.items()}
     if record.state == "refused" and not sentences.has_changed(record):
         labels = {name: labels[name] for name in ("errored", "noted")}
-    texts = {name: str(text[done]) for name, text in tiles.SENTENCES.items()}
+    what = entry_files.get_layout(record)
+    texts = {
+        name: str(text[done]) for name, text in {**tiles.SENTENCES, **(tiles.ENTRY_SENTENCES if what else {})}.items()
+    }
     if not (plan_ends.shows_plan(record) or done):
         texts["errored"] = _("These rows have problems.")
     shown = list_rows(request, record, labels, texts)
@@ -203,6 +207,7 @@ def list_rows(
         "after": _make_address(tile, text, page.number + 1, kind) if page.number < page.pages else "",
         "is_done": record.state == "applied",
         "may_view": may(request, "users.view"),
+        "what": entry_files.get_layout(record),
     } | (_describe_wrong_rows(request, record, page) if tile == "errored" else {})
 
 
@@ -248,6 +253,8 @@ def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmF
     return {
         "title": sentences.make_title(record),
         "mode_name": sentences.name_mode(record),
+        "upload_page": guard.get_upload_page(entry_files.get_layout(record)),
+        "has_file": record.kind in FROM_FILE,
         "told": summary,
         "problems": [problem for problem in summary.problems if not (changed and problem.code == "plan-changed")],
         "canceled_by": _find_canceler(record),

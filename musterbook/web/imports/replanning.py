@@ -15,15 +15,15 @@ from musterbook.directory.imports import unknown_values
 from musterbook.directory.models import FROM_FILE
 from musterbook.directory.permissions import NotPermitted
 from musterbook.http import request_context
-from musterbook.web.imports import actions, groups, sentences
+from musterbook.web.imports import actions, groups, guard, sentences
 from musterbook.web.imports.forms import PlanAgainForm
-from musterbook.web.permission import needs, refuse
+from musterbook.web.permission import refuse
 
 _KINDS = ("roles", "ranks", "groups")
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def plan_again(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again, with another mode, strict or emails."""
     record = actions.find_plan(request, number)
@@ -35,7 +35,7 @@ def plan_again(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def create_missing(request: HttpRequest, number: str) -> HttpResponseBase:
     """Create roles, ranks or groups that the file names, and plan the file again: one of them, or all."""
     record = actions.find_plan(request, number)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 from musterbook.core.domain.policy import LimitKind, Mode
 from musterbook.core.planning.holds import CUT_OFF, UNREADABLE, Hold
 from musterbook.directory import models
-from musterbook.directory.imports import cancellation, plan_ends
+from musterbook.directory.imports import cancellation, entry_files, plan_ends
 from musterbook.directory.imports.plan_ends import PlanEnd
 from musterbook.directory.models import ImportKind
 
@@ -265,7 +265,13 @@ _SYNCHRONIZED: Mapping[str, Any] = {
 
 def name_mode(record: models.Import) -> str:
     """Return the import option of an import of a file, "" for other imports."""
-    if record.kind in models.ENTRY_KINDS:
-        names = _SYNCHRONIZED if record.mode == Mode.SYNC else _ENTRY_FILES
-        return str(names[record.kind])
-    return "" if record.kind in (ImportKind.UNDO, ImportKind.BULK) else str(_MODES[Mode(record.mode)])
+    if record.kind in (ImportKind.UNDO, ImportKind.BULK):
+        return ""
+    return name_option(entry_files.get_layout(record), Mode(record.mode))
+
+
+def name_option(what: str, mode: Mode) -> str:
+    """Return the import option of a file. `what`: its layout if it is one of groups, members, roles or ranks."""
+    if what:
+        return str(_SYNCHRONIZED[what] if mode is Mode.SYNC else _ENTRY_FILES[what])
+    return str(_MODES[mode])

@@ -5,6 +5,7 @@ The file is kept meanwhile if its sender must sign in first.
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase, QueryDict
@@ -23,10 +24,12 @@ from musterbook.directory.imports import history, pending_uploads
 from musterbook.directory.imports.file_import import UnknownImport
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.http import reauthentication, request_context
-from musterbook.web.imports import actions, uploads
+from musterbook.web.imports import actions, guard, sentences, uploads
+from musterbook.web.imports.entry_forms import EntryUploadForm
 from musterbook.web.imports.forms import UploadForm
 from musterbook.web.permission import get_account, may, needs, refuse
 
+AnyUploadForm: TypeAlias = UploadForm | EntryUploadForm
 _MOST_NAMES = 6
 """The most names of a column that the page shows. The example file lists all."""
 
@@ -36,12 +39,24 @@ def choose(request: HttpRequest) -> HttpResponseBase:
 
     A user whose session has expired signs in first, and continues with the file.
     """
+    page = uploads.get_page(request)
     if request.method == "POST" and not request.user.is_authenticated:
-        return redirect_to_login(_keep_for_later(request) or reverse("import_users"))
-    return _show_choice(request)
+        return redirect_to_login(_keep_for_later(request) or reverse(page))
+    show = _show_choice if page == uploads.PAGE else _show_entry_choice
+    return needs(uploads.PAGES[page])(show)(request)
 
 
-@needs("users.import")
+def _show_entry_choice(request: HttpRequest) -> HttpResponseBase:
+    """Show the page on which a file of groups, members, roles or ranks is chosen, and receive the file."""
+    form = EntryUploadForm(request)
+    if form.is_valid():
+        answer = _submit_or_keep(request, form)
+        if answer:
+            return answer
+    _record_refused(request, form)
+    return render(request, "entries_choose.html", form.describe_page(), status=422 if form.is_bound else 200)
+
+
 def _show_choice(request: HttpRequest) -> HttpResponseBase:
     if request.POST.get("mode") == Mode.SYNC.value and not may(request, "users.synchronize"):
         return refuse(request, "users.synchronize")
@@ -72,7 +87,7 @@ def _list_columns(request: HttpRequest) -> list[tuple[Column, list[str], int]]:
     return [(column, names[:_MOST_NAMES], max(0, len(names) - _MOST_NAMES)) for column, names in lists]
 
 
-def _record_refused(request: HttpRequest, form: UploadForm) -> None:
+def _record_refused(request: HttpRequest, form: AnyUploadForm) -> None:
     """Record in the audit trail that a file was sent and refused.
 
     If the disk is full, nothing is recorded, because the event could not be written.
@@ -82,7 +97,7 @@ def _record_refused(request: HttpRequest, form: UploadForm) -> None:
         trail.record_refused_file(request_context.agency(request), request_context.audit_context(request), "", why)
 
 
-def _submit_or_keep(request: HttpRequest, form: UploadForm) -> HttpResponseBase | None:
+def _submit_or_keep(request: HttpRequest, form: AnyUploadForm) -> HttpResponseBase | None:
     """Submit the file, or keep it while its sender re-authenticates. Return None if it could not be kept."""
     token = _keep_file(request, get_account(request).user, form, "")
     if not token:
@@ -95,7 +110,7 @@ def _submit_or_keep(request: HttpRequest, form: UploadForm) -> HttpResponseBase 
 
 def keep_stale(request: HttpRequest) -> str:
     """Keep the file of a form that was made for another sign-in. Return the address of the page that continues."""
-    return _keep_for_later(request) or reverse("import_users")
+    return _keep_for_later(request) or reverse(uploads.get_page(request))
 
 
 def is_waiting_page(address: str) -> bool:
@@ -108,14 +123,15 @@ def _keep_for_later(request: HttpRequest) -> str:
 
     It is "" for any other sender, and if the file could not be kept.
     """
-    user, form = uploads.find_sender(request), UploadForm(request)
+    user = uploads.find_sender(request)
+    form = UploadForm(request) if uploads.get_page(request) == uploads.PAGE else EntryUploadForm(request)
     if user is None or not form.is_valid():
         return ""
     token = _keep_file(request, user, form, request_context.audit_context(request).address or "unknown")
     return reverse("import_waiting", args=[token]) if token else ""
 
 
-def _keep_file(request: HttpRequest, user: models.User, form: UploadForm, address: str) -> str:
+def _keep_file(request: HttpRequest, user: models.User, form: AnyUploadForm, address: str) -> str:
     """Return the token of the kept file. If it could not be kept, return "" and add an error to the form."""
     file = form.cleaned_data["file"]
     # A file from a sender who was not signed in is always previewed first.
@@ -131,7 +147,7 @@ def _keep_file(request: HttpRequest, user: models.User, form: UploadForm, addres
 
 
 @require_http_methods(["GET", "POST"])
-@needs("users.import")
+@guard.for_waiting_file
 def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
     """Show a kept file and where it came from.
 
@@ -145,7 +161,10 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
         return _redirect_to_import(request, token)
     if request.method == "POST":
         return reauthentication.redirect_to_reauth(request)
-    return render(request, "import_waiting.html", {"file": file, "mode": file.options.mode.value})
+    names = {"mode": file.options.mode.value, "option": sentences.name_option(file.options.what, file.options.mode)}
+    return render(
+        request, "import_waiting.html", {"file": file, "page": guard.get_upload_page(file.options.what), **names}
+    )
 
 
 def _submit_kept(request: HttpRequest, token: str, do: str) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""Uploads from browsers. Only the import page accepts a file, only from users who may import, and only up to the limit.
+"""Uploads from browsers. Only import pages accept a file, only from users who may import it, and only up to the limit.
 
 Files are written to disk, and hashed at the same time.
 """
@@ -27,7 +27,11 @@ from musterbook.server import concurrency
 from musterbook.web import parsers
 
 PAGE = "import_users"
-"""The name of the page that accepts a file."""
+"""The name of the page that accepts a file of users."""
+PAGES = {
+    PAGE: "users.import", "groups_import": "groups.manage", "roles_import": "roles.manage", "ranks_import": "ranks.manage",
+}  # fmt: skip
+"""The name of each page that accepts a file → the permission that it takes."""
 NO_ROOM = "There is no room for this file now. Tell the person who runs Musterbook here."
 _CHECKED_EVERY = 16 * 1024 * 1024
 
@@ -112,7 +116,13 @@ def _describe_limit() -> str:
 
 
 def _takes_files(request: HttpRequest) -> bool:
-    return request.resolver_match is not None and request.resolver_match.url_name == PAGE
+    return bool(get_page(request))
+
+
+def get_page(request: HttpRequest) -> str:
+    """Return the name of the page of the request, if it accepts a file; "" for any other page, or if it is not known yet."""
+    name = str(request.resolver_match.url_name) if request.resolver_match else ""
+    return name if name in PAGES else ""
 
 
 def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
@@ -169,4 +179,6 @@ def find_sender(request: HttpRequest) -> User | None:
     This is the signed-in user, or the user whose session in this browser expired not long ago.
     """
     account = request.user if isinstance(request.user, Account) else current_session.find_left_account(request)
-    return account.user if account and "users.import" in permissions.get_permissions(account.user.role) else None
+    page = get_page(request)
+    needed = {PAGES[page]} if page else set(PAGES.values())
+    return account.user if account and needed & permissions.get_permissions(account.user.role) else None

@@ -13,16 +13,15 @@ from musterbook.core.domain.file_values import MAPPED
 from musterbook.core.reading import corrections
 from musterbook.directory.imports import problem_groups
 from musterbook.directory.imports.options import Options
-from musterbook.web.imports import actions
+from musterbook.web.imports import actions, guard
 from musterbook.web.imports.groups import make_defaults_form
-from musterbook.web.permission import needs
 
 _LONGEST = 10_000
 """The most characters of a value that is read from the form."""
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def fix_group(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with another value in all rows of a group, or with the value mapped and remembered (F13)."""
     record = actions.find_plan(request, number)
@@ -55,7 +54,7 @@ def _make_address(number: str) -> str:
 
 
 @require_POST
-@needs("users.import")
+@guard.for_import
 def set_defaults(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with defaults for columns that it does not have."""
     record = actions.find_plan(request, number)
