@@ -15,7 +15,10 @@ def list_core_messages() -> Iterator[Found]:
     """Yield every text of `core` that a reader sees in their language."""
     for kind in problems.CATALOG.values():
         yield from _list_texts("domain/problems.py", (kind.sentence, kind.remedy))
-    yield from _list_texts("domain/columns.py", tuple(column.about for column in columns.ALL))
+    yield from _list_texts(
+        "domain/columns.py",
+        tuple(dict.fromkeys(column.about for layout in columns.LAYOUTS.values() for column in layout.columns)),
+    )
     yield from _list_texts("domain/phrases.py", phrases.PHRASES)
     yield from _list_texts("domain/labels.py", labels.SOURCES)
     for pair in labels.EMAIL_COUNTS.values():

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from musterbook.cli import commands
 from musterbook.config.environment import VARIABLES
-from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.columns import COLUMNS, ENTRIES
 from musterbook.core.domain.problems import CATALOG, Kind, Level
 from musterbook.directory.permissions import PERMISSIONS
 from scripts import alert_rules, reference_rest
@@ -110,6 +110,17 @@ def _list_columns() -> Iterator[str]:
         yield f"| `{column.heading}` | {required} | {unique} | {column.longest} | {column.about} |"
     yield from ("", "A missing column changes nothing. A blank cell in an optional column clears the value.")
     yield "Headings that begin with `X_` belong to Musterbook, and an import ignores them."
+    titles = {"groups": "groups", "members": "members and monitors", "roles": "roles", "ranks": "ranks"}
+    for layout in ENTRIES:
+        yield from (
+            "",
+            f"## A file of {titles[layout.name]}",
+            "",
+            "| column | required | longest | |",
+            "|---|---|---|---|",
+        )
+        for column in layout.columns:
+            yield f"| `{column.heading}` | {'yes' if column.required else ''} | {column.longest} | {column.about} |"
 
 
 def _list_problems() -> Iterator[str]:

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from musterbook.config.home import prepare_folder
 from musterbook.core.planning import changes, identity
+from musterbook.core.planning.entries.membership import describe_moves
 from musterbook.core.planning.entry_changes import Entries
 from musterbook.core.planning.plan import OUTCOME, Plan
 from musterbook.directory.storage.background import BackgroundTask
@@ -129,7 +130,14 @@ def _make_entry_parts(plan: Plan, entries: Entries) -> dict[str, pl.DataFrame]:
     concerned = [users.select("external_id", kind=pl.lit(kind)) for kind, users in harmed.items()]
     return make_parts(replace(plan, entries=None)) | {
         **{name: entries.select_shown(name) for name in ("added", "updated", "removed")},
-        "concerned": pl.concat(concerned).unique(maintain_order=True),
+        "concerned": pl.concat(concerned)
+        .unique(maintain_order=True)
+        .join(
+            entries.moves.select("external_id", changes=describe_moves()),
+            on="external_id",
+            how="left",
+            maintain_order="left",
+        ),
     }
 
 

@@ -259,7 +259,8 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
     # Of a file of groups, roles or ranks, an external ID is not that of a user.
     named = [] if entry_files.get_layout(record) and filter_name not in CONCERNED else rows
     people = find_people(record, [str(row["external_id"]) for row in named])
-    new = _read_new_names(record, [row for row in rows if "first_name" not in row and row["external_id"] not in people])
+    unnamed = [row for row in named if "first_name" not in row and row["external_id"] not in people]
+    new = _read_new_names(record, unnamed)
     for row in rows:
         person = people.get(str(row["external_id"]))
         number = int(row["row"]) if row.get("row") else None
@@ -297,7 +298,7 @@ def _read_problems(record: models.Import, rows: Sequence[int]) -> list[tuple[boo
 
 def _read_new_names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
     """Return the names of those users of the rows that the plan adds: external ID → name."""
-    if not rows:
+    if not rows or entry_files.get_layout(record):
         return {}
     wanted = pl.col("external_id").is_in([str(row["external_id"]) for row in rows])
     try:
@@ -331,7 +332,8 @@ _CHANGED = ("added", "updated")
 
 def _list_changes(filter_name: str, row: Mapping[str, str | int]) -> list[CellChange]:
     if "changes" in row:
-        stored = json.loads(str(row["changes"])) if filter_name in (*_CHANGED, "removed") else {}
+        shown = filter_name in (*_CHANGED, "removed", *CONCERNED)
+        stored = json.loads(str(row["changes"] or "{}")) if shown else {}
         return [CellChange(heading, *pair) for heading, pair in stored.items() if heading != changes.LINK]
     if filter_name not in (*_CHANGED, *CONCERNED):
         return []

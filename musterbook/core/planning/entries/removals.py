@@ -1,4 +1,4 @@
-"""Who is removed when the groups that a file names are synchronized, and whom an operator may not move."""
+"""Who is removed when the groups that a file names are synchronized, and the users that an operator may not move."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ def find_roles_above(state: EntryState, policy: Policy) -> list[int]:
 
 
 def flag_forbidden(moving: pl.DataFrame, state: EntryState, policy: Policy) -> list[pl.DataFrame]:
-    """Return the problems of rows that move users whom the operator may not change."""
+    """Return the problems of rows that move users that the operator may not change."""
     if policy.operator is None:
         return []
     heading = MEMBER_EXT_ID.heading
