@@ -195,7 +195,7 @@ def test_a_group_shows_its_members_and_its_monitors(springfield: Springfield, ch
     for who in ("USER1@agency.example", "E-5"):
         assert "now monitors this group." in post(chief, f"{patrol}monitor", who=who)
     assert "already monitors this group" in post(chief, f"{patrol}monitor", who="E-5")
-    assert "No user has the email address" in post(chief, f"{patrol}monitor", who="nobody\0")
+    assert "No user or group has the email address" in post(chief, f"{patrol}monitor", who="nobody\0")
     assert "Monitors (2)" in read_page(chief, patrol)
     first = springfield.user(1).pk
     assert "no longer monitors this group" in post(chief, f"{patrol}monitor", remove=first)
@@ -207,7 +207,7 @@ def test_nobody_of_another_agency_becomes_a_monitor(springfield: Springfield, ch
     cast.apply_rows(cast.agency("shelbyville"), [person(77)])
     patrol = f"groups/{pk(models.Group, agency=springfield.agency, external_id='PATROL')}/"
     other = pk(models.User, external_id="E-77")
-    assert "No user has the email address" in post(chief, f"{patrol}monitor", who="E-77")
+    assert "No user or group has the email address" in post(chief, f"{patrol}monitor", who="E-77")
     post(chief, f"{patrol}monitor", remove=other)
     assert not models.Monitor.objects.exists()
 
@@ -249,7 +249,7 @@ def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transaction
     expect(page.get_by_role("button", name="Move Captain up, now 2 of 2")).to_be_focused()
     assert barriers(page) == []
     page.goto(f"/springfield/groups/{pk(models.Group, agency=made.agency)}/")
-    page.get_by_label("Email address or external ID of a monitor").fill("E-1")
+    page.get_by_label("Email address or external ID of a user, or external ID of a group").fill("E-1")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Remove First 1 Last 1 as a monitor").wait_for()
     assert barriers(page) == []
