@@ -1,6 +1,7 @@
 """The writing of groups, roles, ranks, of who is in a group and who monitors it, as a plan has them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -25,7 +26,7 @@ def write(agency: models.Agency, entries: Entries, context: AuditContext, *, of:
     """
     before = agencies.read_settings(agency) if entries.changes else {}
     for kind, write_kind in _WRITERS.items():
-        write_kind(agency, [change for change in entries.changes if change.kind is kind])
+        write_kind(agency, [change for change in entries.changes if change.kind is kind], context.at)
     for part in entries.moves.iter_slices(_PART):
         frames.update(models.User, part.select("id", "group_id"))
     _write_monitors(entries.monitors)
@@ -33,7 +34,7 @@ def write(agency: models.Agency, entries: Entries, context: AuditContext, *, of:
     trail.append_events(agency, context, _build_events(entries, changed), import_id=of)
 
 
-def _write_groups(agency: models.Agency, changes: list[EntryChange]) -> None:
+def _write_groups(agency: models.Agency, changes: list[EntryChange], at: datetime) -> None:
     """Write groups. Those that are new exist before any is part of another one."""
     values = {change.key: change.after for change in changes if change.after is not None}
     gone = [change.key for change in changes if change.after is None]
@@ -51,9 +52,18 @@ def _write_groups(agency: models.Agency, changes: list[EntryChange]) -> None:
     ]
     schema = {"id": pl.Int64, "name": pl.String, "active": pl.Boolean, "parent_id": pl.Int64}
     frames.update(models.Group, pl.DataFrame(rows, schema=schema))
+    renamed = [ids[change.key] for change in changes if change.before and change.after and _is_renamed(change)]
+    changed = pl.DataFrame({"id": renamed}, schema={"id": pl.Int64})
+    frames.update(models.Group, changed.with_columns(changed_at=pl.lit(frames.stamp(at))))
 
 
-def _write_roles(agency: models.Agency, changes: list[EntryChange]) -> None:
+def _is_renamed(change: EntryChange) -> bool:
+    """Return whether the name or the state of a group changes, and not only the group that it is part of."""
+    before, after = change.before or {}, change.after or {}
+    return any(before.get(name) != after.get(name) for name in ("name", "active"))
+
+
+def _write_roles(agency: models.Agency, changes: list[EntryChange], _at: datetime) -> None:
     """Write roles. That of administrators has its permissions anyway."""
     for change in changes:
         role = models.Role.objects.filter(agency=agency, name_key=change.key).first()
@@ -71,7 +81,7 @@ def _set_role(role: models.Role, values: Mapping[str, Any]) -> None:
         role.name, role.name_key, role.permissions = values["name"], fold(values["name"]), values["permissions"]
 
 
-def _write_ranks(agency: models.Agency, changes: list[EntryChange]) -> None:
+def _write_ranks(agency: models.Agency, changes: list[EntryChange], _at: datetime) -> None:
     """Write ranks, and number all of them in their new order."""
     if not changes:
         return
@@ -90,7 +100,7 @@ def _write_ranks(agency: models.Agency, changes: list[EntryChange]) -> None:
         rank.save()
 
 
-def _write_group_monitors(agency: models.Agency, changes: list[EntryChange]) -> None:
+def _write_group_monitors(agency: models.Agency, changes: list[EntryChange], _at: datetime) -> None:
     names = {name for change in changes for name in (change.key, change.other)}
     ids = dict(models.Group.objects.filter(agency=agency, external_id__in=names).values_list("external_id", "pk"))
     for change in changes:
@@ -101,7 +111,7 @@ def _write_group_monitors(agency: models.Agency, changes: list[EntryChange]) -> 
             models.GroupMonitor.objects.create(**pair)
 
 
-_WRITERS: Mapping[EntryKind, Callable[[models.Agency, list[EntryChange]], None]] = {
+_WRITERS: Mapping[EntryKind, Callable[[models.Agency, list[EntryChange], datetime], None]] = {
     EntryKind.GROUP: _write_groups,
     EntryKind.ROLE: _write_roles,
     EntryKind.RANK: _write_ranks,

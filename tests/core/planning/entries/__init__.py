@@ -1,0 +1,1 @@
+"""Tests of the plans of files of groups, members, roles and ranks."""
