@@ -15,6 +15,8 @@ from scim2_models import Error, SCIMException
 from musterbook.config import log_lines
 from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed, UnknownEntry
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
+from musterbook.directory.imports.quotas import OverQuota
+from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users.editing import UnknownUser
 from musterbook.http.bearer import AccessRefused
@@ -46,6 +48,12 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     NotAllowed: (HTTPStatus.FORBIDDEN, "", str),
     InvalidValue: (HTTPStatus.BAD_REQUEST, "invalidValue", str),
     InUse: (HTTPStatus.CONFLICT, "", lambda error: f"It cannot be deleted, because {error.users:,} users have it."),
+    ImportFailed: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "",
+        lambda error: f"{error} Nothing was changed. Send the request again.",
+    ),
+    OverQuota: (HTTPStatus.TOO_MANY_REQUESTS, "", str),
     Http404: (HTTPStatus.NOT_FOUND, "", _NOT_FOUND),
     RecursionError: (HTTPStatus.BAD_REQUEST, "invalidSyntax", "The request is nested too deeply."),
 }
@@ -86,9 +94,11 @@ def find_error(error: Exception) -> ScimError | None:
     if kind is None:
         return None
     status, scim_type, detail = TRANSLATIONS[kind]
-    return ScimError(status, detail if isinstance(detail, str) else detail(error), scim_type)
+    headers = _WAIT if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return ScimError(status, detail if isinstance(detail, str) else detail(error), scim_type, headers)
 
 
+_WAIT = {"Retry-After": "30"}
 _MOST_NAMED = 5
 """The most errors of one request that the sentence names."""
 

@@ -8,7 +8,7 @@ from django.http import HttpResponseBase
 from scim2_models import Context, ResourceType
 
 from musterbook.accounts import tokens
-from musterbook.scim import answers, paging
+from musterbook.scim import answers, bulk, paging
 from musterbook.scim import schemas as models
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import Method, ScimRequest, endpoint
@@ -16,7 +16,7 @@ from musterbook.scim.group_schemas import FullGroup
 
 RESOURCE_MODELS: dict[str, Any] = {"User": models.FullUser, "Group": FullGroup}
 """Name of a resource type → its model with its extensions."""
-BULK = {"supported": False, "maxOperations": 0, "maxPayloadSize": 0}
+_BULK = {"supported": True, "maxOperations": bulk.MOST_OPERATIONS, "maxPayloadSize": bulk.MOST_BYTES}
 _CONFIG = "ServiceProviderConfig"
 _SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:"
 
@@ -43,7 +43,7 @@ def _read_config(scim: ScimRequest) -> HttpResponseBase:
     body = {
         "documentationUri": f"{settings.MUSTER_URL}/{scim.agency.slug}/help/reference/scim",
         "patch": {"supported": True},
-        "bulk": BULK,
+        "bulk": _BULK,
         "filter": {"supported": True, "maxResults": paging.MOST},
         "changePassword": {"supported": False},
         "sort": {"supported": True},

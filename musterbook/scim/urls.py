@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from musterbook.scim import discovery, everything, groups, users
+from musterbook.scim import bulk, discovery, everything, groups, users
 
 urlpatterns = [
     path("scim/v2/", everything.root, name="scim_root"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("scim/v2/Schemas", discovery.schemas, name="scim_schemas"),
     path("scim/v2/Schemas/<str:name>", discovery.schema, name="scim_schema"),
     path("scim/v2/Me", discovery.me, name="scim_me"),
+    path("scim/v2/Bulk", bulk.bulk, name="scim_bulk"),
     path("scim/v2/Users", users.collection, name="scim_users"),
     path("scim/v2/Users/.search", users.search, name="scim_users_search"),
     path("scim/v2/Users/<str:number>", users.one, name="scim_user"),

@@ -1,5 +1,6 @@
 """The resources of /Users: read, found, added, replaced, patched and deactivated, one at a time."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -55,7 +56,7 @@ def add(scim: ScimRequest) -> HttpResponseBase:
     scim.require(VIEW)
     selection = selecting.read_selection(scim.http.GET.dict())
     resource = parse(scim.read_json(), Context.RESOURCE_CREATION_REQUEST)
-    row = mapping.read_row(resource, _make_finder(scim))
+    row = mapping.read_row(resource, make_finder(scim))
     kept = mapping.read_kept(resource, {})
     return _finish(scim, provisioning.add(scim.agency, row, kept, scim.context), selection, HTTPStatus.CREATED)
 
@@ -68,7 +69,7 @@ def replace(scim: ScimRequest, number: str) -> HttpResponseBase:
 
     def plan(found: Provisioned) -> tuple[Row, Kept]:
         scim.check_version(found.version)
-        return mapping.read_row(resource, _make_finder(scim)), mapping.read_kept(resource, found.kept)
+        return mapping.read_row(resource, make_finder(scim)), mapping.read_kept(resource, found.kept)
 
     return _finish(scim, provisioning.change(scim.agency, parse_number(number), plan, scim.context), selection)
 
@@ -81,15 +82,16 @@ def change(scim: ScimRequest, number: str) -> HttpResponseBase:
 
     def plan(found: Provisioned) -> tuple[Row, Kept]:
         scim.check_version(found.version)
-        return plan_patch(found, body, scim)
+        return plan_patch(found, body, scim, make_finder(scim))
 
     return _finish(scim, provisioning.change(scim.agency, parse_number(number), plan, scim.context), selection)
 
 
-def plan_patch(found: Provisioned, body: dict[str, Any], scim: ScimRequest) -> tuple[Row, Kept]:
+def plan_patch(
+    found: Provisioned, body: dict[str, Any], scim: ScimRequest, find: mapping.FindSupervisor
+) -> tuple[Row, Kept]:
     """Return the headings that the operations change, and what is kept from then on."""
     resource = mapping.build_resource(found, scim.base)
-    find = _make_finder(scim)
     before, was_kept = mapping.read_row(resource, find), mapping.read_kept(resource, {})
     patching.apply(resource, body)
     after, kept = mapping.read_row(resource, find), mapping.read_kept(resource, {})
@@ -114,7 +116,9 @@ def parse(body: dict[str, Any], context: Context) -> Any:
     return schemas.FullUser.model_validate(body, scim_ctx=context, scim_policy=schemas.POLICY)
 
 
-def _make_finder(scim: ScimRequest) -> mapping.FindSupervisor:
+def make_finder(scim: ScimRequest) -> mapping.FindSupervisor:
+    """Return the function that finds the email address of a supervisor. It raises ScimError."""
+
     def find(name: str) -> str:
         email = provisioning.find_supervisor(scim.agency, name)
         if email is None:
@@ -136,19 +140,28 @@ def _finish(
 
 
 def _check(result: EditResult) -> None:
-    """Raise ScimError if the change was not done. Its sentences are those of the page."""
+    """Raise ScimError if the change was not done."""
     if result.already_exists:
-        detail = "externalId: another user has this external ID. Find and change that user."
-        raise ScimError(HTTPStatus.CONFLICT, detail, "uniqueness")
-    if not result.problems:
-        return
-    codes = {problem.code for problem in result.problems}
-    detail = " ".join(_describe(problem) for problem in result.problems)
+        raise make_existing_error()
+    if result.problems:
+        raise make_error(result.problems)
+
+
+def make_existing_error() -> ScimError:
+    """Return the error for a new user whose external ID another user has."""
+    detail = "externalId: another user has this external ID. Find and change that user."
+    return ScimError(HTTPStatus.CONFLICT, detail, "uniqueness")
+
+
+def make_error(problems: Sequence[Problem]) -> ScimError:
+    """Return the error for a change that has these problems. Its sentences are those of the page."""
+    codes = {problem.code for problem in problems}
+    detail = " ".join(_describe(problem) for problem in problems)
     if codes & _FORBIDDEN:
-        raise ScimError(HTTPStatus.FORBIDDEN, detail)
+        return ScimError(HTTPStatus.FORBIDDEN, detail)
     if codes & _CONFLICTS:
-        raise ScimError(HTTPStatus.CONFLICT, detail, "uniqueness")
-    raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidValue")
+        return ScimError(HTTPStatus.CONFLICT, detail, "uniqueness")
+    return ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidValue")
 
 
 def _describe(problem: Problem) -> str:

@@ -31,6 +31,8 @@ from musterbook.directory.users.versions import VersionedUser
 
 SOURCE = "scim"
 """The source of the users that a provider adds or changes (S9), and what protects them from other sources (S5)."""
+MANAGED = {"source": SOURCE, "managed_by": SOURCE, "missing_since": None, "missing_imports": 0}
+"""What is written of a user whom the provider manages."""
 DISPLAY_NAME = "displayName"
 """The kept value that is recorded in the audit trail, because a person reads it."""
 EMAIL_LABEL, PHONE_LABEL = "email", "phone"
@@ -127,16 +129,16 @@ def add(agency: models.Agency, row: Row, kept: Kept, context: AuditContext) -> E
     `editing.edit` raises.
     """
     with _lock(agency):
-        deleted = _find_deleted(agency, row)
+        deleted = find_deleted(agency, row)
         if deleted is not None:
             return _finish(_edit(deleted, {STATUS.heading: "Active", **row}, context), kept, context)
         external_id = row.get(EXTERNAL_ID.heading)
         if external_id and models.User.objects.filter(agency=agency, external_id=external_id).exists():
             return EditResult(already_exists=True)
-        return _finish(editing.add(agency, _complete(agency, row), context), kept, context)
+        return _finish(editing.add(agency, complete(agency, row), context), kept, context)
 
 
-def _find_deleted(agency: models.Agency, row: Row) -> models.User | None:
+def find_deleted(agency: models.Agency, row: Row) -> models.User | None:
     """Return the user who is absent for the provider, and is the same person: by external ID, else by username.
 
     A username alone names the same person only if either has no external ID. Otherwise another person may have it now.
@@ -151,7 +153,7 @@ def _find_deleted(agency: models.Agency, row: Row) -> models.User | None:
     return editing.find_user(agency, found.pk) if found else None
 
 
-def _complete(agency: models.Agency, row: Row) -> dict[str, str]:
+def complete(agency: models.Agency, row: Row) -> dict[str, str]:
     """Return the row with all headings, as a new user needs them."""
     blank = {column.heading: "" for column in COLUMNS}
     filled = {**blank, STATUS.heading: "Active", **agency.defaults, **row}
@@ -188,13 +190,19 @@ def delete(
 def _edit(user: models.User, row: Row, context: AuditContext) -> EditResult:
     """Change these headings of the user. A blank external ID or badge stands for none."""
     shown = editing.build_row(user)
+    filled = fill_made(row, shown)
+    if filled.get(STATUS.heading) == "Active" and user.ends_on and user.ends_on < context.at.date():
+        filled[marks.ENDS_ON] = ""
+    return editing.edit(user, {**shown, **filled}, shown, context)
+
+
+def fill_made(row: Row, shown: Row) -> dict[str, str]:
+    """Return the headings to change, with a value that stands for none where an external ID or a badge is blank."""
     filled = dict(row)
     for heading, make in ((EXTERNAL_ID.heading, make_id), (BADGE_NUMBER.heading, make_badge)):
         if heading in filled and not filled[heading]:
             filled[heading] = shown[heading] if is_made(heading, shown[heading]) else make()
-    if filled.get(STATUS.heading) == "Active" and user.ends_on and user.ends_on < context.at.date():
-        filled[marks.ENDS_ON] = ""
-    return editing.edit(user, {**shown, **filled}, shown, context)
+    return filled
 
 
 def _finish(result: EditResult, kept: Kept, context: AuditContext, deleted_at: datetime | None = None) -> EditResult:
@@ -207,15 +215,14 @@ def _finish(result: EditResult, kept: Kept, context: AuditContext, deleted_at: d
     if before != after:
         changes = {"display_name": (before, after)}
         trail.record_event(user.agency, context, EventKind.USER_UPDATED, user, changes)
-    record.kept, record.deleted_at = _add_stored(user, kept), deleted_at
+    record.kept, record.deleted_at = add_stored(user, kept), deleted_at
     record.save()
     if user.source in ("", SOURCE) and (user.source, user.managed_by) != (SOURCE, SOURCE):
-        managed = {"source": SOURCE, "managed_by": SOURCE, "missing_since": None, "missing_imports": 0}
-        models.User.objects.filter(pk=user.pk).update(**managed)
+        models.User.objects.filter(pk=user.pk).update(**MANAGED)
     return result
 
 
-def _add_stored(user: models.User, kept: Kept) -> dict[str, Any]:
+def add_stored(user: models.User, kept: Kept) -> dict[str, Any]:
     """Return what is kept, with what the phone number was stored as, if it was sent now."""
     phone = kept.get(PHONE_LABEL)
     return {**kept, PHONE_LABEL: {STORED: user.phone, **phone}} if phone else dict(kept)
