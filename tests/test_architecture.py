@@ -21,7 +21,7 @@ ORM_METHODS = {
     "select_related", "update_or_create", "using", "values_list",
 }  # fmt: skip
 """The methods of querysets and models, without those that dictionaries have too."""
-FALSE_FRIENDS = {"path.exists", "router.delete", "self._canvas.save"}
+FALSE_FRIENDS = {"path.exists", "names.count", "router.delete", "self._canvas.save"}
 """Calls of methods that have such a name, but belong to a path, to the operations of the API, and to a PDF."""
 
 DJANGO_ENTRIES = {"apps", "models", "migrations", "management"}

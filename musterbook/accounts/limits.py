@@ -41,7 +41,7 @@ def _make_rate(most: int, minutes: int, per: str, about: str) -> Rate:
 BROWSER = "known browser, else address"
 """An agency often has one address for all. An outsider there must not use up the limit of users who sign in each
 day."""
-_ADDRESS, _ACCOUNT, _AGENCY, _FEED = "address", "account", "agency", "feed"
+_ADDRESS, _ACCOUNT, _AGENCY, _FEED, _TOKEN = "address", "account", "agency", "feed", "token"
 
 RATES: Mapping[str, Rate] = {
     "sign-in": _make_rate(
@@ -58,6 +58,7 @@ RATES: Mapping[str, Rate] = {
     ),
     "set-up": _make_rate(10, 5, _ADDRESS, "Attempts to enter the setup code of a new installation"),
     "refused token": _make_rate(30, 5, _ADDRESS, "API tokens that were refused"),
+    "token": _make_rate(600, 1, _TOKEN, "Requests of a program with an API token, by REST and SCIM"),
     "sent file": _make_rate(60, 10, _FEED, "Files that programs send to a feed"),
     "event": _make_rate(
         120, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"
@@ -67,12 +68,12 @@ RATES: Mapping[str, Rate] = {
 
 _TABLE = frames.table(Attempts)
 _TAKE = f"""
-INSERT INTO {_TABLE} (rate, key, count, ends) VALUES (%s, %s, 1, %s)
+INSERT INTO {_TABLE} (rate, key, count, ends) VALUES (%s, %s, %s, %s)
 ON CONFLICT (rate, key) DO UPDATE SET
-    count = CASE WHEN {_TABLE}.ends <= %s THEN 1 ELSE {_TABLE}.count + 1 END,
+    count = CASE WHEN {_TABLE}.ends <= %s THEN excluded.count ELSE {_TABLE}.count + excluded.count END,
     ends = CASE WHEN {_TABLE}.ends <= %s THEN excluded.ends ELSE {_TABLE}.ends END
 WHERE {_TABLE}.ends <= %s OR {_TABLE}.count < %s
-RETURNING count
+RETURNING count, ends
 """
 """The statement writes nothing, and returns nothing, when the limit is reached."""
 
@@ -92,10 +93,30 @@ def take_once(action: str, key: str, at: datetime, seconds: int) -> bool:
 
 
 def _count_attempt(rate: str, key: str, at: datetime, most: int, seconds: int) -> bool:
+    return _take(rate, key, at, 1, most, seconds) is not None
+
+
+def take_many(rate: str, key: str, at: datetime, number: int) -> tuple[int, int]:
+    """Count so many attempts, and return the number of all in the span, and its end in seconds since 1970.
+
+    The number is 0, and nothing is counted, if the limit is reached. The limit must be a multiple of `number`.
+    """
+    limit = RATES[rate]
+    taken = _take(rate, key, at, number, limit.most, int(limit.span.total_seconds()))
+    return taken or (0, _read_end(rate, key, at))
+
+
+def _take(rate: str, key: str, at: datetime, number: int, most: int, seconds: int) -> tuple[int, int] | None:
     now = _to_seconds(at)
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [rate, _hide_key(rate, key), now + seconds, now, now, now, most])
-        return cursor.fetchone() is not None
+        cursor.execute(_TAKE, [rate, _hide_key(rate, key), number, now + seconds, now, now, now, most])
+        row: tuple[int, int] | None = cursor.fetchone()
+        return row
+
+
+def _read_end(rate: str, key: str, at: datetime) -> int:
+    ends = Attempts.objects.filter(rate=rate, key=_hide_key(rate, key)).values_list("ends", flat=True).first()
+    return ends or _to_seconds(at) + get_wait_seconds(rate)
 
 
 def give_back(rate: str, key: str) -> None:

@@ -186,6 +186,8 @@ class Token(models.Model):
     maker = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
     made_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    addresses = models.JSONField(default=list)
+    """The networks that may use it (`token_addresses`), none for all."""
     revoked_at = models.DateTimeField(null=True)
     used_on = models.DateField(null=True)
     used_from = models.CharField(max_length=64, default="", blank=True)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils.translation import gettext
 
-from musterbook.accounts import unauthenticated_events
+from musterbook.accounts import token_addresses, unauthenticated_events
 from musterbook.accounts.models import Token
 from musterbook.core.domain.policy import Operator
 from musterbook.core.values.keys import fold
@@ -55,11 +55,15 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenData:
-    """The data of a new token: its name, its permissions, and the days for which it is valid."""
+    """The data of a new token: its name, its permissions, the days for which it is valid, and the networks that may use it.
+
+    `addresses`: such as 192.0.2.7 or 192.0.2.0/24; none for all.
+    """
 
     name: str
     permissions: frozenset[str]
     days: int
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +90,18 @@ def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Ope
             gettext("Your own role lacks %(permissions)s, so your token cannot have that either.")
             % {"permissions": ", ".join(lacking)}
         )
-    secret = f"{_PREFIX}{secrets.token_hex(32)}"
+    secret, networks = f"{_PREFIX}{secrets.token_hex(32)}", token_addresses.check_networks(data.addresses)
     with transaction.atomic():
         locks.lock_row(agency)
         token = Token.objects.create(
             agency=agency, name=_check_name(agency, data, context.at), digest=_hash_secret(secret), ending=secret[-4:],
             permissions=sorted(data.permissions), maker_id=by.id, made_at=context.at,
-            expires_at=context.at + timedelta(days=data.days),
+            expires_at=context.at + timedelta(days=data.days), addresses=networks,
         )  # fmt: skip
         also = {
             "permissions": ("", ", ".join(token.permissions)),
             "expires": ("", token.expires_at.isoformat(timespec="seconds")),
+            **({"addresses": ("", ", ".join(networks))} if networks else {}),
         }
         trail.record_event(
             agency, context, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _describe(token)), **also}
@@ -159,10 +164,11 @@ def list_tokens(agency: Agency, at: datetime) -> tuple[list[ListedToken], list[L
     every = Token.objects.filter(agency=agency).select_related("maker__role").order_by("-made_at", "-pk")
     good = every.filter(revoked_at=None, expires_at__gt=at)
     ended = every.exclude(pk__in=good.values("pk"))[:_ENDED_SHOWN]
-    return [_build_listed(token, at) for token in good], [_build_listed(token, at) for token in ended]
+    return [describe_token(token, at) for token in good], [describe_token(token, at) for token in ended]
 
 
-def _build_listed(token: Token, at: datetime) -> ListedToken:
+def describe_token(token: Token, at: datetime) -> ListedToken:
+    """Return the token as the list shows it."""
     granted = get_permissions(token)
     return ListedToken(
         token,
@@ -194,8 +200,8 @@ def _has_access(maker: User, since: datetime) -> bool:
     return maker.active and (maker.access_ended_at is None or maker.access_ended_at < since)
 
 
-def check_secret(agency: Agency, secret: str, at: datetime) -> Token:
-    """Return the token with that secret, if it gives access to the agency. Raise TokenRefused."""
+def check_secret(agency: Agency, secret: str, at: datetime, address: str) -> Token:
+    """Return the token with that secret, if it gives access to the agency from that address. Raise TokenRefused."""
     if not _SECRET.fullmatch(secret):
         raise TokenRefused("This is not a token.", None)
     # The lookup is by hash, so its time reveals nothing about any secret.
@@ -205,6 +211,8 @@ def check_secret(agency: Agency, secret: str, at: datetime) -> Token:
     if token is None:
         raise TokenRefused("This agency has no such token.", None)
     why = explain_refusal(token, at)
+    if not why and not token_addresses.may_use(token.addresses, address):
+        why = "It may not be used from this address."
     if why:
         raise TokenRefused(why, token)
     return token
@@ -240,7 +248,8 @@ def find_unrecorded(agency: Agency) -> str:
     for kind, at, maker, changes in events.values_list("kind", "at", "subject", "changes").iterator():
         facts = json.loads(changes)
         if kind == EventKind.API_TOKEN_MADE:
-            created.add((at, maker, facts["token"][1], facts["permissions"][1], facts["expires"][1]))
+            addresses = facts.get("addresses", ("", ""))[1]
+            created.add((at, maker, facts["token"][1], facts["permissions"][1], facts["expires"][1], addresses))
         else:
             revoked.add((maker, facts["token"][0]))
     tokens = Token.objects.filter(agency=agency).order_by("pk")
@@ -255,4 +264,5 @@ def find_unrecorded(agency: Agency) -> str:
 def _list_facts(token: Token) -> tuple[object, ...]:
     """Return the facts that the event of the token's creation records."""
     expires = token.expires_at.isoformat(timespec="seconds")
-    return token.made_at, token.maker_id, _describe(token), ", ".join(token.permissions), expires
+    permissions_, addresses = ", ".join(token.permissions), ", ".join(token.addresses)
+    return token.made_at, token.maker_id, _describe(token), permissions_, expires, addresses

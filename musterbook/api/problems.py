@@ -18,6 +18,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from musterbook.accounts import credentials, registration
+from musterbook.accounts.tokens import UnknownToken
 from musterbook.config import log_lines
 from musterbook.core.domain.problems import CATALOG, Problem
 from musterbook.directory.agency.agencies import UnknownAgency
@@ -82,6 +83,7 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     UnknownAgency: (HTTPStatus.NOT_FOUND, "not-found", _NOT_FOUND),
     UnknownImport: (HTTPStatus.NOT_FOUND, "not-found", "There is no import with this number."),
     UnknownUser: (HTTPStatus.NOT_FOUND, "not-found", "There is no user with this number or external ID."),
+    UnknownToken: (HTTPStatus.NOT_FOUND, "not-found", "There is no token with this number."),
     UnknownEntry: (HTTPStatus.NOT_FOUND, "not-found", _NOT_FOUND),
     UnknownOperator: (HTTPStatus.FORBIDDEN, "not-permitted", "The creator of the token has lost access."),
     NotPermitted: (HTTPStatus.FORBIDDEN, "not-permitted", lambda error: f"The token, or its creator, lacks {error}."),

@@ -9,7 +9,20 @@ from django.utils import translation
 from ninja import NinjaAPI
 from ninja.operation import Operation, PathView
 
-from musterbook.api import batch, bodies, groups, imports, me, problems, ranks, requests, roles, user_acts, users
+from musterbook.api import (
+    batch,
+    bodies,
+    groups,
+    imports,
+    me,
+    problems,
+    ranks,
+    requests,
+    roles,
+    tokens,
+    user_acts,
+    users,
+)
 from musterbook.config import languages
 from musterbook.core.domain import texts
 
@@ -117,6 +130,7 @@ ROUTERS = {
     "roles": roles.router,
     "ranks": ranks.router,
     "groups": groups.router,
+    "tokens": tokens.router,
 }
 """Prefix below /<agency>/api/v1/ → the router of the resource."""
 api = make_api()

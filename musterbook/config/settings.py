@@ -42,6 +42,7 @@ MIDDLEWARE = [
     "musterbook.web.readers.by_browser",
     "musterbook.web.middleware.addresses",
     "musterbook.web.middleware.agencies",
+    "musterbook.http.bearer.add_limit_headers",
     "musterbook.web.middleware.Sessions",
     "django.middleware.csrf.CsrfViewMiddleware",
     "musterbook.web.hosts.Public",

@@ -3,13 +3,16 @@
 Cookies are ignored there, so no page of another site can send a request in a user's name.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
-from musterbook.accounts import limits, tokens
+from musterbook.accounts import limits, token_limits, tokens
 from musterbook.accounts.models import Token
+from musterbook.accounts.token_limits import Standing
 from musterbook.accounts.tokens import TokenRefused
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
@@ -40,12 +43,40 @@ def authenticate(request: HttpRequest, permission: str) -> Token:
     if secret is None:
         raise make_missing_refusal(request, f"Send a token of this agency {HEADER} {_WHO_CREATES}")
     try:
-        token = tokens.check_secret(request_context.agency(request), secret, datetime.now(UTC))
+        address = request_context.audit_context(request).address
+        token = tokens.check_secret(request_context.agency(request), secret, datetime.now(UTC), address)
     except TokenRefused as refused:
         raise make_refusal(request, refused, _WHO_CREATES_ANOTHER) from None
+    _limit(request, token)
     tokens.record_use(token, request_context.api_audit_context(request, token))
     require(request, token, permission)
     return token
+
+
+def _limit(request: HttpRequest, token: Token) -> None:
+    """Count the request. Raise AccessRefused if the token has sent too many. `add_limit_headers` tells it what is left."""
+    standing = token_limits.take(token, datetime.now(UTC))
+    request.token_standing = standing  # type: ignore[attr-defined]  # for `add_limit_headers`
+    if not standing.allowed:
+        refusals.record_refusal(request, rate_limits.WHY)
+        detail = f"This token has sent too many requests. Wait {standing.seconds} seconds."
+        raise AccessRefused(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(standing.seconds)})
+
+
+def add_limit_headers(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Tell a program how many requests its token has left (the headers RateLimit of the IETF's HTTPAPI group)."""
+    rate = limits.RATES[token_limits.RATE]
+    policy = f'"{token_limits.RATE}";q={rate.most};w={int(rate.span.total_seconds())}'
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = respond(request)
+        standing: Standing | None = getattr(request, "token_standing", None)
+        if standing is not None:
+            response.headers["RateLimit-Policy"] = policy
+            response.headers["RateLimit"] = f'"{token_limits.RATE}";r={standing.remaining};t={standing.seconds}'
+        return response
+
+    return answer
 
 
 def require(request: HttpRequest, token: Token, permission: str) -> None:

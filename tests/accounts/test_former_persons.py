@@ -54,7 +54,7 @@ def test_all_access_of_the_former_person_ends_and_the_new_one_is_invited(
     kept = [Account, PastPassword, Authenticator, Identity, Lock, Failure, UserSession]
     assert [model.objects.exists() for model in kept] == [False] * len(kept)
     with pytest.raises(TokenRefused, match="lost access"):
-        tokens.check_secret(springfield.agency, secret, at)
+        tokens.check_secret(springfield.agency, secret, at, "192.0.2.7")
     with pytest.raises(links.InvalidLink):
         registration.reset_password(springfield.agency, reset, "a quiet brown heron", context(61))
     user = cast.user(springfield.agency, 2)

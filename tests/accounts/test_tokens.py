@@ -32,7 +32,7 @@ def make_token(springfield: Springfield, data: TokenData = HR, number: int = 1) 
 def find_refusal(springfield: Springfield, secret: str, minutes: float = 1) -> str:
     """Why the agency refuses the token then; "" if it does not."""
     try:
-        tokens.check_secret(springfield.agency, secret, context(minutes).at)
+        tokens.check_secret(springfield.agency, secret, context(minutes).at, "192.0.2.7")
     except TokenRefused as refused:
         return str(refused)
     return ""
@@ -41,7 +41,7 @@ def find_refusal(springfield: Springfield, secret: str, minutes: float = 1) -> s
 def test_a_token_is_found_by_its_secret_which_is_kept_nowhere(springfield: Springfield) -> None:
     token, secret = make_token(springfield)
     assert secret.startswith("muster_") and len(secret) == len("muster_") + 64
-    assert tokens.check_secret(springfield.agency, secret, NOW) == token
+    assert tokens.check_secret(springfield.agency, secret, NOW, "192.0.2.7") == token
     assert secret not in str(Token.objects.values().get())
     assert [token.ending, token.expires_at - token.made_at] == [secret[-4:], timedelta(days=90)]
     event = models.Event.objects.get(kind="api.token-made")
@@ -66,7 +66,7 @@ def test_a_token_may_do_only_what_its_maker_may_do_now(springfield: Springfield)
     roles.update(permissions=["api.manage", "users.view", "users.import"])
     token, secret = make_token(springfield, number=2)
     roles.update(permissions=["users.view", "users.edit"])
-    found = tokens.check_secret(springfield.agency, secret, NOW)
+    found = tokens.check_secret(springfield.agency, secret, NOW, "192.0.2.7")
     assert tokens.get_permissions(found) == {"users.view"}
     (listed,), _ = tokens.list_tokens(springfield.agency, NOW)
     assert (listed.token, listed.granted, listed.withheld, listed.why_not) == (

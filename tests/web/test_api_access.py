@@ -177,3 +177,15 @@ def test_a_token_from_making_to_revoking_in_a_browser(page: Page, springfield: S
     page.get_by_role("button", name="Revoke token").click()
     page.get_by_text("Revoked and expired").click()
     assert barriers(page) == []
+
+
+def test_a_token_can_be_limited_to_addresses(chief: Client) -> None:
+    wrong = chief.post(ADD, {**FORM, "addresses": "192.0.2.7\nnowhere"})
+    assert wrong.status_code == 422 and "“nowhere” is not an address or a network" in wrong.content.decode()
+    assert Token.objects.count() == 0
+    shown = secret(chief.post(ADD, {**FORM, "addresses": "192.0.2.0/24, 198.51.100.7\n2001:db8::/32"}).content.decode())
+    assert Token.objects.get().addresses == ["192.0.2.0/24", "198.51.100.7", "2001:db8::/32"]
+    assert "only from 192.0.2.0/24, 198.51.100.7, 2001:db8::/32" in chief.get(LIST).content.decode()
+    assert ask_api(shown).status_code == 401
+    headers = {"Authorization": f"Bearer {shown}"}
+    assert Client().get("/springfield/api/v1/me", headers=headers, REMOTE_ADDR="198.51.100.7").status_code == 200

@@ -46,6 +46,14 @@ class TokenForm(forms.Form):
         help_text=gettext_lazy("Create a new token and give it to the program before this one expires."),
     )  # fmt: skip
 
+    addresses = forms.CharField(
+        label=gettext_lazy("Addresses that may use it"), required=False, max_length=4000,
+        help_text=gettext_lazy(
+            "One per line, such as 192.0.2.7 or 192.0.2.0/24. Leave it blank if the program’s address may change."
+        ),
+        widget=forms.Textarea({"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+    )  # fmt: skip
+
     def __init__(self, *args: Any, allowed: frozenset[str]) -> None:
         """Offer only the permissions in `allowed`: those of the user who creates the token."""
         super().__init__(*args)
@@ -59,7 +67,8 @@ class TokenForm(forms.Form):
     def read_values(self) -> TokenData:
         """Return the values that were chosen."""
         data = self.cleaned_data
-        return TokenData(data["name"], frozenset(data["permissions"]), data["days"])
+        addresses = tuple(data["addresses"].replace(",", " ").split())
+        return TokenData(data["name"], frozenset(data["permissions"]), data["days"], addresses)
 
 
 def _label_days(days: int) -> str:
