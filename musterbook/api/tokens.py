@@ -1,7 +1,7 @@
 """The API tokens of an agency: list, create, read and revoke them. The token of a feed belongs to the feed."""
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
@@ -18,7 +18,10 @@ from musterbook.api.roles import Permission
 from musterbook.api.schemas import Id, Strict, Time, answers
 
 router = Router()
-Days = Literal[tokens.DAYS]
+if TYPE_CHECKING:
+    Days: TypeAlias = int
+else:  # the numbers are known at run time
+    Days = Literal[tokens.DAYS]
 State = Literal["valid", "ended"]
 _ABOUT_ADDRESSES = "The addresses or networks that may use it, such as 192.0.2.0/24. None: all"
 

@@ -112,7 +112,7 @@ def test_a_token_opens_only_from_its_addresses(
         assert Token.objects.get(name="Nightly").used_on is None
 
 
-def ask(secret: str, **environ: str) -> Any:
+def ask(secret: str, **environ: Any) -> Any:
     """The answer to a program that asks who it is."""
     return Client().get("/springfield/api/v1/me", headers={"Authorization": f"Bearer {secret}"}, **environ)
 
