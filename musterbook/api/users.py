@@ -1,13 +1,14 @@
 """Users: search, read, add and change them. Their acts are in `user_acts`, many of them at once in `batch`."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Literal
+from typing import Annotated, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from musterbook.accounts import tokens
 from musterbook.api import access, etags, user_schemas
@@ -31,6 +32,16 @@ _SORTS = Literal[
 ]
 
 
+def _refuse_number(value: object) -> object:
+    """Refuse a time that is written as a number of seconds, which the library also reads."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?[0-9._]*\s*", value):
+        raise ValueError("Write a time as 2026-03-02T07:00:00Z")
+    return value
+
+
+_Moment = Annotated[datetime, BeforeValidator(_refuse_number)]
+
+
 class Search(Schema):
     """The parameters of a search. A user is found if they match all that are given."""
 
@@ -43,8 +54,8 @@ class Search(Schema):
     rank: str = Field("", max_length=255, description="The name or abbreviation of a rank")
     group: str = Field("", max_length=255, description="The external ID of a group")
     supervisor: str = Field("", max_length=255, description="The email address or external ID of the supervisor")
-    signed_in_from: datetime | None = Field(None, description="Last signed in at this time or later")
-    signed_in_before: datetime | None = Field(None, description="Last signed in before this time")
+    signed_in_from: _Moment | None = Field(None, description="Last signed in at this time or later")
+    signed_in_before: _Moment | None = Field(None, description="Last signed in before this time")
     never_signed_in: bool = False
     changed_by: str = Field("", max_length=26, description="The number of an import that has added or changed the user")
     sort: _SORTS = "name"

@@ -158,7 +158,7 @@ def test_all_filters_of_the_page_find_users(springfield: Springfield, secret: st
         ("state=Gone", "state"), ("role=Nobody", "role"), ("rank=Nobody", "rank"), ("group=patrol", "group"),
         ("supervisor=E-77", "supervisor"), ("changed_by=01ARZ3NDEKTSV4RRFFQ69G5FAV", "changed_by"),
         ("sort=password", "sort"), ("limit=0", "limit"), ("limit=201", "limit"), ("limit=x", "limit"),
-        ("signed_in_from=yesterday", "signed_in_from"), ("never_signed_in=perhaps", "never_signed_in"),
+        ("signed_in_from=yesterday", "signed_in_from"), ("signed_in_before=0.5", "signed_in_before"), ("never_signed_in=perhaps", "never_signed_in"),
         ("cursor=x", "cursor"), ("cursor=%5B1%5D", "cursor"), ("external_id=E-1&q=x", "external_id"),
         (f"q={'x' * 256}", "q"),
     ],
