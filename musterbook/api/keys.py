@@ -17,7 +17,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 def read_key(request: HttpRequest) -> str:
     """Return the idempotency key of a request as the program wrote it, "" for none. Raise ProblemError."""
     key = request.headers.get(HEADER, "")
-    if key and not _KEY.fullmatch(key):
+    if HEADER in request.headers and not _KEY.fullmatch(key):
         detail = f"The header {HEADER} needs 1 to 255 letters, digits or signs, without spaces."
         raise ProblemError(HTTPStatus.BAD_REQUEST, detail, "invalid-key")
     return key

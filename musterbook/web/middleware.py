@@ -17,7 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanen
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
-from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, set_urlconf
+from django.urls import get_resolver, get_script_prefix, resolve, reverse, set_script_prefix, set_urlconf
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -76,10 +76,20 @@ def addresses(respond: Respond) -> Respond:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         if "\0" in request.path_info or b"\0" in unquote_to_bytes(request.META.get("QUERY_STRING", "")):
-            raise Http404
+            return _answer_nowhere(request)
         return respond(request)
 
     return answer
+
+
+def _answer_nowhere(request: HttpRequest) -> HttpResponseBase:
+    """Return the response to an address that leads nowhere, in the form that programs read if it is one of theirs."""
+    _, _, rest = request.path_info.removeprefix("/").partition("/")
+    programs = settings.AGENCY_URLCONFS.get(rest.partition("/")[0])
+    if programs is None:
+        raise Http404
+    found: HttpResponseBase = get_resolver(programs).resolve_error_handler(404)(request)
+    return found
 
 
 def agencies(respond: Respond) -> Respond:

@@ -80,6 +80,12 @@ def test_the_same_batch_sent_twice_with_a_key_is_one_import(springfield: Springf
     assert models.Import.objects.filter(through="api").count() == 1
 
 
+@pytest.mark.any_database
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256])
+def test_a_key_that_is_none_is_refused(secret: str, key: str) -> None:
+    assert problem(send(secret, [new(7)], Idempotency_Key=key), 400)["code"] == "invalid-key"
+
+
 def test_a_dry_run_changes_nothing_and_can_be_applied(springfield: Springfield, secret: str) -> None:
     said = done(secret, [new(7)], "?dry_run=true")
     assert (said["state"], said["counts"]["added"], said["is_open"]) == ("previewed", 1, True)
