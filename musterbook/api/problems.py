@@ -23,6 +23,7 @@ from musterbook.config import log_lines
 from musterbook.core.domain.problems import CATALOG, Problem
 from musterbook.directory.agency.agencies import UnknownAgency
 from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed, UnknownEntry
+from musterbook.directory.agency.webhooks import UnknownMessage, UnknownWebhook
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.imports.approval import NeedsApprover
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, UnknownImport
@@ -85,6 +86,8 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     UnknownUser: (HTTPStatus.NOT_FOUND, "not-found", "There is no user with this number or external ID."),
     UnknownToken: (HTTPStatus.NOT_FOUND, "not-found", "There is no token with this number."),
     UnknownEntry: (HTTPStatus.NOT_FOUND, "not-found", _NOT_FOUND),
+    UnknownWebhook: (HTTPStatus.NOT_FOUND, "not-found", "There is no webhook with this name."),
+    UnknownMessage: (HTTPStatus.NOT_FOUND, "not-found", "The webhook has no message with this ID."),
     UnknownOperator: (HTTPStatus.FORBIDDEN, "not-permitted", "The creator of the token has lost access."),
     NotPermitted: (HTTPStatus.FORBIDDEN, "not-permitted", lambda error: f"The token, or its creator, lacks {error}."),
     NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", str),

@@ -22,6 +22,7 @@ from musterbook.api import (
     tokens,
     user_acts,
     users,
+    webhooks,
 )
 from musterbook.config import languages
 from musterbook.core.domain import texts
@@ -131,6 +132,7 @@ ROUTERS = {
     "ranks": ranks.router,
     "groups": groups.router,
     "tokens": tokens.router,
+    "webhooks": webhooks.router,
 }
 """Prefix below /<agency>/api/v1/ → the router of the resource."""
 api = make_api()
