@@ -3,7 +3,7 @@
 The database enforces foreign keys, and has an index on one only if a query uses it: each index slows every import.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -698,7 +698,7 @@ class WebhookEndpoint(models.Model):
         constraints = [models.UniqueConstraint(fields=["agency", "name"], name="webhook_once")]
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["disabled", "paused", "failing", "fine"]:
         """Return `disabled`, `paused`, `failing` or `fine`."""
         if self.disabled_at:
             return "disabled"

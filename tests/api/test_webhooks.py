@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from musterbook.accounts.models import Token
 from musterbook.directory import models
 from musterbook.webhooks import claims, sending
 from tests.accounts.conftest import Springfield
@@ -17,7 +18,7 @@ from tests.api.test_me import make_token
 from tests.webhooks.receiver import Receiver, answer
 
 HERE = "/springfield/api/v1/webhooks"
-MAY = ("api.manage", "users.view", "users.import")
+MAY = ("api.manage", "users.view", "users.import", "users.synchronize")
 NEW = {"name": "payroll", "address": "https://payroll.example.org/hook", "kinds": ["user.*", "import.held"]}
 
 
@@ -101,13 +102,15 @@ def test_a_program_follows_a_test_message_and_sends_messages_again(secret: str) 
 def test_a_token_sees_only_webhooks_about_what_it_may_see(springfield: Springfield, secret: str) -> None:
     call(secret, "POST", data=NEW, status=201)
     call(secret, "POST", data=NEW | {"name": "feeds", "kinds": ["feed.*"]}, status=201)
-    _, less = make_token(springfield, "api.manage", "users.import")
+    Token.objects.update(name="earlier")
+    _, less = make_token(springfield, "api.manage", "users.synchronize")
     assert [one["name"] for one in call(less, "GET")["items"]] == ["feeds"]
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", ":rotate"), ("POST", ":test"), ("GET", "/messages")):
         assert call(less, method, f"/payroll{path}", status=403)["code"] == "not-allowed"
     call(less, "POST", data=NEW | {"name": "mine"}, status=403)
     call(less, "PATCH", "/feeds", {"kinds": ["user.added"]}, status=403)
-    _, none = make_token(springfield, "users.view", "users.import")
+    Token.objects.filter(name="HR").update(name="later")
+    _, none = make_token(springfield, "users.view", "users.synchronize")
     call(none, "GET", status=403)
 
 

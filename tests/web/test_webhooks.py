@@ -205,7 +205,7 @@ def test_a_user_changes_rotates_pauses_resumes_and_removes_it(springfield: Sprin
 def test_nobody_manages_a_webhook_about_what_their_role_does_not_show(springfield: Springfield) -> None:
     add_webhook(springfield.agency, "https://payroll.example.org/", "user.added")
     add_webhook(springfield.agency, "https://feeds.example.org/", "feed.added", name="feeds")
-    client = chief("api.manage", "users.import")
+    client = chief("api.manage", "users.synchronize")
     page = read(client, HOOKS)
     assert "feeds" in page and "payroll" not in page and "1 webhook is not shown" in page
     assert "user.added" not in read(client, f"{HOOKS}add")

@@ -59,8 +59,9 @@ def read_webhook(values: Mapping[str, Any], *, required: bool = False) -> dict[s
 
 
 def _parse_name(value: object, errors: Errors) -> str:
+    before = len(errors.found)
     text = errors.read_text(value, NAME_LONGEST)
-    if not is_name(text) and not errors.found:
+    if not is_name(text) and len(errors.found) == before:
         errors.add(_("Write lower-case letters, digits and single hyphens, like payroll."))
     return text
 
@@ -96,6 +97,7 @@ def _is_outside(host: str) -> bool:
 def _parse_kinds(value: object, errors: Errors) -> list[str]:
     """Return the kinds in their order. `user.*` means all kinds that begin so, `*` means all."""
     wanted: set[str] = set()
+    before = len(errors.found)
     for text in errors.read_texts(value, 4 * len(CHOICES), 40):
         found = {kind.value for kind in CHOICES if _matches(kind.value, text)}
         if not found:
@@ -105,7 +107,7 @@ def _parse_kinds(value: object, errors: Errors) -> list[str]:
                 % {"value": show_value(text), "known": known}
             )
         wanted |= found
-    if not wanted and not errors.found:
+    if not wanted and len(errors.found) == before:
         errors.add(_("Choose at least one kind of message."))
     return [kind.value for kind in CHOICES if kind.value in wanted]
 

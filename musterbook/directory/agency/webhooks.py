@@ -1,14 +1,15 @@
 """Webhooks as an agency keeps them: find, add, change, pause and remove them, rotate their secrets, and send again.
 
 A user who may manage programs (`api.manage`) manages webhooks, but only those whose messages report nothing that the user
-may not see: `users.view` for messages about users, `users.import` for those about imports and feeds.
+may not see: `users.view` for messages about users, `users.import` for those about imports, `users.synchronize` for feeds.
 """
 
+import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -29,7 +30,7 @@ MOST = 20
 """The most webhooks of one agency."""
 OVERLAPS = (0, 1, 24, 168)
 """The hours for which a former secret can stay valid."""
-USUAL_OVERLAP = 24
+USUAL_OVERLAP: Final = 24
 PAGE = 50
 MOST_TESTS = 20
 """The most test messages of one webhook that wait."""
@@ -188,20 +189,20 @@ def remove(endpoint: models.WebhookEndpoint, context: AuditContext, by: Operator
 
 
 def send_test(endpoint: models.WebhookEndpoint, context: AuditContext, by: Operator | None) -> models.WebhookMessage:
-    """Write a test message, which a worker sends, and return it. Raise InvalidValue, NotAllowed and UnknownWebhook."""
+    """Write a test message, which a worker sends, and return it. It waits for no other message.
+
+    Raise InvalidValue, NotAllowed and UnknownWebhook.
+    """
     with _changing(endpoint, by):
         _check_sends(endpoint)
-        waiting = models.WebhookMessage.objects.filter(endpoint=endpoint, subject=_TEST, ended_at=None)
+        waiting = models.WebhookMessage.objects.filter(endpoint=endpoint, kind=WebhookKind.TEST, ended_at=None)
         if waiting[:MOST_TESTS].count() >= MOST_TESTS:
             raise InvalidValue("test", _("Enough test messages wait already. Wait until they are sent."))
         data = {"agency": endpoint.agency.slug, "webhook": endpoint.name}
-        pk = webhook_messages.queue_for(endpoint.pk, WebhookKind.TEST, _TEST, context.at, data)
+        subject = f"test:{secrets.token_hex(8)}"
+        pk = webhook_messages.queue_for(endpoint.pk, WebhookKind.TEST, subject, context.at, data)
         _record(endpoint, context, EventKind.WEBHOOK_TESTED)
         return models.WebhookMessage.objects.get(pk=pk)
-
-
-_TEST = "test"
-"""The subject of test messages."""
 
 
 def _check_sends(endpoint: models.WebhookEndpoint) -> None:

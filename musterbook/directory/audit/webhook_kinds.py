@@ -35,22 +35,26 @@ class WebhookKind(StrEnum):
     IMPORT_FAILED = ("import.failed", "users.import", gettext_noop("An import failed, or its file could not be used."))
     IMPORT_LATE = (
         "import.late",
-        "users.import",
+        "users.synchronize",
         gettext_noop("No file of a feed has arrived by the time at which one was expected. Sent once a day."),
     )
-    FEED_ADDED = ("feed.added", "users.import", gettext_noop("A feed was added."))
-    FEED_CHANGED = ("feed.changed", "users.import", gettext_noop("The settings or a secret of a feed were changed."))
-    FEED_REMOVED = ("feed.removed", "users.import", gettext_noop("A feed was removed."))
-    FEED_PAUSED = ("feed.paused", "users.import", gettext_noop("A feed was paused."))
-    FEED_RESUMED = ("feed.resumed", "users.import", gettext_noop("A feed was resumed."))
+    FEED_ADDED = ("feed.added", "users.synchronize", gettext_noop("A feed was added."))
+    FEED_CHANGED = (
+        "feed.changed",
+        "users.synchronize",
+        gettext_noop("The settings or a secret of a feed were changed."),
+    )
+    FEED_REMOVED = ("feed.removed", "users.synchronize", gettext_noop("A feed was removed."))
+    FEED_PAUSED = ("feed.paused", "users.synchronize", gettext_noop("A feed was paused."))
+    FEED_RESUMED = ("feed.resumed", "users.synchronize", gettext_noop("A feed was resumed."))
     FEED_UNREACHABLE = (
         "feed.unreachable",
-        "users.import",
+        "users.synchronize",
         gettext_noop("The location of a feed has not been reachable for an hour. Sent once a day."),
     )
     FEED_STOPPED = (
         "feed.stopped",
-        "users.import",
+        "users.synchronize",
         gettext_noop("A feed has stopped by itself until a person continues it."),
     )
     TEST = ("webhook.test", "", gettext_noop("A person asked for a test message. Every webhook gets these."))

@@ -72,6 +72,9 @@ class NewWebhookForm(WebhookForm):
 def _label_hours(hours: int) -> str:
     if not hours:
         return _("Not at all: the secret may have been seen by others")
+    days = hours // 24
+    if days > 1:
+        return ngettext("For %(number)d day", "For %(number)d days", days) % {"number": days}
     return ngettext("For %(number)d hour", "For %(number)d hours", hours) % {"number": hours}
 
 

@@ -1,8 +1,10 @@
 """The words of webhooks and messages on pages."""
 
+import json
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -55,16 +57,35 @@ def describe_message(message: models.WebhookMessage) -> dict[str, Any]:
         result, mark = _("Given up"), "failed"
     else:
         result, mark = (_("Will be tried again"), "late") if message.attempts else (_("Waiting"), "waiting")
+    name, page = _find_subject(message)
     return {
         "message": message,
         "result": result,
         "mark": mark,
         "about": _label_kind(message.kind),
+        "name": name,
+        "page": page,
         "problem": ""
         if message.delivered or not message.log
         else webhook_problems.translate_problem(message.log[-1]["problem"]),
         "attempts": [_describe_attempt(entry) for entry in message.log],
     }
+
+
+def _find_subject(message: models.WebhookMessage) -> tuple[str, str]:
+    """Return the name of what the message is about, and the address of its page ("": none)."""
+    try:
+        data = json.loads(message.body)["data"]
+    except (ValueError, KeyError):
+        return "", ""
+    kind, _colon, key = message.subject.partition(":")
+    if kind == "user":
+        return str(data.get("former_external_id") or data.get("external_id", "")), reverse("user", args=[key])
+    if kind == "import":
+        return str(data.get("import", "")), reverse("import", args=[key])
+    if kind == "feed":
+        return key, "" if message.kind == WebhookKind.FEED_REMOVED else reverse("feed", args=[key])
+    return "", ""
 
 
 def _describe_attempt(entry: dict[str, Any]) -> dict[str, Any]:

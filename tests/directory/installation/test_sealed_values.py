@@ -13,6 +13,7 @@ from pyrage import x25519
 
 from musterbook.config import encryption, home, key_rotation, secret_keys
 from musterbook.directory import models
+from musterbook.directory.agency import webhook_secrets, webhooks
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import backup_encryption, backups, doctor, key_changes, sealed_values
@@ -71,6 +72,22 @@ def test_a_rotation_seals_the_secrets_of_feeds_again(folder: Path) -> None:
     stored = models.Feed.objects.get().secrets
     assert all(stored[name].startswith(encryption.get_prefix()) for name in names)
     assert {name: encryption.unseal(stored[name]) for name in names} == {name: f"hush {name}" for name in names}
+
+
+def test_a_rotation_seals_the_secrets_of_webhooks_again(folder: Path) -> None:
+    made = models.Agency.objects.get()
+    endpoint, first = webhooks.add(
+        made, {"name": "payroll", "address": "https://payroll.example.org/", "kinds": ["*"]}, CONTEXT, None
+    )
+    second = webhooks.rotate(endpoint, 24, CONTEXT, None)
+    key, number = key_changes.rotate(CONTEXT, compromised=True)
+    assert number == 2
+    assert (key.name, "secrets of webhooks", 2) in {
+        (use.key, use.about, use.values) for use in sealed_values.count_uses()
+    }
+    endpoint.refresh_from_db()
+    assert all(one["secret"].startswith(encryption.get_prefix()) for one in endpoint.secrets)
+    assert webhook_secrets.unseal_valid(endpoint.secrets, NOW) == [second, first]
 
 
 def test_what_an_older_version_sealed_with_the_current_key_is_sealed_again(folder: Path) -> None:
