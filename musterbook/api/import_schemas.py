@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Schema
 from pydantic import Field
 
+from musterbook.api import access
 from musterbook.api.schemas import Time
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.holds import Hold
@@ -18,12 +20,14 @@ from musterbook.directory.imports import (
     bulk,
     cancellation,
     drafts,
+    file_import,
     given_options,
     history,
     plan_changes,
     plan_ends,
     queue,
 )
+from musterbook.directory.imports.import_log import LoggedImport
 from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE, ImportKind
 
@@ -143,6 +147,11 @@ class ImportState(Listed):
     undone_by: str | None
 
 
+def find_import(request: HttpRequest, number: str) -> models.Import:
+    """Return the import of the agency with that number, in upper or lower case. Raise UnknownImport."""
+    return file_import.find_import(access.get_agency(request), number.upper())
+
+
 def describe(record: models.Import) -> ImportState:
     """Return the import as it is now."""
     history.refresh_record(record)
@@ -190,6 +199,31 @@ def describe(record: models.Import) -> ImportState:
         open_fixes=drafts.count_fixes(record),
         plan_of=getattr(record.origin, "number", None),
         undone_by=getattr(undone, "number", None),
+    )
+
+
+def describe_entry(record: models.Import, entry: LoggedImport) -> Listed:
+    """Return an import of the list. `entry`: the same import as the log has it."""
+    ended = PlanEnding(how=entry.ended, number=entry.ended_as or None) if entry.ended else None
+    return Listed(
+        number=entry.number,
+        kind=entry.kind,
+        mode=entry.mode,
+        state=entry.state,
+        is_open=entry.is_open,
+        name=record.file_name,
+        source=entry.source,
+        feed=entry.feed,
+        by=_describe_operator(entry.by, entry.by_name if entry.by_id else ""),
+        through=entry.through,
+        started_at=entry.at,
+        finished_at=record.finished_at,
+        counts=entry.counts,
+        summary=entry.outcome,
+        ended=ended,
+        undoes=entry.undoes or None,
+        message=entry.message,
+        links={"self": make_address(record)},
     )
 
 

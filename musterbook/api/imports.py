@@ -2,25 +2,43 @@
 
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Router, Status
+from ninja import Query, Router, Schema, Status
+from pydantic import AwareDatetime, Field
 
-from musterbook.api import access, arriving, import_options, import_schemas, keys, problems, waiting
+from musterbook.api import (
+    access,
+    arriving,
+    cursors,
+    import_acts,
+    import_options,
+    import_rows,
+    import_schemas,
+    keys,
+    problems,
+    waiting,
+)
 from musterbook.api.access import needs
 from musterbook.api.arriving import BadBody
-from musterbook.api.import_schemas import ImportState
-from musterbook.api.schemas import ProblemBody, answers
+from musterbook.api.cursors import Cursor, Limit
+from musterbook.api.import_schemas import ImportState, Listed, find_import
+from musterbook.api.schemas import Page, ProblemBody, answers
 from musterbook.api.waiting import Wait
-from musterbook.directory import models
 from musterbook.directory.audit import trail
-from musterbook.directory.imports import file_import, pending_uploads, queue
+from musterbook.directory.imports import file_import, import_log, pending_uploads, queue
 from musterbook.directory.imports.file_import import FileOnDisk
+from musterbook.directory.imports.import_log import LogFilters
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.pending_uploads import TooLarge
 from musterbook.directory.imports.quotas import OverQuota
 
 router = Router()
+States = Literal["", "open", "running", "applied", "previewed", "held", "refused", "failed", "canceled"]
+"""The states that the list can be filtered by."""
+router.add_router("", import_rows.router)
+router.add_router("", import_acts.router)
 
 
 @router.post(
@@ -53,7 +71,7 @@ def create_import(request: HttpRequest, response: HttpResponse, wait: Wait) -> S
     except (BadBody, TooLarge, OverQuota) as refused:
         _record_refused(request, refused)
         raise
-    return waiting.answer(response, record, wait)
+    return waiting.answer(response, waiting.wait(record, wait))
 
 
 def _read_options(request: HttpRequest) -> Options:
@@ -70,9 +88,52 @@ def _record_refused(request: HttpRequest, refused: Exception) -> None:
     trail.record_refused_file(access.get_agency(request), access.make_context(request), "", why)
 
 
-def find_import(request: HttpRequest, number: str) -> models.Import:
-    """Return the import of the agency with that number, in upper or lower case. Raise UnknownImport."""
-    return file_import.find_import(access.get_agency(request), number.upper())
+class Filters(Schema):
+    """What imports are listed: those that pass every filter given."""
+
+    q: str = Field("", max_length=255, description="Part of the file name, in any case")
+    state: States = Field("", description="open: its plan can be applied. running: it waits or runs.")
+    kind: Literal["", "file", "rekey", "bulk", "undo"] = ""
+    mode: Literal["", "update", "sync", "rekey"] = ""
+    by: str | None = Field(None, max_length=255, description="The external ID of the operator. Blank: the system")
+    source: str = Field("", max_length=255)
+    feed: str = Field("", max_length=63)
+    since: AwareDatetime | None = Field(None, description="Begun at this time or later")
+    before: AwareDatetime | None = Field(None, description="Begun before this time")
+
+
+@router.get(
+    "", auth=needs("users.import"), response=answers(Page[Listed]),
+    operation_id="listImports", summary="List imports",
+)  # fmt: skip
+def list_imports(
+    request: HttpRequest, filters: Annotated[Filters, Query()], limit: Limit = 50, cursor: Cursor = ""
+) -> Page[Listed]:
+    """Return the imports of the agency, the latest first."""
+    agency = access.get_agency(request)
+    place = cursors.read_cursor(cursor, [str, int])
+    records = import_log.read_after(agency, _make_filters(filters), _read_place(*place) if place else None, limit + 1)
+    shown = records[:limit]
+    following = cursors.make_cursor(shown[-1].started_at.isoformat(), shown[-1].pk) if len(records) > limit else None
+    entries = import_log.make_entries(agency, shown)
+    items = [import_schemas.describe_entry(*pair) for pair in zip(shown, entries, strict=True)]
+    return Page[Listed](items=items, next=following)
+
+
+def _make_filters(given: Filters) -> LogFilters:
+    found = given.model_dump(exclude={"q"})
+    return LogFilters(text=given.q, **found)
+
+
+def _read_place(text: str | int, pk: str | int) -> tuple[datetime, int]:
+    """Return the place of a cursor. Raise ProblemError."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise cursors.make_refusal() from None
+    if at.tzinfo is None:
+        raise cursors.make_refusal()
+    return at, int(pk)
 
 
 @router.get(

@@ -26,12 +26,18 @@ from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAll
 from musterbook.directory.agency.webhooks import UnknownMessage, UnknownWebhook
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.imports.approval import NeedsApprover
+from musterbook.directory.imports.drafts import CannotFix, TooManyFixes
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, UnknownImport
+from musterbook.directory.imports.history import ResultsInProgress
 from musterbook.directory.imports.pending_uploads import TooLarge
-from musterbook.directory.imports.plan_ends import PlanEnded
+from musterbook.directory.imports.plan_ends import NoPlan, PlanEnded
+from musterbook.directory.imports.plan_files import PlanGone
 from musterbook.directory.imports.quotas import OverQuota
+from musterbook.directory.imports.sandbox import ReadingStopped
+from musterbook.directory.imports.undo import NotApplied
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
+from musterbook.directory.storage.formats import TooManyRows
 from musterbook.directory.storage.import_files import FileGone
 from musterbook.directory.users.editing import UnknownUser
 from musterbook.http.bearer import AccessRefused
@@ -110,12 +116,36 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     ),
     NothingToApply: (HTTPStatus.CONFLICT, "nothing-to-apply", "This import shows no plan that can be applied."),
     PlanEnded: (HTTPStatus.CONFLICT, "plan-ended", str),
+    NoPlan: (HTTPStatus.CONFLICT, "nothing-to-discard", "This import shows no plan, so there is nothing to discard."),
+    NotApplied: (HTTPStatus.CONFLICT, "nothing-to-undo", "This import changed nothing, so there is nothing to undo."),
+    CannotFix: (HTTPStatus.CONFLICT, "cannot-correct", "The plan of this import cannot be made again."),
+    TooManyFixes: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "too-many-corrections",
+        "These are too many corrections for one plan. Correct the file, and import it again.",
+    ),
     NeedsApprover: (
         HTTPStatus.FORBIDDEN,
         "needs-approver",
         "Another user must confirm this import: the agency requires a second approver.",
     ),
     FileGone: (HTTPStatus.GONE, "file-gone", "The file of this import is no longer kept."),
+    PlanGone: (HTTPStatus.GONE, "plan-gone", "The rows of this import are no longer kept."),
+    ResultsInProgress: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "busy",
+        "Another results file is being made. Ask again in a moment.",
+    ),
+    ReadingStopped: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "too-much-work",
+        "The file took more memory or time than a file of its size may take.",
+    ),
+    TooManyRows: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "too-many-rows",
+        "The file has more rows than a workbook can hold. Ask for CSV.",
+    ),
     OverQuota: (
         HTTPStatus.TOO_MANY_REQUESTS,
         "too-many-files",

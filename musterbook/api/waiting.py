@@ -24,13 +24,18 @@ Wait = Annotated[
 ]
 
 
-def answer(response: HttpResponse, record: models.Import, seconds: int) -> Status[ImportState]:
-    """Return the import when it has ended, or as it is after some seconds. The status is 200 if it has ended, else 202."""
-    if seconds and _PLACES.acquire(blocking=False):
-        try:
-            record = queue.wait(record, seconds)
-        finally:
-            _PLACES.release()
+def wait(record: models.Import, seconds: int) -> models.Import:
+    """Return the import when it has ended, or as it is after some seconds."""
+    if not seconds or not _PLACES.acquire(blocking=False):
+        return record
+    try:
+        return queue.wait(record, seconds)
+    finally:
+        _PLACES.release()
+
+
+def answer(response: HttpResponse, record: models.Import) -> Status[ImportState]:
+    """Return the import as it is now, and its address. The status is 200 if it has ended, else 202."""
     shown = import_schemas.describe(record)
     response.headers["Location"] = import_schemas.make_address(record)
     if record.finished_at:

@@ -305,6 +305,12 @@ def open_results_file(
         )  # fmt: skip
 
 
+def name_results_file(record: models.Import, which: ResultsKind, form: ResultsForm) -> str:
+    """Return the name of that file when it is downloaded."""
+    stem = record.file_name.rpartition(".")[0] or record.file_name or "import"
+    return f"{stem}-{which}.{form}"
+
+
 def fits_workbook(record: models.Import, which: ResultsKind) -> bool:
     """Return whether the results file or the errors file of the import fits into one sheet."""
     rows: int = record.counts.get("rows" if which == "results" else "errored", 0)

@@ -133,6 +133,21 @@ def read_page(agency: models.Agency, filters: LogFilters, number: int = 1, until
     return LogPage(entries, number, start + 1 if entries else 0, start + len(entries), total, begin)
 
 
+def read_after(
+    agency: models.Agency, filters: LogFilters, after: tuple[datetime, int] | None, most: int
+) -> list[models.Import]:
+    """Return the agency's imports that match, the latest first, at most this many.
+
+    `after`: when the last import of the page before began, and its id; None for the first page.
+    """
+    reap_orphans(agency)
+    imports = _select(agency, filters)
+    if after:
+        at, pk = after
+        imports = imports.filter(Q(started_at__lt=at) | Q(started_at=at, pk__lt=pk))
+    return list(imports.select_related("undoes", "successor").order_by("-started_at", "-pk")[:most])
+
+
 def _select(agency: models.Agency, filters: LogFilters) -> "QuerySet[models.Import]":
     imports = models.Import.objects.filter(agency=agency)
     if filters.state:

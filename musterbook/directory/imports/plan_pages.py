@@ -6,6 +6,7 @@ They come from its plan while that is kept, and later from the audit trail.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 from django.db.models import QuerySet
@@ -79,6 +80,10 @@ class PlanRow:
     """The email that the user gets, and its address."""
     pk: int = 0
     """The id of the user, 0 if there is none."""
+    outcome: str = ""
+    """The outcome of the row, "" if it is not known here."""
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    """Why a user is protected (`code`, `named_by`, `leaving_on`), or the email (`kind`, `to`), as codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +137,14 @@ def read_page(
         rows, total, number = _read_plan_rows(record, filter_name, text.strip(), number, kind)
     except plan_files.PlanGone:
         rows, total, number = _read_trail_rows(record, filter_name, text.strip(), number)
-        if not rows and _count_kept(record, filter_name) and not text:
+        if not rows and count_kept(record, filter_name) and not text:
             return PlanPage(gone=True)
-    lines = list(_make_rows(record, filter_name, rows))
+    lines = list(make_rows(record, filter_name, rows))
     return PlanPage(lines, total, number, columns=[cell.heading for cell in lines[0].cells] if lines else [])
 
 
-def _count_kept(record: models.Import, filter_name: str) -> int:
+def count_kept(record: models.Import, filter_name: str) -> int:
+    """Return the number of rows of a filter, as the record of the import has it."""
     if filter_name == "mailed":
         return sum(record.mails.values())
     return int(record.counts.get(CONCERNED.get(filter_name, filter_name), 0))
@@ -147,22 +153,33 @@ def _count_kept(record: models.Import, filter_name: str) -> int:
 def _read_plan_rows(
     record: models.Import, filter_name: str, text: str, number: int, kind: KindFilter | None
 ) -> tuple[list[dict[str, str | int]], int, int]:
+    part = scan_filtered(record, filter_name, text, kind)
+    total = int(part.select(pl.len()).collect().item())
+    number = min(max(number, 1), max(1, -(-total // PAGE)))
+    return collect_rows(part.slice((number - 1) * PAGE, PAGE), filter_name), total, number
+
+
+def scan_filtered(record: models.Import, filter_name: str, text: str, kind: KindFilter | None) -> pl.LazyFrame:
+    """Return the rows of a filter that match, as a lazy frame. Raise PlanGone."""
     part = _scan_rows(record, filter_name)
     if kind and filter_name == "errored":
         part = part.join(_scan_kind(record, kind), on="row", how="semi", maintain_order="left")
-    if text:
-        part = plan_search.filter_rows(part, record, filter_name, text)
-    total = int(part.select(pl.len()).collect().item())
-    number = min(max(number, 1), max(1, -(-total // PAGE)))
-    page_rows = part.slice((number - 1) * PAGE, PAGE).collect().to_dicts()
+    return plan_search.filter_rows(part, record, filter_name, text) if text else part
+
+
+def collect_rows(part: pl.LazyFrame, filter_name: str) -> list[dict[str, str | int]]:
+    """Return rows of a part of a plan."""
+    rows: list[dict[str, Any]] = part.collect().to_dicts()
     if filter_name in CONCERNED:  # the parts have different columns
-        page_rows = [{name: cell for name, cell in row.items() if cell is not None} for row in page_rows]
-    return page_rows, total, number
+        return [{name: cell for name, cell in row.items() if cell is not None} for row in rows]
+    return rows
 
 
 def _scan_rows(record: models.Import, filter_name: str) -> pl.LazyFrame:
     if filter_name in CONCERNED:
         return _scan_concerned(record, filter_name)
+    if filter_name == "all":
+        return plan_files.scan_part(record.number, "rows").with_columns(pl.col("outcome").cast(pl.String))
     if filter_name == "skipped":
         return plan_files.scan_part(record.number, "rows").filter(pl.col("outcome").cast(pl.String) == "skipped")
     return _scan_noted(record) if filter_name == "noted" else plan_files.scan_part(record.number, filter_name)
@@ -209,26 +226,36 @@ def _read_trail_rows(
 
     Its changes come from the audit trail, and its problems from its record.
     """
+    values, names = select_trail_rows(record, filter_name, text)
+    total = values.count() if names else 0
+    number = min(max(number, 1), max(1, -(-total // PAGE)))
+    page_rows = values[(number - 1) * PAGE : number * PAGE] if names else []
+    return [dict(zip(names, row, strict=True)) for row in page_rows], total, number
+
+
+def select_trail_rows(
+    record: models.Import, filter_name: str, text: str, kind: KindFilter | None = None
+) -> tuple[Any, Sequence[str]]:
+    """Return the rows of a filter as values of a query, and their names. There are no names if the trail has no such rows."""
     rows: QuerySet[models.Event] | QuerySet[models.ImportProblem] | QuerySet[models.Mail]
     if filter_name in _KINDS:
-        kind = EventKind.USER_REKEYED if record.mode == Mode.REKEY else _KINDS[filter_name]
-        events = models.Event.objects.filter(of=record, kind=kind, subject_external_id__icontains=text)
+        event = EventKind.USER_REKEYED if record.mode == Mode.REKEY else _KINDS[filter_name]
+        events = models.Event.objects.filter(of=record, kind=event, subject_external_id__icontains=text)
         rows = events.order_by("row", "subject_external_id")
         names = {"row": "row", "external_id": "subject_external_id", "changes": "changes"}
     elif filter_name in {"errored", "noted"}:
         entries = models.ImportProblem.objects.filter(of=record, row__gt=0, note=filter_name == "noted")
+        if kind:
+            of_value = {} if kind.value is None else {"value": kind.value}
+            entries = entries.filter(code=kind.code, column=kind.column, **of_value)
         rows = entries.filter(plan_search.make_condition(text)).order_by("row").distinct()
         names = {"row": "row", "external_id": "external_id"}
     elif filter_name == "mailed":
         rows = _select_mails(record).filter(user__external_id__icontains=text)
         names = {"external_id": "user__external_id", "kind": "kind", "to": "to"}
     else:
-        return [], 0, 1
-    values = rows.values_list(*names.values())
-    total = values.count()
-    number = min(max(number, 1), max(1, -(-total // PAGE)))
-    page_rows = values[(number - 1) * PAGE : number * PAGE]
-    return [dict(zip(names, row, strict=True)) for row in page_rows], total, number
+        return models.Event.objects.none(), ()
+    return rows.values_list(*names.values()), [*names]
 
 
 def _select_mails(record: models.Import) -> "QuerySet[models.Mail]":
@@ -250,7 +277,7 @@ def list_mails(record: models.Import, most: int | None = None) -> list[dict[str,
     return (part if most is None else part.head(most)).collect().to_dicts()
 
 
-def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[str, str | int]]) -> Iterable[PlanRow]:
+def make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[str, str | int]]) -> Iterable[PlanRow]:
     """Yield the rows for display, with names, problems and notes."""
     numbers = [int(row["row"]) for row in rows if row.get("row")]
     flagged = _read_problems(record, numbers)
@@ -271,8 +298,20 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
         yield PlanRow(
             number, str(row["external_id"] or ""), name, _list_changes(filter_name, row), cells,
             [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
+<<<<<<< HEAD
             _describe_protection(row), _describe_mail(row), person.pk if person else int(row.get("user_id") or 0),
+=======
+            _describe_protection(row), _describe_mail(row), person.pk if person else 0,
+            str(row.get("outcome", "")) or (filter_name if filter_name in _OUTCOMES else ""),
+            {name: row[name] for name in _FACTS.get(filter_name, ()) if row.get(name)},
+>>>>>>> 10b4cebc (api: Read, apply, confirm, correct, cancel, discard and undo imports by REST.)
         )  # fmt: skip
+
+
+_OUTCOMES = ("errored", "added", "updated", "unchanged", "deactivated", "protected")
+"""The filters that are outcomes."""
+_FACTS = {"protected": ("code", "named_by", "leaving_on"), "mailed": ("kind", "to")}
+"""The filter → the names of what is known of its users besides who they are."""
 
 
 def _describe_mail(row: Mapping[str, str | int]) -> str:

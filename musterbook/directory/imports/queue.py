@@ -125,11 +125,16 @@ def _find_applied(agency: models.Agency, number: str, key: str | None) -> models
 
 
 def submit_undo(
-    record: models.Import, *, context: AuditContext, preview: bool, key: str | None = None
-) -> models.Import:
-    """Submit the undo of an applied import, or a preview of it. Raise the errors of `undo.authorize_undo`, and KeyTaken."""
+    record: models.Import, *, context: AuditContext, preview: bool,
+    confirmed: Confirmed | None = None, mails: bool | None = None, key: str | None = None,
+) -> models.Import:  # fmt: skip
+    """Submit the undo of an applied import, or a preview of it. Raise the errors of `undo.authorize_undo`, and KeyTaken.
+
+    `confirmed`, `mails`: as in `undo.run_undo`.
+    """
     undo.authorize_undo(record, context.actor)
-    options = undo.make_options(record, preview=preview).as_json()
+    usual = undo.make_options(record, preview=preview, mails=mails)
+    options = replace(usual, confirmed=confirmed or {}).as_json()
     new_record = records.make_record(record.agency, ImportKind.UNDO, options, context, key=key, undoes=record)
     return _enqueue(new_record, lambda: None)
 
