@@ -203,6 +203,9 @@ def correct_import(
     if not (body.cells or body.groups or body.decisions or body.options):
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "There is nothing to correct.", "invalid-request")
     context, key = access.make_context(request), keys.make_key(request, "correct", record.number)
+    made = plan_changes.find_made(record, key)
+    if made:
+        return waiting.answer(response, made)
     with _explain_end():
         plan_changes.check_can_plan_again(record, context.at)
         options = _correct(record, body)

@@ -74,6 +74,9 @@ def create_import(request: HttpRequest, response: HttpResponse, wait: Wait) -> S
     return waiting.answer(response, waiting.wait(record, wait))
 
 
+create_import.reads_large_bodies = True  # type: ignore[attr-defined]  # for `web.imports.uploads.from_known`
+
+
 def _read_options(request: HttpRequest) -> Options:
     """Return the options of the request. Raise AccessRefused if its token lacks what their mode needs."""
     options = import_options.read_options(request)

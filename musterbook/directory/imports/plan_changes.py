@@ -71,6 +71,12 @@ def check_can_plan_again(record: models.Import, at: datetime) -> None:
         raise CannotFix(record.number)
 
 
+def find_made(record: models.Import, key: str | None) -> models.Import | None:
+    """Return the plan that the same request, with the same key, has made in the place of this one (D6)."""
+    made = record.successor
+    return made if made and key and made.idempotency_key == key else None
+
+
 def plan_again(record: models.Import, options: Options, context: AuditContext, key: str | None = None) -> models.Import:
     """Submit another preview of the import's file with these options. Raise PlanEnded, CannotFix, and as `submit_again`."""
     check_can_plan_again(record, context.at)

@@ -178,8 +178,6 @@ def collect_rows(part: pl.LazyFrame, filter_name: str) -> list[dict[str, str | i
 def _scan_rows(record: models.Import, filter_name: str) -> pl.LazyFrame:
     if filter_name in CONCERNED:
         return _scan_concerned(record, filter_name)
-    if filter_name == "all":
-        return plan_files.scan_part(record.number, "rows").with_columns(pl.col("outcome").cast(pl.String))
     if filter_name == "skipped":
         return plan_files.scan_part(record.number, "rows").filter(pl.col("outcome").cast(pl.String) == "skipped")
     return _scan_noted(record) if filter_name == "noted" else plan_files.scan_part(record.number, filter_name)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from musterbook.directory import models
-from musterbook.directory.imports import plan_files, plan_pages
+from musterbook.directory.imports import plan_files, plan_pages, plan_search
 from musterbook.directory.imports.plan_files import PlanGone
 from musterbook.directory.imports.plan_pages import KindFilter, PlanRow
 
@@ -25,11 +25,23 @@ def read_slice(
     """
     text = text.strip()
     try:
-        part = plan_pages.scan_filtered(record, filter_name, text, kind)
+        part = (
+            _scan_all(record, text) if filter_name == ALL else plan_pages.scan_filtered(record, filter_name, text, kind)
+        )
     except PlanGone:
         return _read_trail(record, filter_name, start, most, text, kind)
     rows = plan_pages.collect_rows(part.slice(start, most), filter_name)
     return list(_make_all(record, rows) if filter_name == ALL else plan_pages.make_rows(record, filter_name, rows))
+
+
+def _scan_all(record: models.Import, text: str) -> pl.LazyFrame:
+    """Return all rows, or those with the text in what their outcome shows of them. Raise PlanGone."""
+    part = plan_files.scan_part(record.number, "rows").with_columns(pl.col("outcome").cast(pl.String))
+    if not text:
+        return part
+    named = plan_search.filter_rows(part, record, ALL, text).select("row")
+    found = [plan_pages.scan_filtered(record, name, text, None).select("row") for name in _WITH_CELLS]
+    return part.join(pl.concat([named, *found]).unique(), on="row", how="semi", maintain_order="left")
 
 
 def _read_trail(

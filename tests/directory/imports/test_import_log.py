@@ -110,3 +110,19 @@ def test_what_has_no_column_of_its_own_is_summed_up_and_nothing_is_said_without_
         "2 invitations", "1 user of these reactivated, 1 invitation", "",
     ]  # fmt: skip
     assert [entry.has_changes for entry in (first, again, nothing)] == [True, True, False]
+
+
+def test_a_program_reads_the_log_after_any_import() -> None:
+    made = agency()
+    for number in range(5):
+        run(made, [person(number + 10)], at=NOW + timedelta(minutes=number // 2))
+    filters = LogFilters()
+    expected = list(models.Import.objects.order_by("-started_at", "-pk"))
+    found = import_log.read_after(made, filters, None, 2)
+    while len(found) < len(expected):
+        last = found[-1]
+        more = import_log.read_after(made, filters, (last.started_at, last.pk), 2)
+        assert more
+        found += more
+    assert found == expected
+    assert import_log.read_after(made, LogFilters(state="held"), None, 2) == []
