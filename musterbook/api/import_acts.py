@@ -212,7 +212,7 @@ def correct_import(
         for permission in sorted(file_import.list_needed(options.mode)):
             access.require(request, permission)
         new = plan_changes.plan_again(record, options, context, key)
-    return waiting.answer(response, waiting.wait(new, wait))
+    return waiting.answer(response, new, wait)
 
 
 def _correct(record: models.Import, body: Corrections) -> Options:
@@ -263,7 +263,7 @@ def undo_import(
         record, context=access.make_context(request), preview=body.preview, confirmed=confirmed, mails=body.mails,
         key=keys.make_key(request, "undo", record.number),
     )  # fmt: skip
-    return waiting.answer(response, waiting.wait(new, wait))
+    return waiting.answer(response, new, wait)
 
 
 @router.post(
@@ -279,7 +279,7 @@ def cancel_import(request: HttpRequest, response: HttpResponse, number: str, wai
     if record.finished_at:
         raise ProblemError(HTTPStatus.CONFLICT, "The import has ended already.", "already-ended")
     queue.cancel(record, access.make_context(request))
-    return waiting.answer(response, waiting.wait(record, wait))
+    return waiting.answer(response, record, wait)
 
 
 @router.post(

@@ -71,7 +71,7 @@ def create_import(request: HttpRequest, response: HttpResponse, wait: Wait) -> S
     except (BadBody, TooLarge, OverQuota) as refused:
         _record_refused(request, refused)
         raise
-    return waiting.answer(response, waiting.wait(record, wait))
+    return waiting.answer(response, record, wait)
 
 
 create_import.reads_large_bodies = True  # type: ignore[attr-defined]  # for `web.imports.uploads.from_known`

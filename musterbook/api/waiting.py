@@ -34,8 +34,9 @@ def wait(record: models.Import, seconds: int) -> models.Import:
         _PLACES.release()
 
 
-def answer(response: HttpResponse, record: models.Import) -> Status[ImportState]:
-    """Return the import as it is now, and its address. The status is 200 if it has ended, else 202."""
+def answer(response: HttpResponse, record: models.Import, seconds: int = 0) -> Status[ImportState]:
+    """Return the import when it has ended or after some seconds, and its address. The status is 200 if it has ended, else 202."""
+    record = wait(record, seconds)
     shown = import_schemas.describe(record)
     response.headers["Location"] = import_schemas.make_address(record)
     if record.finished_at:

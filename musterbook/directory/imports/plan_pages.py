@@ -296,13 +296,9 @@ def make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[st
         yield PlanRow(
             number, str(row["external_id"] or ""), name, _list_changes(filter_name, row), cells,
             [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
-<<<<<<< HEAD
             _describe_protection(row), _describe_mail(row), person.pk if person else int(row.get("user_id") or 0),
-=======
-            _describe_protection(row), _describe_mail(row), person.pk if person else 0,
             str(row.get("outcome", "")) or (filter_name if filter_name in _OUTCOMES else ""),
             {name: row[name] for name in _FACTS.get(filter_name, ()) if row.get(name)},
->>>>>>> 10b4cebc (api: Read, apply, confirm, correct, cancel, discard and undo imports by REST.)
         )  # fmt: skip
 
 

@@ -11,12 +11,8 @@ from musterbook.core.reporting import example_file as examples
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, sandbox
 from musterbook.directory.storage import formats, import_files
-<<<<<<< HEAD
-from musterbook.http import request_context
-from musterbook.web.imports import guard
-=======
 from musterbook.http import downloads, request_context
->>>>>>> 10b4cebc (api: Read, apply, confirm, correct, cancel, discard and undo imports by REST.)
+from musterbook.web.imports import guard
 from musterbook.web.imports.actions import find_import
 from musterbook.web.permission import needs
 
