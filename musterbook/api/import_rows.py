@@ -25,8 +25,8 @@ from musterbook.http import downloads
 router = Router()
 
 Outcome = Literal[
-    "all", "errored", "added", "updated", "deactivated", "protected", "unchanged", "skipped", "noted", "mailed",
-    "deactivations", "privileges", "handovers", "cleared", "identities",
+    "all", "errored", "removed", "added", "updated", "deactivated", "protected", "unchanged", "skipped", "noted", "mailed",
+    "deactivations", "privileges", "handovers", "cleared", "identities", "losses",
 ]  # fmt: skip
 """Which rows are listed: all of the file, those of an outcome, those with notes or emails, or those of a kind of harm."""
 
