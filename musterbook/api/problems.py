@@ -100,7 +100,7 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     credentials.NotAllowed: (
         HTTPStatus.FORBIDDEN,
         "above-your-role",
-        "The role of this user has permissions that the role of the creator of the token does not have.",
+        "The role of this user has permissions that the token does not have.",
     ),
     registration.CannotInvite: (HTTPStatus.CONFLICT, "cannot-invite", str),
     registration.CannotReset: (HTTPStatus.CONFLICT, "cannot-reset", str),

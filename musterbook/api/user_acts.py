@@ -164,5 +164,4 @@ def _act(request: HttpRequest, response: HttpResponse, number: int, act: Act) ->
 
 def _run(request: HttpRequest, user: models.User, act: Act) -> Any:
     context = access.make_context(request)
-    by = credentials.find_operator(user.agency, context.actor)
-    return act(user, context, by, make_check(request))
+    return act(user, context, access.get_operator(request), make_check(request))

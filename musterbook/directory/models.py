@@ -469,6 +469,8 @@ class Import(models.Model):
     """The message shown for a failed import."""
     actor = models.CharField(max_length=255)
     """The operator's external ID, also after it has changed (`apply.external_ids`); "" for the system."""
+    granted = models.JSONField(default=dict)
+    """The permissions of the tokens that it was requested by: `actor` and `requester` → those of each, if it was a token."""
     requester = models.CharField(max_length=255, default="", db_default="")
     """The operator of the preview or held import that this one applies; otherwise the same as `actor` (rule S8)."""
     through = models.CharField(max_length=10)

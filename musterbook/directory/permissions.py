@@ -1,5 +1,6 @@
 """The permissions that a role can grant."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy
@@ -26,6 +27,18 @@ PERMISSIONS: "dict[str, StrOrPromise]" = {
 """Permission → what it allows."""
 
 ALL = frozenset(PERMISSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The authority that an act relies on: that of a user, or what a token has of it.
+
+    `actor`: the user's external ID; "" for the system. `granted`: the permissions of the token, None for all that the
+    user's role has. A token is an operator of its own, so rule M10 holds for its permissions.
+    """
+
+    actor: str
+    granted: frozenset[str] | None = None
 
 
 class NotPermitted(Exception):

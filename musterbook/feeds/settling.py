@@ -23,7 +23,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import feeds
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
-from musterbook.directory.imports import history, plan_ends
+from musterbook.directory.imports import approval, history, plan_ends
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import PlanEnd
 from musterbook.directory.imports.plan_files import PlanGone
@@ -112,12 +112,11 @@ def _shows_settings(feed: models.Feed, file: models.FeedFile, record: models.Imp
 
 def _may_teach(record: models.Import) -> bool:
     """Return whether the operator of the import may decide what a feed does."""
-    if not record.actor:
-        return True
     try:
-        return feeds.may_configure(snapshot_queries.read_operator(record.agency, record.actor))
+        operator = snapshot_queries.find_operator(record.agency, approval.read_authority(record, "actor"))
     except UnknownOperator:
         return False
+    return operator is None or feeds.may_configure(operator)
 
 
 def _list_learned(feed: models.Feed, record: models.Import) -> dict[str, Any]:

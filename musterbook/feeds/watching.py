@@ -23,6 +23,7 @@ from musterbook.directory.imports.file_import import FileOnDisk, Upload
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.imports.runner import ImportFailed
+from musterbook.directory.permissions import Authority
 from musterbook.directory.storage import database_errors
 from musterbook.feeds import complete, fetching, settling, taking
 from musterbook.feeds.complete import Arrival
@@ -97,7 +98,7 @@ class Watch:
         Raise LocationError, FolderOfFeed, and the errors of an import that is not allowed.
         """
         agency = agencies.find_agency(self.agency)
-        file_import.authorize_import(agency, self.actor, self.options.mode)
+        file_import.authorize_import(agency, Authority(self.actor), self.options.mode)
         self._check_feeds()
         WatchedFolder(self.folder, self._lock.hold()).close()
 

@@ -1,5 +1,6 @@
 """The facts that an incoming request states: its agency, actor, address, program, factors, and the wanted part of a page."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
+from musterbook.accounts import tokens
 from musterbook.accounts.allauth_internals import get_authentication_records
 from musterbook.accounts.models import Account, Token
 from musterbook.config import log_lines
@@ -49,7 +51,8 @@ def api_audit_context(request: HttpRequest, token: Token | None) -> AuditContext
     program, channel = _read_user_agent(request), _read_channel(request)
     if token is None:
         return _audit_context(request, "", channel, program)
-    return _audit_context(request, token.maker.external_id, channel, f"Token “{token.name}”: {program}")
+    context = _audit_context(request, token.maker.external_id, channel, f"Token “{token.name}”: {program}")
+    return replace(context, granted=tokens.get_permissions(token))
 
 
 def _read_channel(request: HttpRequest) -> str:

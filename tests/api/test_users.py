@@ -10,6 +10,7 @@ from django.test import Client
 
 from musterbook.accounts.models import Token
 from musterbook.directory import models
+from musterbook.directory.permissions import ALL
 from musterbook.directory.users import editing
 from tests.accounts.conftest import Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
@@ -26,8 +27,8 @@ MAY = ("users.view", "users.edit", "users.import", "users.synchronize", "credent
 
 @pytest.fixture
 def secret(springfield: Springfield) -> str:
-    """The secret of a token that may do all that there is to do with users."""
-    return make_token(springfield, *MAY)[1]
+    """The secret of a token that may do everything, so that no role is above it."""
+    return make_token(springfield, *ALL)[1]
 
 
 def call(
@@ -425,7 +426,7 @@ def test_each_operation_needs_its_permission(springfield: Springfield) -> None:
 def chief(springfield: Springfield) -> str:
     """The secret of a token of a chief, whose role is below the administrator's."""
     springfield.imported(person(5, ROLE="Chief"))
-    models.Role.objects.filter(name="Chief").update(permissions=[*MAY, "api.manage"])
+    models.Role.objects.filter(name="Chief").update(permissions=list(MAY))
     token, secret = make_token(springfield, *MAY)
     Token.objects.filter(pk=token.pk).update(maker=springfield.user(5), name="Chief")
     return secret
@@ -452,7 +453,7 @@ def test_nobody_ends_their_own_access_or_the_last_administrator(springfield: Spr
         ("PATCH", "", {"role": "Officer"}),
     ):  # fmt: skip
         assert "own-account" in {code for _, code in errors(call(chief, method, f"{own}{act}", body))}
-    secret = make_token(springfield, *MAY)[1]
+    secret = make_token(springfield, *ALL)[1]
     found = {code for _, code in errors(call(secret, "POST", at(springfield, 1, ":deactivate")))}
     assert "own-account" in found
     assert (springfield.user(1).active, springfield.user(5).role.name) == (True, "Chief")

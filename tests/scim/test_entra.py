@@ -242,11 +242,9 @@ def test_a_member_is_removed_in_both_forms(entra: Scim) -> None:
 
 def test_one_request_adds_members_in_several_operations(entra: Scim) -> None:
     group = read(entra.ask("Groups", "post", NEW_GROUP), 201)["id"]
-    patch(
-        entra, f"Groups/{group}", *({"op": "Add", "path": "members", "value": [{"value": str(n)}]} for n in (1, 2, 3))
-    )
-    assert [one["value"] for one in entra.get(f"Groups/{group}")["members"]] == ["1", "2", "3"]
-    assert models.Import.objects.get(kind="bulk").counts["updated"] == 3  # one plan
+    patch(entra, f"Groups/{group}", *({"op": "Add", "path": "members", "value": [{"value": str(n)}]} for n in (2, 3)))
+    assert [one["value"] for one in entra.get(f"Groups/{group}")["members"]] == ["2", "3"]
+    assert models.Import.objects.get(kind="bulk").counts["updated"] == 2  # one plan
 
 
 def test_the_schemas_name_every_attribute_of_the_mapping_table(entra: Scim) -> None:

@@ -47,7 +47,7 @@ def create(agency: models.Agency, context: AuditContext, names: Names) -> Names:
     The actor of the context must have the permission for each kind. A new role has no permissions. Raise NotPermitted,
     InvalidValue, TooMany and UnknownOperator.
     """
-    by = snapshot_queries.read_operator(agency, context.actor) if context.actor else None
+    by = snapshot_queries.find_operator(agency, context.authority)
     lacking = [] if by is None else [permission for permission in names.needed if permission not in by.permissions]
     if lacking:
         raise NotPermitted(", ".join(lacking))

@@ -1,6 +1,6 @@
 """Every read that an import needs: the agency's vocabulary, and the part of its directory that a plan must see."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -16,7 +16,7 @@ from musterbook.core.planning import damage, releases
 from musterbook.core.values import keys, text
 from musterbook.directory import models
 from musterbook.directory.audit import former_ids
-from musterbook.directory.permissions import ALL
+from musterbook.directory.permissions import ALL, Authority
 from musterbook.directory.storage import frames
 
 _WHOLE_FROM = 8
@@ -53,6 +53,19 @@ def read_operator(agency: models.Agency, external_id: str) -> Operator:
         raise UnknownOperator(external_id)
     role: models.Role = user.role
     return Operator(user.pk, user.external_id, ALL if role.administrator else frozenset(role.permissions))
+
+
+def find_operator(agency: models.Agency, authority: Authority) -> Operator | None:
+    """Return the operator with no more permissions than the authority grants, or None for the system.
+
+    Raise UnknownOperator.
+    """
+    if not authority.actor:
+        return None
+    operator = read_operator(agency, authority.actor)
+    if authority.granted is None:
+        return operator
+    return replace(operator, permissions=operator.permissions & authority.granted)
 
 
 def _get_now() -> datetime:

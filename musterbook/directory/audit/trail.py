@@ -13,6 +13,7 @@ from django.db import transaction
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, hash_chain, runs, webhook_messages
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
+from musterbook.directory.permissions import Authority
 from musterbook.directory.storage import frames, locks
 from musterbook.directory.storage.background import BackgroundTask, prefetch
 
@@ -25,6 +26,7 @@ class AuditContext:
     """An act: its time, actor, channel (cli, page, api, scim, folder, system), address and program.
 
     `session`: the name of the page session in the trail; `request`: the request's number in the log.
+    `granted`: the permissions of the token that acts for the actor; None if the actor does not act by a token.
     """
 
     at: datetime
@@ -34,6 +36,12 @@ class AuditContext:
     agent: str = ""
     session: str = ""
     request: str = ""
+    granted: frozenset[str] | None = None
+
+    @property
+    def authority(self) -> Authority:
+        """Return the authority that the act relies on."""
+        return Authority(self.actor, self.granted)
 
 
 def record_event(

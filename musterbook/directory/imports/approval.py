@@ -1,7 +1,10 @@
 """What a person has seen before it is applied: the second approver (rule S8), and the files that no person sees (N3)."""
 
+from typing import Literal
+
 from musterbook.core.domain.policy import Confirmed
 from musterbook.directory import models
+from musterbook.directory.permissions import Authority
 
 SOMEONE_ELSE = " --as EXTERNAL_ID"
 """The option of a command that another user confirms: it names that user."""
@@ -35,13 +38,19 @@ def check_approver(shown: models.Import, by: str) -> None:
         raise NeedsApprover(shown.requester)
 
 
-def find_authority(record: models.Import) -> str:
-    """Return the user by whose permissions the import is planned ("" for the system).
+def find_authority(record: models.Import) -> Authority:
+    """Return the authority by whose permissions the import is planned.
 
-    It is the operator. What is held, and confirmed by another user, is planned by the permissions of who requested it:
+    It is that of the operator. What is held, and confirmed by another user, is planned by the permissions of who requested it:
     otherwise it would be another plan than the one that they confirm.
     """
-    return record.requester if record.options.get("approves") else record.actor
+    return read_authority(record, "requester" if record.options.get("approves") else "actor")
+
+
+def read_authority(record: models.Import, role: Literal["actor", "requester"]) -> Authority:
+    """Return the authority of the operator of the import, or of who requested it, as it was then."""
+    granted = record.granted.get(role)
+    return Authority(getattr(record, role), None if granted is None else frozenset(granted))
 
 
 def reads_alone(record: models.Import) -> bool:

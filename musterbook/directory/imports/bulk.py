@@ -32,7 +32,7 @@ from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import Attempt
 from musterbook.directory.models import ImportKind
-from musterbook.directory.permissions import NotPermitted
+from musterbook.directory.permissions import Authority, NotPermitted
 
 OPTION = "bulk"
 """The key of the action in the options of an import."""
@@ -158,11 +158,11 @@ def list_choices(agency: models.Agency, act: str, operator: Operator | None) -> 
     return [*((one.external_id, f"{one.name} ({one.external_id})") for one in groups), ("", gettext("No group"))]
 
 
-def authorize_change(agency: models.Agency, by: str, change: BulkChange) -> Operator | None:
+def authorize_change(agency: models.Agency, authority: Authority, change: BulkChange) -> Operator | None:
     """Return the operator, or None for the system. Raise UnknownOperator, NotPermitted."""
-    if not by:
+    operator = snapshot_queries.find_operator(agency, authority)
+    if operator is None:
         return None
-    operator = snapshot_queries.read_operator(agency, by)
     if change.kind.permission not in operator.permissions:
         raise NotPermitted(change.kind.permission)
     return operator
@@ -177,7 +177,7 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
     def plan(agency: models.Agency) -> Plan:
         options = Options.of_json(record.options)
         confirmed = approval.list_valid(agency, record, options.confirmed)
-        authorize_change(agency, context.actor, change)
+        authorize_change(agency, context.authority, change)
         policy = Policy(
             strict=options.strict,
             operator=authorize_change(agency, approval.find_authority(record), change),

@@ -88,7 +88,7 @@ def save_fixes(record: models.Import, edits: Iterable[Edit], context: AuditConte
     given = [edit for edit in edits if edit.heading in _FIELDS]
     if any(len(edit.text) > LONGEST for edit in given):
         raise TooManyFixes
-    file_import.authorize_import(record.agency, context.actor, Mode(record.mode))
+    file_import.authorize_import(record.agency, context.authority, Mode(record.mode))
     with transaction.atomic():
         current = _lock_current(record, context)
         texts = read_texts(record, current, {edit.row for edit in given})
@@ -102,7 +102,7 @@ def undo_fix(record: models.Import, context: AuditContext) -> Fix:
 
     Raise NothingToUndo, and the errors of `save_fixes`.
     """
-    file_import.authorize_import(record.agency, context.actor, Mode(record.mode))
+    file_import.authorize_import(record.agency, context.authority, Mode(record.mode))
     with transaction.atomic():
         current = _lock_current(record, context)
         last = _select(current).filter(current=True, actor=context.actor).order_by("-pk").first()

@@ -46,7 +46,7 @@ from musterbook.directory.imports.records import DuplicateKey
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
 from musterbook.directory.imports.stage_times import StageTimes
 from musterbook.directory.models import ImportKind
-from musterbook.directory.permissions import NotPermitted
+from musterbook.directory.permissions import Authority, NotPermitted
 from musterbook.directory.storage import import_files
 from musterbook.directory.storage.background import BackgroundTask
 
@@ -123,7 +123,7 @@ def run_import(  # noqa: PLR0913  (what is imported, how, by which act, and for 
 
     Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, ImportFailed.
     """
-    authorize_import(agency, context.actor, options.mode, options.what)
+    authorize_import(agency, context.authority, options.mode, options.what)
     record = records.make_record(
         agency, get_kind(options), options.as_json(), context, state="running", key=key, shown=shown,
         **describe_file(upload), **({"feed": feed} if feed else {}),
@@ -202,7 +202,7 @@ def make_attempt(
         reading = _start_reading(record, upload, options, progress)
 
     def plan(agency: models.Agency) -> planning.Plan:
-        authorize_import(agency, context.actor, options.mode, options.what)
+        authorize_import(agency, context.authority, options.mode, options.what)
         operator = authorize_import(agency, approval.find_authority(record), options.mode, options.what)
         users = None if options.what else _read_all_users(agency, upload, options.mode)
         table = file_ends.note_line_end(record, reading(), options.source)
@@ -291,14 +291,14 @@ def _read_all_users(agency: models.Agency, upload: Upload, mode: Mode) -> pl.Dat
     )
 
 
-def authorize_import(agency: models.Agency, by: str, mode: Mode, what: str = "") -> Operator | None:
+def authorize_import(agency: models.Agency, authority: Authority, mode: Mode, what: str = "") -> Operator | None:
     """Return the operator of an import in this mode, or None for the system. Raise UnknownOperator, NotPermitted.
 
     `what`: the layout of a file of groups, members, roles or ranks, "" for users.
     """
-    if not by:
+    operator = snapshot_queries.find_operator(agency, authority)
+    if operator is None:
         return None
-    operator = snapshot_queries.read_operator(agency, by)
     needed = list_needed(mode, what)
     if not needed <= operator.permissions:
         raise NotPermitted(", ".join(sorted(needed - operator.permissions)))

@@ -89,7 +89,7 @@ def change_members(
     wanted = known - _find_many_members(group, known)
     unwanted = _find_many_members(group, leaving) - known
     if not wanted and not unwanted:
-        bulk.authorize_change(agency, context.actor, BulkChange(MEMBERS, group.external_id))
+        bulk.authorize_change(agency, context.authority, BulkChange(MEMBERS, group.external_id))
         return MembersChange()
     if len(wanted) + len(unwanted) == 1:
         (one,) = wanted | unwanted
@@ -123,7 +123,7 @@ def _change_one(group: models.Group, number: int, context: AuditContext, *, join
 
 def _change_many(group: models.Group, joining: list[int], leaving: list[int], context: AuditContext) -> MembersChange:
     agency, change = group.agency, BulkChange(MEMBERS, group.external_id)
-    bulk.authorize_change(agency, context.actor, change)
+    bulk.authorize_change(agency, context.authority, change)
     options = {**Options(strict=True).as_json(), bulk.OPTION: change.as_json()}
     ids = [*joining, *(-one for one in leaving)]
     digest = hashlib.sha256(repr((group.external_id, ids)).encode()).hexdigest()

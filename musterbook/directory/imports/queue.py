@@ -52,7 +52,7 @@ def submit(
     to write no record: then the file is not kept, and the record that is returned has no id. Raise UnknownOperator,
     NotPermitted, KeyTaken, OverQuota, OSError if the file cannot be kept, and what `write` raises.
     """
-    file_import.authorize_import(agency, context.actor, options.mode, options.what)
+    file_import.authorize_import(agency, context.authority, options.mode, options.what)
     file = file_import.describe_file(upload)
     record = records.make_record(
         agency, file_import.get_kind(options), options.as_json(), context, key=key, feed=feed, **file
@@ -69,7 +69,7 @@ def submit_again(
     record: models.Import, options: Options, *, context: AuditContext, key: str | None = None
 ) -> models.Import:
     """Submit another preview of an import's file, with other options. Raise FileGone, and the errors of `submit`."""
-    file_import.authorize_import(record.agency, context.actor, options.mode, options.what)
+    file_import.authorize_import(record.agency, context.authority, options.mode, options.what)
     import_files.find_path(record.number)
     options = replace(options, exact=Options.of_json(record.options).exact)
     new_record = records.make_record(
@@ -106,9 +106,9 @@ def submit_apply(
     approval.check_approver(preview, context.actor)
     options = file_import.make_apply_options(preview, confirmed, mails)
     if preview.kind == ImportKind.UNDO:
-        undo.authorize_undo(undo.get_undone(preview), context.actor)
+        undo.authorize_undo(undo.get_undone(preview), context.authority)
     else:
-        file_import.authorize_import(agency, context.actor, options.mode, options.what)
+        file_import.authorize_import(agency, context.authority, options.mode, options.what)
     facts: dict[str, Any] = {"undoes": preview.undoes, **_copy_file_fields(preview)}
     record = records.make_record(
         agency, ImportKind(preview.kind), options.as_json(), context, key=key, shown=preview, **facts
@@ -132,7 +132,7 @@ def submit_undo(
 
     `confirmed`, `mails`: as in `undo.run_undo`.
     """
-    undo.authorize_undo(record, context.actor)
+    undo.authorize_undo(record, context.authority)
     usual = undo.make_options(record, preview=preview, mails=mails)
     options = replace(usual, confirmed=confirmed or {}).as_json()
     new_record = records.make_record(record.agency, ImportKind.UNDO, options, context, key=key, undoes=record)
@@ -149,7 +149,7 @@ def submit_bulk(  # noqa: PLR0913  (who is changed, how, by which act, and what 
     Raise UnknownOperator, NotPermitted,
     KeyTaken, and OSError if the selection of users cannot be kept.
     """
-    bulk.authorize_change(agency, context.actor, change)
+    bulk.authorize_change(agency, context.authority, change)
     digest = hashlib.sha256(repr(users).encode()).hexdigest()
     facts: dict[str, Any] = {"file_name": (name or change.label)[:255], "file_sha256": digest}
     options = _make_options(change, Options(preview=preview, confirmed=confirmed or {}))
@@ -198,7 +198,7 @@ def _make_bulk_apply(
     if change is None:
         raise file_import.NothingToApply(number)
     approval.check_approver(preview, context.actor)
-    bulk.authorize_change(agency, context.actor, change)
+    bulk.authorize_change(agency, context.authority, change)
     options = _make_options(change, file_import.make_apply_options(preview, confirmed, mails))
     facts = _copy_file_fields(preview)
     record = records.make_record(
@@ -251,12 +251,12 @@ def discard(record: models.Import, context: AuditContext) -> None:
     """
     change = bulk.get_change(record)
     if change:
-        bulk.authorize_change(record.agency, context.actor, change)
+        bulk.authorize_change(record.agency, context.authority, change)
     elif record.kind == ImportKind.UNDO:
-        undo.authorize_undo(undo.get_undone(record), context.actor)
+        undo.authorize_undo(undo.get_undone(record), context.authority)
     else:
         what = entry_files.get_layout(record)
-        file_import.authorize_import(record.agency, context.actor, Mode(record.mode), what)
+        file_import.authorize_import(record.agency, context.authority, Mode(record.mode), what)
     plan_ends.discard(record, context)
 
 

@@ -71,16 +71,20 @@ def make_record(
     `shown`: the preview or held import whose plan this one applies, and whose feed it belongs to. `more`: fields that not
     every kind of import has, such as its file and its feed.
     """
+    granted = {} if context.granted is None else {"actor": sorted(context.granted)}
     shown_fields: dict[str, Any] = {"requester": context.actor}
     if shown:
         shown_fields = {
             "requester": shown.requester, "origin": shown, "expected": shown.digest, "feed_id": shown.feed_id,
         }  # fmt: skip
+        granted |= {role: names for role, names in shown.granted.items() if role == "requester"}
+    elif granted:
+        granted["requester"] = granted["actor"]
     return models.Import(
         number=new_number(context.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state,
         actor=context.actor, through=context.through, address=context.address[:64],
         agent=context.agent[:255].replace("\0", " "), options=dict(options), started_at=context.at,
-        idempotency_key=key or None, **shown_fields, **more,
+        idempotency_key=key or None, granted=granted, **shown_fields, **more,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, heartbeats, plan_files, records
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.stage_times import StageTimes
-from musterbook.directory.permissions import NotPermitted
+from musterbook.directory.permissions import Authority, NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
 from musterbook.directory.storage.background import BackgroundTask
 
@@ -243,18 +243,18 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     if given and remembers:
         remembered["reading"] = {**agency.reading, **given}
     if options.get("values") and remembers:
-        remembered["values"] = _merge_values(agency, options["values"], attempt.context.actor, plan)
+        remembered["values"] = _merge_values(agency, options["values"], attempt.context.authority, plan)
     if remembered:
         models.Agency.objects.filter(pk=agency.pk).update(**remembered)
 
 
-def _merge_values(agency: models.Agency, given: Meanings, actor: str, plan: Plan) -> dict[str, dict[str, str]]:
+def _merge_values(agency: models.Agency, given: Meanings, by: Authority, plan: Plan) -> dict[str, dict[str, str]]:
     """Return the agency's values with those of the import.
 
     A later import by the system would assign any role. So an entry for a role that the operator may not assign is not
     remembered (M10).
     """
-    operator = snapshot_queries.read_operator(agency, actor) if actor else None
+    operator = snapshot_queries.find_operator(agency, by)
     above = authority.find_roles_above(operator, plan.vocabulary)
     return meanings.merge_meanings(agency.values, meanings.keep_allowed(given, above, plan.vocabulary))
 

@@ -28,7 +28,7 @@ from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
 from musterbook.directory.models import ImportKind
-from musterbook.directory.permissions import NotPermitted
+from musterbook.directory.permissions import Authority, NotPermitted
 from musterbook.directory.storage import frames
 
 _UNDOABLE = tuple(column for column in columns.COLUMNS if column is not columns.EXTERNAL_ID)
@@ -55,7 +55,7 @@ def run_undo(
     their data. `confirmed`: what the operator confirms, if the undo is over a limit (S4). `mails` False sends no
     emails. Raise the errors of `authorize_undo` and of `file_import.run_import`.
     """
-    authorize_undo(record, context.actor)
+    authorize_undo(record, context.authority)
     options = replace(make_options(record, preview=preview, mails=mails), confirmed=confirmed or {}).as_json()
     undoing = records.make_record(record.agency, ImportKind.UNDO, options, context, state="running", undoes=record)
     return run_attempt(make_attempt(undoing, context, None, progress))
@@ -80,7 +80,7 @@ def apply_shown(
     shown = file_import.find_applicable(agency, number, context.at)
     approval.check_approver(shown, context.actor)
     record = get_undone(shown)
-    authorize_undo(record, context.actor)
+    authorize_undo(record, context.authority)
     options = file_import.make_apply_options(shown, confirmed, mails).as_json()
     undoing = records.make_record(
         agency, ImportKind.UNDO, options, context, state="running", shown=shown, undoes=record
@@ -88,7 +88,7 @@ def apply_shown(
     return run_attempt(make_attempt(undoing, context, undoing.expected, progress))
 
 
-def authorize_undo(record: models.Import, by: str) -> Operator | None:
+def authorize_undo(record: models.Import, authority: Authority) -> Operator | None:
     """Return the operator of an undo of the import, or None for the system.
 
     An undo needs the permissions of a file import, in the mode of the import that it takes back. Raise NotApplied if
@@ -98,7 +98,7 @@ def authorize_undo(record: models.Import, by: str) -> Operator | None:
     # Sent mails cannot be undone.
     if record.state != "applied" or (change and change.kind.mail):
         raise NotApplied(record.number)
-    return file_import.authorize_import(record.agency, by, get_mode(record), entry_files.get_layout(record))
+    return file_import.authorize_import(record.agency, authority, get_mode(record), entry_files.get_layout(record))
 
 
 def get_mode(record: models.Import) -> Mode:
@@ -111,7 +111,7 @@ def get_mode(record: models.Import) -> Mode:
 def is_allowed(record: models.Import, by: str) -> bool:
     """Return whether the operator may undo the import."""
     try:
-        authorize_undo(record, by)
+        authorize_undo(record, Authority(by))
     except (NotApplied, NotPermitted, UnknownOperator):
         return False
     return True
@@ -129,7 +129,7 @@ def make_attempt(undoing: models.Import, context: AuditContext, expected: str | 
     what = entry_files.get_layout(undoing)
 
     def plan(agency: models.Agency) -> Plan:
-        authorize_undo(record, context.actor)
+        authorize_undo(record, context.authority)
         operator = authorize_undo(record, approval.find_authority(undoing))
         confirmed = approval.list_valid(agency, undoing, Options.of_json(undoing.options).confirmed)
         policy = Policy(

@@ -17,7 +17,7 @@ from musterbook.config import log_lines
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import bulk, cancellation, file_import, heartbeats, records, runner, undo
+from musterbook.directory.imports import approval, bulk, cancellation, file_import, heartbeats, records, runner, undo
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt, ImportFailed
@@ -120,7 +120,8 @@ def _run_import(record: models.Import, now: Clock, ending: EndCheck) -> None:
 
 
 def _make_attempt(record: models.Import, at: datetime, progress: Progress) -> Attempt:
-    context = AuditContext(at, record.actor, record.through, record.address, record.agent)
+    granted = approval.read_authority(record, "actor").granted
+    context = AuditContext(at, record.actor, record.through, record.address, record.agent, granted=granted)
     expected = record.expected or None
     if record.kind == ImportKind.UNDO:
         return undo.make_attempt(record, context, expected, progress)

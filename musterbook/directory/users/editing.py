@@ -317,9 +317,9 @@ def _write(plan: Plan, agency: models.Agency, context: AuditContext, mails: bool
 
 def _read_operator(agency: models.Agency, context: AuditContext, permission: str) -> Operator | None:
     """Return the user who acts, or None for the system. Raise UnknownOperator and NotPermitted."""
-    if not context.actor:
+    operator = snapshot_queries.find_operator(agency, context.authority)
+    if operator is None:
         return None
-    operator = snapshot_queries.read_operator(agency, context.actor)
     if permission not in operator.permissions:
         raise NotPermitted(permission)
     return operator
