@@ -1,12 +1,15 @@
 """Many users at once, as rows of JSON. They are one import, with plan, limits, holds and undo."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from musterbook.api import access, keys, user_schemas, waiting
+from musterbook.api import access, bodies, keys, user_schemas, waiting
 from musterbook.api.access import needs
 from musterbook.api.import_schemas import ImportState
 from musterbook.api.problems import FieldError, ProblemError
@@ -20,7 +23,8 @@ from musterbook.directory.imports.sent_rows import MixedRows
 
 router = Router()
 MOST_BYTES = 8 * 1024 * 1024
-_MOST_ERRORS = 1_000
+_MOST_ERRORS, _MOST_SHOWN = 1_000, 100
+"""The most problems of rows, and the most errors of the form of a body."""
 _NAME = "users-batch.json"
 
 
@@ -42,10 +46,34 @@ class BatchOptions(Strict):
     release_badges: bool | None = Field(None, description="Whether rows can take badges of Inactive users")
 
 
+def _check_rows(rows: Any) -> Any:
+    """Raise ProblemError for rows with other members or values. The library would make an error of each, without end."""
+    if not isinstance(rows, list) or len(rows) > sent_rows.MOST:
+        return rows
+    errors = list(islice(_find_wrong(rows), _MOST_SHOWN))
+    if errors:
+        detail = "The request does not have the form that the documentation describes. Nothing was changed."
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-request", errors)
+    return rows
+
+
+def _find_wrong(rows: list[Any]) -> Iterator[FieldError]:
+    for index, row in enumerate(rows):
+        place = f"/rows/{index}"
+        if not isinstance(row, dict):
+            yield FieldError(place, "model_type", "A row is an object with the members of a user.")
+            continue
+        for name, value in row.items():
+            if name not in user_schemas.COLUMNS:
+                yield FieldError(f"{place}/{bodies.escape(name)[:100]}", "extra_forbidden", "A row has no such member.")
+            elif not isinstance(value, str | None):
+                yield FieldError(f"{place}/{name}", "string_type", "Give a text, or null to clear the value.")
+
+
 class Batch(BatchOptions):
     """The users to add or update. All rows have the same members: the other columns of their users stay unchanged."""
 
-    rows: list[SentRow] = Field(min_length=1, max_length=sent_rows.MOST)
+    rows: Annotated[list[SentRow], BeforeValidator(_check_rows)] = Field(min_length=1, max_length=sent_rows.MOST)
     name: str = Field(_NAME, min_length=1, max_length=200, description="A name for the history of imports")
 
 

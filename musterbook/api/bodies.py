@@ -19,6 +19,8 @@ from musterbook.api.problems import FieldError, ProblemError
 _MAY_BE_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _DEEPEST = 64
+_MOST_PARTS, _MOST_MEMBERS = 200_000, 2_000
+"""The most objects and lists of a body, and the most members of an object. Each costs much more memory than its bytes."""
 _MOST_ERRORS = 100
 
 
@@ -45,6 +47,8 @@ def read_large(request: HttpRequest, most: int) -> None:
 
 def read_json(body: bytes) -> Any:
     """Return the JSON. Raise ProblemError."""
+    if body.count(b"{") + body.count(b"[") > _MOST_PARTS:
+        raise _make_error("The body has too many objects and lists.")
     try:
         text = body.decode("utf-8")
         data = json.loads(text, object_pairs_hook=_build_object, parse_constant=_refuse_constant)
@@ -76,6 +80,8 @@ def _refuse_texts(places: list[str]) -> ProblemError:
 
 
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MOST_MEMBERS:
+        raise ValueError(f"an object has more than {_MOST_MEMBERS:,} members")
     built = dict(pairs)
     if len(built) != len(pairs):
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)

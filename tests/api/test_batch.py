@@ -149,7 +149,7 @@ def test_the_options_of_a_batch_are_those_of_an_import(springfield: Springfield,
         ({"rows": [new(1), new(2, location="x")]}, "/rows/1"), ({"rows": [new(1)], "name": ""}, "/name"),
         ({"rows": [new(1), new(2, first_name="\0")]}, "/rows/1/first_name"),
         ({"rows": [new(1), new(2, first_name="\ud800")]}, "/rows/1/first_name"),
-        ({"rows": [{}] * 10_001}, "/rows"),
+        ({"rows": [{}] * 10_001}, "/rows"), ({"rows": [{"a/b~": "x"}]}, "/rows/0/a~1b~0"),
     ],
 )  # fmt: skip
 def test_a_body_of_another_form_is_refused_with_the_place(secret: str, body: Any, pointer: str) -> None:

@@ -32,6 +32,8 @@ pytestmark = pytest.mark.any_database
         (b"[" * 100_000 + b"]" * 100_000, "deeply"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "deeply"),
         (b'{"first_name": ' + b"9" * 5_000 + b"}", "JSON"),
+        (b"{" + b",".join(b'"m%d":1' % number for number in range(2_001)) + b"}", "2,000 members"),
+        (b"[" + b"[]," * 200_000 + b"1]", "too many objects"),
         (b"{", "JSON"),
         (b"{} {}", "JSON"),
         (b"{'first_name': 'x'}", "JSON"),
