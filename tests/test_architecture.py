@@ -21,8 +21,8 @@ ORM_METHODS = {
     "select_related", "update_or_create", "using", "values_list",
 }  # fmt: skip
 """The methods of querysets and models, without those that dictionaries have too."""
-FALSE_FRIENDS = {"path.exists", "names.count", "router.delete", "self._canvas.save"}
-"""Calls of methods that have such a name, but belong to a path, to the operations of the API, and to a PDF."""
+FALSE_FRIENDS = {"body.count", "path.exists", "names.count", "router.delete", "self._canvas.save"}
+"""Calls of methods that have such a name, but belong to bytes, to a path, to the operations of the API, and to a PDF."""
 
 DJANGO_ENTRIES = {"apps", "models", "migrations", "management"}
 """The modules and packages that Django finds by their names in the folder of an application."""
