@@ -25,6 +25,7 @@ from musterbook.config.counters import Family
 from musterbook.directory.imports import heartbeats, totals
 from musterbook.directory.imports.totals import Totals
 from musterbook.feeds import lateness
+from musterbook.webhooks import backlog
 
 _LOG = logging.getLogger(__name__)
 Sample = tuple[tuple[str, ...], float]
@@ -76,6 +77,16 @@ def _read_emails() -> tuple[Iterable[Sample], ...]:
     return [(("waiting",), waiting), (("failed",), failed)], [((), oldest)]
 
 
+def _read_webhooks() -> tuple[Iterable[Sample], ...]:
+    waiting, given_up, oldest = backlog.read_backlog(datetime.now(UTC))
+    states = backlog.count_endpoints()
+    return (
+        [(("waiting",), waiting), (("given up",), given_up)],
+        [((), oldest)],
+        [((state,), states[state]) for state in backlog.ENDPOINT_STATES],
+    )
+
+
 _READINGS = (
     _Reading((Family("musterbook_workers", "gauge", "Workers with a fresh heartbeat."),), _read_workers),
     _Reading(
@@ -101,6 +112,14 @@ _READINGS = (
         ),
         _read_emails,
     ),
+    _Reading(
+        (
+            Family("musterbook_webhooks", "gauge", "Messages of webhooks that wait, and those that were given up.", ("state",)),
+            Family("musterbook_webhook_oldest_waiting_seconds", "gauge", "Age of the message that waits the longest; 0: none."),
+            Family("musterbook_webhook_endpoints", "gauge", "Endpoints of webhooks by state.", ("state",)),
+        ),
+        _read_webhooks,
+    ),
 )  # fmt: skip
 
 
@@ -110,6 +129,8 @@ LABEL_VALUES = {
     "`stage`": totals.list_stages(),
     "`state` of `musterbook_feeds`": lateness.STATES,
     "`state` of `musterbook_emails`": ("waiting", "failed"),
+    "`state` of `musterbook_webhooks`": ("waiting", "given up"),
+    "`state` of `musterbook_webhook_endpoints`": backlog.ENDPOINT_STATES,
     "`result`": counters.RESULTS,
     "`method`": (*counters.METHODS, "other"),
     "`route`": ("/<agency>/users/", "static", "none"),

@@ -54,6 +54,14 @@ ALERTS = (
         "Emails wait for an hour. The mail server may be away: the log says why.",
     ),
     Alert(
+        "MusterbookWebhooksWait", "musterbook_webhook_oldest_waiting_seconds > 3600", "10m",
+        "Messages of webhooks wait for an hour. A receiver may be away. *Webhooks* shows which one.",
+    ),
+    Alert(
+        "MusterbookWebhookDisabled", 'musterbook_webhook_endpoints{state="disabled"} > 0', "15m",
+        "An endpoint was disabled, because it did not take messages. *Webhooks* says why.",
+    ),
+    Alert(
         "MusterbookSignInsFail",
         'rate(musterbook_sign_ins_total{result=~"failed|too many failures"}[10m]) > 0.5', "10m",
         "Many sign-ins fail. A person or a program may be guessing passwords. Look at the audit trail.",

@@ -180,13 +180,14 @@ _ABOUT_METRICS = (
     "Musterbook has metrics in the text format of Prometheus at `/metrics`. [Serve](../how-to/serve.md#metrics) says how to open",
     "that address to a monitoring server.",
     "",
-    "- The database has the metrics of imports, feeds and emails. They are the same from every machine of an installation, and a",
-    "  restart does not change them. A worker adds an import to the totals within a minute after its end. Take these metrics",
-    "  from one machine only, or use `max` instead of `sum`.",
+    "- The database has the metrics of imports, feeds, emails and webhooks. They are the same from every machine of an",
+    "  installation, and a restart does not change them. A worker adds an import to the totals within a minute after its end.",
+    "  Take these metrics from one machine only, or use `max` instead of `sum`.",
     "- The server counts requests and sign-ins itself, in all its processes together. These counters are those of one",
     "  `muster serve`, and begin at zero when it starts. `rate` and `increase` of Prometheus allow for that.",
     "- No metric contains the name of a user, an agency, a file or a feed, nor an address.",
-    "- A scrape reads a few narrow indexes. It takes a few milliseconds, however many users there are.",
+    "- A scrape reads a few narrow indexes. It takes a third of a second with a million emails and 1,000 feeds. The number of",
+    "  users does not matter.",
 )
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.smtp import EmailBackend
 from django.db import Error, connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from musterbook.accounts import mails, registration
 from musterbook.config import mail_server
@@ -72,11 +72,11 @@ def _release(claimed: list[Mail]) -> None:
 
 def read_backlog(at: datetime) -> tuple[int, int, float]:
     """Return how many emails wait, how many failed, and the age in seconds of the one that waits the longest (0: none)."""
-    waiting = Mail.objects.filter(ended_at=None)
-    first = waiting.order_by("agency", "id").values("id")[:1]
-    oldest = Mail.objects.filter(pk__in=first).values_list("created_at", flat=True).first()
+    # An index has the ids of those that wait, so no email is read but the oldest.
+    waiting = Mail.objects.filter(ended_at=None).aggregate(number=Count("id"), first=Min("id"))
+    oldest = Mail.objects.filter(pk=waiting["first"]).values_list("created_at", flat=True).first()
     failed = Mail.objects.filter(ended_at__isnull=False, sent_at=None).exclude(problem="").count()
-    return waiting.count(), failed, max((at - oldest).total_seconds(), 0) if oldest else 0.0
+    return waiting["number"], failed, max((at - oldest).total_seconds(), 0) if oldest else 0.0
 
 
 def _end_lost_mails(at: datetime) -> None:

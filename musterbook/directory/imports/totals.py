@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from musterbook.directory import models
-from musterbook.directory.imports import cancellation, plan_ends, records
+from musterbook.directory.imports import cancellation, records
 from musterbook.directory.imports.stage_times import STAGES
 from musterbook.directory.storage import frames, locks
 
@@ -29,6 +29,12 @@ _TABLE = frames.table(models.ImportTotal)
 _ADD = f"""
 INSERT INTO {_TABLE} (key, value) VALUES (%s, %s)
 ON CONFLICT (key) DO UPDATE SET value = {_TABLE}.value + excluded.value
+"""
+
+# The condition of the index `import_plan_open`, with constants: SQLite does not compare it with parameters.
+_COUNT_HELD = f"""
+SELECT COUNT(*) FROM {frames.table(models.Import)}
+WHERE ended = '' AND state IN ({", ".join(f"'{state}'" for state in models.SHOWING)}) AND state = 'held'
 """
 
 
@@ -127,4 +133,6 @@ def read_queue() -> tuple[dict[str, int], float]:
 
 def count_held() -> int:
     """Return the number of imports that wait for a person to confirm them."""
-    return models.Import.objects.filter(plan_ends.OPEN, state="held").count()
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_HELD)
+        return int(cursor.fetchone()[0])
