@@ -446,6 +446,16 @@ def test_nobody_acts_on_a_user_above_their_role(springfield: Springfield, chief:
     assert {kind for kind, _, _ in events()} == {"act.refused"}
 
 
+def test_a_token_gives_no_more_than_it_may_do_itself(springfield: Springfield) -> None:
+    models.Role.objects.filter(name="Officer").update(permissions=["users.view"])
+    editor = make_token(springfield, "users.view", "users.edit", "credentials.manage")[1]
+    assert errors(call(editor, "PATCH", at(springfield, 2), {"role": "Admin"})) == [("/role", "above-your-role")]
+    assert errors(call(editor, "POST", data=new(7, role="Admin"))) == [("/role", "above-your-role")]
+    assert errors(call(editor, "PATCH", at(springfield, 1), {"email": "x@x.example"})) == [("/role", "above-your-role")]
+    problem(call(editor, "POST", at(springfield, 1, ":reset"), {"as_link": True}), 403)
+    assert read(call(editor, "PATCH", at(springfield, 2), {"last_name": "Lee"}))["last_name"] == "Lee"
+
+
 def test_nobody_ends_their_own_access_or_the_last_administrator(springfield: Springfield, chief: str) -> None:
     own = at(springfield, 5)
     for method, act, body in (
