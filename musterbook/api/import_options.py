@@ -1,7 +1,7 @@
 """The options of an import as the fields of a form, or as query parameters: texts, with JSON for tables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,20 +26,20 @@ def is_form(request: HttpRequest) -> bool:
     return request.content_type == arriving.FORM
 
 
-def read_options(request: HttpRequest) -> Options:
+def read_options(request: HttpRequest, names: Iterable[str] = given_options.NAMES, what: str = "") -> Options:
     """Return the options that a request gives: as fields of its form, or else as query parameters.
 
-    Raise ProblemError, and InvalidOptions.
+    `names`, `what`: as in `given_options.read_options`. Raise ProblemError, and InvalidOptions.
     """
     query = {name: texts for name, texts in request.GET.lists() if name not in _OF_REQUEST}
     if not is_form(request):
-        return given_options.read_options(parse_texts(query))
+        return given_options.read_options(parse_texts(query), None, names, what)
     if query:
         detail = "Send the options as fields of the form, or send the file as the body."
         errors = [FieldError(name, "not-allowed", detail) for name in query]
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-request", errors)
     fields: QueryDict = request.POST
-    return given_options.read_options(parse_texts(dict(fields.lists())))
+    return given_options.read_options(parse_texts(dict(fields.lists())), None, names, what)
 
 
 def parse_texts(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,24 +132,32 @@ _NAME = {
     "schema": {"type": "string", "maxLength": 255},
 }  # fmt: skip
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-RECEIVING = {
-    "parameters": [keys.PARAMETER, _NAME, *(_make_parameter(name, schema) for name, schema in PROPERTIES.items())],
-    "requestBody": {
-        "required": True,
-        "description": "The file: as the whole body with its type, or as the one file of a form with the options as fields.",
-        "content": {
-            arriving.FORM: {
-                "schema": {
-                    "type": "object", "required": ["file"], "additionalProperties": False,
-                    "properties": {"file": {"type": "string", "format": "binary"}, **PROPERTIES},
+
+
+def describe_receiving(properties: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the part of the OpenAPI document of an operation that receives a file, with these options."""
+    return {
+        "parameters": [keys.PARAMETER, _NAME, *(_make_parameter(name, schema) for name, schema in properties.items())],
+        "requestBody": {
+            "required": True,
+            "description": "The file: as the whole body with its type, or as the one file of a form with the options as"
+            " fields.",
+            "content": {
+                arriving.FORM: {
+                    "schema": {
+                        "type": "object", "required": ["file"], "additionalProperties": False,
+                        "properties": {"file": {"type": "string", "format": "binary"}, **properties},
+                    },
+                    "encoding": {name: {"contentType": "application/json"} for name in _TABLES if name in properties},
                 },
-                "encoding": {name: {"contentType": "application/json"} for name in _TABLES},
+                "text/csv": _BINARY,
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": _BINARY,
+                "application/vnd.oasis.opendocument.spreadsheet": _BINARY,
+                "application/octet-stream": _BINARY,
             },
-            "text/csv": _BINARY,
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": _BINARY,
-            "application/vnd.oasis.opendocument.spreadsheet": _BINARY,
-            "application/octet-stream": _BINARY,
         },
-    },
-}  # fmt: skip
-"""The part of the OpenAPI document of an operation that receives a file."""
+    }  # fmt: skip
+
+
+RECEIVING = describe_receiving(PROPERTIES)
+"""The part of the OpenAPI document of an operation that receives a file of users."""

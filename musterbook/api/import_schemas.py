@@ -20,6 +20,7 @@ from musterbook.directory.imports import (
     bulk,
     cancellation,
     drafts,
+    entry_files,
     file_import,
     given_options,
     history,
@@ -108,7 +109,7 @@ class Listed(Schema):
     """An import, as the list has it."""
 
     number: str
-    kind: str = Field(description="file, rekey, bulk or undo")
+    kind: str = Field(description="file, rekey, groups, members, roles, ranks, bulk or undo")
     mode: str
     state: str = Field(
         description="waiting, running, previewed, held, applied, refused, failed or canceled. Only applied has changed users."
@@ -148,8 +149,15 @@ class ImportState(Listed):
 
 
 def find_import(request: HttpRequest, number: str) -> models.Import:
-    """Return the import of the agency with that number, in upper or lower case. Raise UnknownImport."""
-    return file_import.find_import(access.get_agency(request), number.upper())
+    """Return the import of the agency with that number, in upper or lower case. Raise UnknownImport.
+
+    Raise AccessRefused if it is one of groups, members, roles or ranks, and the token lacks the permission for it.
+    """
+    record = file_import.find_import(access.get_agency(request), number.upper())
+    what = entry_files.get_layout(record)
+    if what:
+        access.require(request, entry_files.PERMISSIONS[what])
+    return record
 
 
 def describe(record: models.Import) -> ImportState:

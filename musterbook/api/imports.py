@@ -1,5 +1,6 @@
 """Imports: a program sends a file, and reads what it does."""
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -57,16 +58,23 @@ def create_import(request: HttpRequest, response: HttpResponse, wait: Wait) -> S
     if it ended within `wait` seconds. A file that cannot be imported is answered in the same way: its state is
     `refused`, and `problems` says why. With an `Idempotency-Key`, the same request sent again is one import.
     """
+    return receive_file(request, response, wait, _read_options)
+
+
+def receive_file(
+    request: HttpRequest, response: HttpResponse, wait: int, read_options: Callable[[HttpRequest], Options]
+) -> Status[ImportState]:
+    """Receive a file and submit it. `read_options`: return the options of the request, or raise why they are refused."""
     arriving.check_headers(request)
     key = keys.make_key(request)
-    options = None if import_options.is_form(request) else _read_options(request)
+    options = None if import_options.is_form(request) else read_options(request)
     maker = access.get_token(request).maker
     try:
         with closing(pending_uploads.open_arriving(maker, datetime.now(UTC))) as arrived:
             name = arriving.read_body(request, arrived, lambda: pending_uploads.check_room(maker))
             upload = FileOnDisk(arrived.path, name, arrived.size, arrived.digest())
             record = queue.submit(
-                maker.agency, upload, options or _read_options(request), context=access.make_context(request), key=key
+                maker.agency, upload, options or read_options(request), context=access.make_context(request), key=key
             )
     except (BadBody, TooLarge, OverQuota) as refused:
         _record_refused(request, refused)
@@ -96,7 +104,7 @@ class Filters(Schema):
 
     q: str = Field("", max_length=255, description="Part of the file name, in any case")
     state: States = Field("", description="open: its plan can be applied. running: it waits or runs.")
-    kind: Literal["", "file", "rekey", "bulk", "undo"] = ""
+    kind: Literal["", "file", "rekey", "groups", "members", "roles", "ranks", "bulk", "undo"] = ""
     mode: Literal["", "update", "sync", "rekey"] = ""
     by: str | None = Field(None, max_length=255, description="The external ID of the operator. Blank: the system")
     source: str = Field("", max_length=255)

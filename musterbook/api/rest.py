@@ -12,6 +12,7 @@ from ninja.operation import Operation, PathView
 from musterbook.api import (
     batch,
     bodies,
+    directory_files,
     groups,
     imports,
     me,
@@ -133,6 +134,7 @@ ROUTERS = {
     "groups": groups.router,
     "tokens": tokens.router,
     "webhooks": webhooks.router,
+    "files": directory_files.router,
 }
 """Prefix below /<agency>/api/v1/ → the router of the resource."""
 api = make_api()

@@ -326,7 +326,7 @@ _KINDS = (
     Kind("changed-since", Level.ROW, "{column} was changed later, to “{value}”, and stays as it is.",
          "Change it by hand if you want the earlier value."),
     # A row of a file of groups, members, roles or ranks
-    Kind("name-length", Level.ROW, "{column} has {length} characters.", "Use 3 to 128 characters.", params=("length",)),
+    Kind("name-length", Level.ROW, "The length of {column} is {length}.", "Use 3 to 128 characters.", params=("length",)),
     Kind("invalid-choice", Level.ROW, "“{value}” cannot be used in {column}.", "Write one of these: {choices}. {advice}",
          params=("choices", "advice")),
     Kind("no-such-group", Level.ROW, "There is no group with the external ID “{value}”.",

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from musterbook.core.domain.columns import REKEYS, USERS
+from musterbook.core.domain.columns import LAYOUTS, REKEYS, USERS
 from musterbook.core.domain.policy import Confirmed, Mode
 from musterbook.core.planning.holds import NUMBERED, UNNUMBERED
 from musterbook.directory.agency import feed_values
@@ -34,10 +34,12 @@ class InvalidOptions(InvalidValue):
         super().__init__(*self.errors[0])
 
 
-def read_options(values: Mapping[str, Any], usual: Options | None = None, names: Iterable[str] = NAMES) -> Options:
+def read_options(
+    values: Mapping[str, Any], usual: Options | None = None, names: Iterable[str] = NAMES, what: str = ""
+) -> Options:
     """Return the options, with those that are not given from `usual`. Raise InvalidOptions.
 
-    `names`: the options that can be given.
+    `names`: the options that can be given. `what`: the layout of a file of groups, members, roles or ranks.
     """
     before, allowed = usual or Options(), tuple(names)
     errors = Errors()
@@ -48,7 +50,10 @@ def read_options(values: Mapping[str, Any], usual: Options | None = None, names:
             errors.at(str(name)[:255]).add(text % {"name": str(name)[:63], "what": what})
     values = {name: "" if value is None and name in _NULLABLE else value for name, value in values.items()}
     mode = _read_mode(values["mode"], errors.at("mode")) if "mode" in values else before.mode
-    given = feed_values.parse_reading(values, REKEYS if mode is Mode.REKEY else USERS, errors)
+    if what and mode is Mode.REKEY:
+        errors.at("mode").add(_("This file has no external IDs to change. Write update or sync."))
+    layout = LAYOUTS[what] if what else REKEYS if mode is Mode.REKEY else USERS
+    given = feed_values.parse_reading(values, layout, errors)
     if "source" in values:
         given["source"] = _read_source(values["source"], errors.at("source"))
     if "preview" in values:
@@ -57,7 +62,9 @@ def read_options(values: Mapping[str, Any], usual: Options | None = None, names:
         given["confirm"] = read_confirmed(values["confirm"], errors.at("confirm"))
     if errors.found:
         raise InvalidOptions(errors.found)
-    return replace(before, mode=mode, **{_FIELDS.get(name, name): value for name, value in given.items()})
+    return replace(
+        before, mode=mode, what=what or before.what, **{_FIELDS.get(name, name): value for name, value in given.items()}
+    )
 
 
 def _read_mode(value: object, errors: Errors) -> Mode:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from musterbook.core.values import emails, keys
 from musterbook.directory import models, permissions
+from musterbook.directory.imports import entry_files
 from musterbook.directory.models import NoticeKind
 
 CHOICES: tuple[NoticeKind, ...] = (
@@ -78,11 +79,13 @@ def find_recipients(notice: models.Notice, feed: models.Feed | None) -> Recipien
 def list_visible(role: models.Role) -> list[str]:
     """Return the permissions by which users of the role see notices. Pages of bulk changes need users.view as well.
 
-    A notice about a webhook names no user, so it needs only the permission for webhooks.
+    A notice about a webhook names no user, so it needs only the permission for webhooks. One about a file of groups, roles
+    or ranks needs the permission to import it.
     """
     granted = permissions.get_permissions(role)
     bulk = ("users.edit", "credentials.manage") if "users.view" in granted else ()
-    return [name for name in ("users.import", *bulk, "api.manage") if name in granted]
+    names = ("users.import", *bulk, "api.manage", *dict.fromkeys(entry_files.PERMISSIONS.values()))
+    return [name for name in names if name in granted]
 
 
 def _query_allowed(notice: models.Notice) -> "QuerySet[models.User]":

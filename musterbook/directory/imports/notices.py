@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from musterbook.directory import models
-from musterbook.directory.imports import notice_facts, notice_recipients
+from musterbook.directory.imports import entry_files, notice_facts, notice_recipients
 from musterbook.directory.imports.notice_recipients import BY_DEFAULT, CHOICES
 from musterbook.directory.models import ImportKind, NoticeKind
 
@@ -55,7 +55,7 @@ def is_by_feed(record: models.Import) -> bool:
 def get_permission(record: models.Import) -> str:
     """Return the permission that a user needs to act on the import."""
     if record.kind != ImportKind.BULK:
-        return "users.import"
+        return entry_files.PERMISSIONS.get(entry_files.get_layout(record), "users.import")
     return "credentials.manage" if record.options["bulk"]["act"] in _EMAIL_ACTIONS else "users.edit"
 
 

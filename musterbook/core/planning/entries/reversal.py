@@ -123,6 +123,10 @@ def _check(row: _Row, undone: Undone, state: EntryState, policy: Policy) -> Iter
         return
     if change.after is None and change.key in undone.used.get(change.kind, frozenset()):
         yield Problem.of("entry-in-use", row.number, _name_column(change), _name(row))
+    if change.kind is EntryKind.MONITOR and change.after is not None:
+        gone = next((name for name in (change.key, change.other) if name not in state.groups), "")
+        if gone:
+            yield Problem.of("no-such-group", row.number, "GROUP_EXT_ID", gone, advice="")
     if change.kind is EntryKind.ROLE:
         stored = next((role for role in state.roles if role.key == change.key), None)
         yield from roles.check_authority(row.number, change.before, change.after, stored, state, policy)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from musterbook.core.checking import check
-from musterbook.core.domain import problems
 from musterbook.core.domain.columns import Column, Layout
 from musterbook.core.domain.policy import Policy
 from musterbook.core.domain.problems import Problem
@@ -128,8 +127,3 @@ def flag_choice(row: int, column: Column, text: str, choices: Iterable[str]) -> 
     near = next((word for word in words if close and fold(word) == close[0]), "")
     advice = f"Did you mean {near}?" if near else ""
     return Problem.of("invalid-choice", row, column.heading, text, choices=", ".join(words), advice=advice)
-
-
-def join_faults(faults: pl.DataFrame, found: Iterable[Problem]) -> pl.DataFrame:
-    """Return all problems, by row."""
-    return pl.concat([faults, problems.build_frame(found)]).sort("row", "column", "code", maintain_order=True)

@@ -51,7 +51,7 @@ HEADS = {
     "roles": "NAME,PERMISSIONS,SECOND_FACTOR",
     "ranks": "NAME,ABBREVIATION,ORDER",
 }
-_PLANS = {"groups": groups, "members": members, "roles": roles, "ranks": ranks}
+_PLANS: dict[str, Any] = {"groups": groups, "members": members, "roles": roles, "ranks": ranks}
 
 
 def find_users(noun: str, ids: Sequence[int]) -> pl.DataFrame:
@@ -81,7 +81,8 @@ def plan(
     content = "\n".join([head or HEADS[what], *rows, ""]).encode()
     table = intake.read(content, intake.ReadOptions(layout=what))
     mode = Mode.SYNC if sync else Mode.UPDATE
-    return _PLANS[what].make_plan(table, state or agency(), Policy(mode, operator=by, **policy))
+    made: Plan = _PLANS[what].make_plan(table, state or agency(), Policy(mode, operator=by, **policy))
+    return made
 
 
 def found(made: Plan) -> list[tuple[int, str, str]]:

@@ -99,8 +99,8 @@ def test_a_row_that_fails_can_close_another_circle() -> None:
     """HQ stays above PATROL because its new parent does not exist, so PATROL's swap with it closes a circle."""
     rows = ("NIGHT,Night shift,Active,HQ", "HQ,Headquarters,Active,NOPE", "PATROL,Patrol,Active,")
     assert outcomes(plan("groups", *rows)) == ["updated", "errored", "updated"]
-    rows = ("PATROL,Patrol,Active,NOPE", "HQ,Headquarters,Active,PATROL")
-    assert found(plan("groups", *rows)) == [
+    two = ("PATROL,Patrol,Active,NOPE", "HQ,Headquarters,Active,PATROL")
+    assert found(plan("groups", *two)) == [
         (2, "no-such-group", "PARENT_EXT_ID"),
         (3, "group-circle", "PARENT_EXT_ID"),
     ]

@@ -5,7 +5,8 @@ import pytest
 
 from musterbook.core.domain.snapshot import HEADCOUNT
 from musterbook.core.planning.entries.state import USERS
-from tests.core.planning.entries.entry_cast import CHIEF, Operator, agency, found, outcomes, plan, shown
+from musterbook.core.domain.policy import Operator
+from tests.core.planning.entries.entry_cast import CHIEF, agency, found, outcomes, plan, shown
 
 
 def test_rows_move_users_and_groups_and_add_monitors() -> None:
