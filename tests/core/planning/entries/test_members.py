@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
+from musterbook.core.domain.policy import Operator
 from musterbook.core.domain.snapshot import HEADCOUNT
 from musterbook.core.planning.entries.state import USERS
-from musterbook.core.domain.policy import Operator
 from tests.core.planning.entries.entry_cast import CHIEF, agency, found, outcomes, plan, shown
 
 
