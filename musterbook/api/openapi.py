@@ -8,10 +8,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.urls import get_script_prefix
 
-from musterbook.api import access, problems, rest, schemas
+from musterbook.api import access, arriving, keys, problems, rest, schemas
 
 PROBLEM = "application/problem+json"
-SECURITY = "token"
+SECURITY, FEED_SECURITY = "token", "feedToken"
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _ETAG = {"description": "The version of the resource, for If-Match.", "schema": {"type": "string"}}
 _IF_MATCH = {
@@ -52,6 +52,53 @@ _STATUSES = {
 }
 
 
+_TEXT, _NULLABLE = {"type": "string"}, {"type": ["string", "null"]}
+_TAKEN = {
+    "type": "object", "required": ["feed", "import", "state", "page", "file"],
+    "properties": {
+        "feed": _TEXT, "import": _NULLABLE, "state": _TEXT, "page": _NULLABLE,
+        "file": {"type": "object", "properties": {"name": _TEXT, "size": {"type": "integer"}, "sha256": _TEXT}},
+    },
+}  # fmt: skip
+_FEED_FILE: dict[str, Any] = {
+    "operationId": "sendFeedFile",
+    "summary": "Send a file to a feed",
+    "description": "Send the file as the body, or as the only file of a form. The token is that of the feed, and opens"
+    " nothing else. With an `Idempotency-Key`, the same request sent again is one import.\n\nPermission: none.",
+    "tags": ["feeds"],
+    "x-permission": "",
+    "security": [{FEED_SECURITY: []}],
+    "parameters": [
+        {"in": "path", "name": "name", "required": True, "schema": _TEXT},
+        {"in": "query", "name": "name", "required": False, "schema": _TEXT, "description": "The name of the file."},
+        keys.PARAMETER,
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            arriving.FORM: {
+                "schema": {
+                    "type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "The last file had the same content, and nothing is imported.",
+            "content": {"application/json": {"schema": _TAKEN}},
+        },
+        "202": {"description": "The file was taken.", "content": {"application/json": {"schema": _TAKEN}}},
+        **{
+            str(status): {"$ref": f"#/components/responses/Problem{status}"}
+            for status in (400, 401, 405, 409, 411, 413, 415, 422, 429, 507)
+        },
+    },
+}  # fmt: skip
+"""The operation that is not one of the library, because it has another kind of token (`feeds`)."""
+
+
 def document(request: HttpRequest) -> HttpResponseBase:
     """Return the document, for the agency of the address."""
     if request.method == "OPTIONS":
@@ -89,6 +136,8 @@ def _make_document() -> Mapping[str, Any]:
                 operation["responses"].setdefault("415", {})
             statuses |= set(_refer_to_problems(operation["responses"]))
             _order(operation)
+    made["paths"]["/feeds/{name}/file"] = {"post": _FEED_FILE}
+    statuses |= {status for status, response in _FEED_FILE["responses"].items() if "$ref" in response}
     made["components"] = {
         "schemas": dict(sorted({**made["components"]["schemas"], **_read_schemas()}.items())),
         "responses": {f"Problem{status}": _describe_problem(status) for status in sorted(statuses)},
@@ -96,7 +145,8 @@ def _make_document() -> Mapping[str, Any]:
             name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
         },
         "securitySchemes": {
-            SECURITY: {"type": "http", "scheme": "bearer", "description": "A token of the agency (API access)."}
+            SECURITY: {"type": "http", "scheme": "bearer", "description": "A token of the agency (API access)."},
+            FEED_SECURITY: {"type": "http", "scheme": "bearer", "description": "The token of one feed."},
         },
     }  # fmt: skip
     return made

@@ -22,6 +22,7 @@ from musterbook.accounts.tokens import UnknownToken
 from musterbook.config import log_lines
 from musterbook.core.domain.problems import CATALOG, Problem
 from musterbook.directory.agency.agencies import UnknownAgency
+from musterbook.directory.agency.feeds import UnknownFeed
 from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed, UnknownEntry
 from musterbook.directory.agency.webhooks import UnknownMessage, UnknownWebhook
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
@@ -91,6 +92,7 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
     UnknownImport: (HTTPStatus.NOT_FOUND, "not-found", "There is no import with this number."),
     UnknownUser: (HTTPStatus.NOT_FOUND, "not-found", "There is no user with this number or external ID."),
     UnknownToken: (HTTPStatus.NOT_FOUND, "not-found", "There is no token with this number."),
+    UnknownFeed: (HTTPStatus.NOT_FOUND, "not-found", "There is no feed with this name."),
     UnknownEntry: (HTTPStatus.NOT_FOUND, "not-found", _NOT_FOUND),
     UnknownWebhook: (HTTPStatus.NOT_FOUND, "not-found", "There is no webhook with this name."),
     UnknownMessage: (HTTPStatus.NOT_FOUND, "not-found", "The webhook has no message with this ID."),
@@ -178,10 +180,15 @@ CODES: dict[str, str] = {
     "invalid-json": "The body is not JSON.",
     "invalid-key": "The `Idempotency-Key` has a wrong form.",
     "length-required": "The header `Content-Length` is missing.",
+    "other-host-key": "The server of the feed has another host key than the request says.",
+    "server-asked": "Another server of a feed of the agency is being asked at this moment.",
+    "unknown-value": "The agency has nothing of this name.",
+    "unreachable": "The server of the feed cannot be used: the sentence says why.",
     "too-large": "The body is too large.",
     "invalid-cursor": "The text is no cursor of this list.",
     "invalid-request": "A value of the request has a wrong form, or the request has a member or a parameter that there is not.",
     "invalid-value": "A value cannot be accepted.",
+    "invalid-progress": "The text is no progress of a check of this trail.",
     "key-taken": "The `Idempotency-Key` was used before, for another request.",
     "mixed-rows": "The rows of a batch do not all have the same members.",
     "needs-approver": "Another user must confirm the import.",

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import translation
 from ninja import NinjaAPI
 from ninja.operation import Operation, PathView
 
 from musterbook.api import (
+    agency,
+    audit,
     batch,
     bodies,
     directory_files,
+    feed_settings,
     groups,
     imports,
     me,
@@ -105,9 +108,12 @@ def _answer_head(view: View, request: HttpRequest, *args: Any, **kwargs: Any) ->
     """Return the response to GET, without its content. The server sends no body of a response to HEAD."""
     request.method = "GET"
     try:
-        return view(request, *args, **kwargs)
+        response = view(request, *args, **kwargs)
     finally:
         request.method = "HEAD"
+    if isinstance(response, StreamingHttpResponse):
+        response.streaming_content = ()  # nothing is read for it
+    return response
 
 
 def make_api() -> RestApi:
@@ -132,6 +138,9 @@ ROUTERS = {
     "roles": roles.router,
     "ranks": ranks.router,
     "groups": groups.router,
+    "feeds": feed_settings.router,
+    "audit": audit.router,
+    "agency": agency.router,
     "tokens": tokens.router,
     "webhooks": webhooks.router,
     "files": directory_files.router,

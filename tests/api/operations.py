@@ -68,6 +68,8 @@ class Operation:
 def _read_operations() -> Iterator[Operation]:
     for path, operations in DOCUMENT["paths"].items():
         for method, found in operations.items():
+            if openapi.SECURITY not in found["security"][0]:
+                continue  # tests/api/test_feeds.py attacks the token of a feed
             content = found.get("requestBody", {}).get("content", {})
             json = content.get("application/json", {}).get("schema")
             yield Operation(

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from musterbook.core.domain.policy import Limit
 from musterbook.directory import models
 from musterbook.directory.agency import limits
 from musterbook.directory.agency.feed_values import READING, SCHEDULE, Settings
@@ -64,16 +63,9 @@ def read_table(feed: models.Feed) -> dict[str, Any]:
         **{name: "" if value is None else value for name, value in reading.items()},
         "together": feed.together,
         "least_percent": feed.least_percent,
-        "limits": [_write_limit(limit) for limit in limits.read_stored(feed.agency, feed.limits or ())],
+        "limits": [limits.write_limit(limit) for limit in limits.read_stored(feed.agency, feed.limits or ())],
         "notify": dict(feed.notify),
     }
-
-
-def _write_limit(limit: Limit) -> dict[str, Any]:
-    numbers = {} if limit.off else {"users": limit.users, "percent": limit.percent, "most": limit.most}
-    names = {"role": limit.role, "group": limit.group}
-    given = {name: value for name, value in (numbers | names).items() if value not in (None, "")}
-    return {"kind": limit.kind.value} | given | ({"off": True} if limit.off else {})
 
 
 def describe(feed: models.Feed) -> dict[str, str]:

@@ -101,6 +101,14 @@ def _find_id(model: type[Any], agency: models.Agency, name: str, **key: str) -> 
     return found
 
 
+def write_limit(limit: Limit) -> dict[str, Any]:
+    """Return a limit as an agency file has it."""
+    numbers = {} if limit.off else {"users": limit.users, "percent": limit.percent, "most": limit.most}
+    names = {"role": limit.role, "group": limit.group}
+    given = {name: value for name, value in (numbers | names).items() if value not in (None, "")}
+    return {"kind": limit.kind.value} | given | ({"off": True} if limit.off else {})
+
+
 def describe_limits(agency: models.Agency) -> dict[str, str]:
     """Return the limits that an agency sets, each by a name of its own, and always that of deactivations."""
     own = {name_limit(limit): describe_limit(limit) for limit in read_own_limits(agency)}

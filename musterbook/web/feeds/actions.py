@@ -13,10 +13,10 @@ from django.views.decorators.http import require_POST
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
 from musterbook.directory.agency.vocabularies import InvalidValue
-from musterbook.feeds import rounds
+from musterbook.feeds import asking, rounds
 from musterbook.http import request_context
 from musterbook.web.agency.settings import find_operator
-from musterbook.web.feeds import asking, report_words
+from musterbook.web.feeds import report_words
 from musterbook.web.feeds.pages import for_configurers, for_runners, list_lacking, render_feed
 
 

@@ -13,11 +13,12 @@ from django.views.decorators.cache import never_cache
 from musterbook.directory import models
 from musterbook.directory.agency import feed_secrets, feeds
 from musterbook.directory.agency.vocabularies import InvalidValue
+from musterbook.feeds import asking
 from musterbook.feeds.locations import host_keys
 from musterbook.feeds.locations.location import LocationError
 from musterbook.http import request_context
 from musterbook.web.agency.settings import find_operator
-from musterbook.web.feeds import asking, settings_shown
+from musterbook.web.feeds import settings_shown
 from musterbook.web.feeds.pages import for_configurers
 
 

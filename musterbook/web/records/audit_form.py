@@ -1,23 +1,22 @@
 """The filters of the audit trail as a form. All values are in the address of the page."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
 from musterbook.core.domain.labels import CHANNELS, capitalize_label
-from musterbook.directory.audit import event_kinds, filters, former_ids
+from musterbook.directory.audit import event_kinds, filters
 from musterbook.directory.audit.filters import EventFilters
-from musterbook.directory.imports import file_import
+from musterbook.directory.imports import event_search, file_import
 from musterbook.directory.models import Agency
 from musterbook.directory.users import user_list
 from musterbook.web import parsers
 
-_MOST = 20
-"""The most users that a name may match."""
-SYSTEM = "system"
+Found = TypeVar("Found")
 _CATEGORY = "all of "
 
 
@@ -74,36 +73,25 @@ class AuditFilterForm(forms.Form):
 
         The system has the external ID "".
         """
-        text: str = self.cleaned_data["by"]
-        if text.lower() == SYSTEM:
-            return ("",)
-        if not text:
-            return None
-        ids = [external_id for _, external_id in self._find_users(text)]
-        return (*ids, *former_ids.list_former(self._agency, ids))
+        return self._find(event_search.find_actors, "by")
 
     def clean_about(self) -> tuple[int, ...] | None:
         """Return the ids of the users who match, or None if the field is empty."""
-        text: str = self.cleaned_data["about"]
-        return tuple(number for number, _ in self._find_users(text)) if text else None
+        return self._find(event_search.find_subjects, "about")
 
-    def _find_users(self, text: str) -> list[tuple[int, str]]:
+    def _find(self, find: Callable[[Agency, str, datetime], Found], name: str) -> Found:
         try:
-            matches = user_list.find_by_text(self._agency, text, at=self._now, most=_MOST)
+            return find(self._agency, self.cleaned_data[name], self._now)
         except user_list.TooManyUsers:
             message = gettext("More than %(most)s users match this. Enter an email address or an external ID.")
-            raise forms.ValidationError(message % {"most": _MOST}) from None
-        if not matches:
-            raise forms.ValidationError(gettext("No user matches this."))
-        return matches
+            raise forms.ValidationError(message % {"most": event_search.MOST}) from None
+        except event_search.NobodyFound:
+            raise forms.ValidationError(gettext("No user matches this.")) from None
 
     def clean_of(self) -> int | None:
         """Return the id of the import, or None if the field is empty."""
-        number: str = self.cleaned_data["of"]
-        if not number:
-            return None
         try:
-            return int(file_import.find_import(self._agency, number.upper()).pk)
+            return event_search.find_import(self._agency, self.cleaned_data["of"])
         except file_import.UnknownImport:
             raise forms.ValidationError(gettext("There is no import with this number.")) from None
 

@@ -1,6 +1,6 @@
-"""Requests to the servers of feeds while a user waits for the page. They are few at a time, because a server may be slow.
+"""Requests to the servers of feeds while a user or a program waits. They are few at a time, because a server may be slow.
 
-Each uses one of the threads that answer all pages of all agencies.
+Each uses one of the threads that answer all requests of all agencies.
 """
 
 import threading
