@@ -25,6 +25,7 @@ from scim2_models.path import (
     coerce_value,
 )
 
+from musterbook.directory.agency import provisioned_groups
 from musterbook.directory.models import Agency
 from musterbook.directory.users import user_query
 from musterbook.directory.users.provisioning import Provisioned
@@ -151,7 +152,8 @@ class _Compiler(FilterVisitor[Condition]):
         if name == "externalId":
             return user_query.match_external_id(operator, value)
         if name in _NUMBERS and operator in (Operator.EQ, Operator.NE):
-            found = user_query.match_number(_NUMBERS[name], value)
+            number = str(provisioned_groups.parse_id(value)) if name == "groups.value" else value
+            found = user_query.match_number(_NUMBERS[name], number)
             return found if operator is Operator.EQ else ~found
         return UNKNOWN
 

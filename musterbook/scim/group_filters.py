@@ -1,5 +1,6 @@
 """Filters on groups (RFC 7644 §3.4.2.2) as conditions of the directory: all operators, `and`, `or`, `not` and brackets."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
@@ -25,7 +26,7 @@ _NAMES = {
     ("meta", "last_modified"): "lastModified",
 }
 _CONSTANTS = {("meta", "resource_type"): "Group", ("schemas", None): str(FullGroup.__schema__)}
-_MEMBER_TYPE = "User"
+_USER, _GROUP = "User", "Group"
 
 
 def compile_filter(agency: Agency, wanted: Any, *, of_all_types: bool = False) -> Q:
@@ -67,7 +68,7 @@ class _Compiler(FilterVisitor[Q]):
     def _find_members(self, attribute: str, operator: str, value: Any) -> Q:
         if operator == "ne":
             return ~self._find_members(attribute, "eq", value)
-        return provisioned_groups.has_member(self._agency, _compare_member(attribute, operator, value))
+        return _has_member(self._agency, lambda kind: _compare_member(kind, attribute, operator, value))
 
     def visit_present(self, node: Present) -> Q:
         """Return whether groups have the attribute: all do, except for members."""
@@ -76,7 +77,7 @@ class _Compiler(FilterVisitor[Q]):
         if binding is None:
             return NONE
         if binding.field_name == "members":
-            return provisioned_groups.has_member(self._agency, ALL)
+            return _has_member(self._agency, lambda _kind: ALL)
         if (binding.field_name, binding.sub_field_name) in _NAMES or binding.field_name in ("meta", "schemas"):
             return ALL
         raise _refuse(node.attr_path)
@@ -99,19 +100,19 @@ class _Compiler(FilterVisitor[Q]):
             return NONE
         if binding.field_name != "members":
             raise _refuse(node.attr_path)
-        return provisioned_groups.has_member(self._agency, _MemberCompiler(self._count).visit(node.val_filter))
+        return _has_member(self._agency, lambda kind: _MemberCompiler(kind, self._count).visit(node.val_filter))
 
 
 class _MemberCompiler(FilterVisitor[Q]):
-    """Compile the expressions in the brackets of `members[…]`, as conditions of users."""
+    """Compile the expressions in the brackets of `members[…]`, as conditions of users, or of groups (`kind`)."""
 
-    def __init__(self, count: Any) -> None:
-        self._count = count
+    def __init__(self, kind: str, count: Any) -> None:
+        self._kind, self._count = kind, count
 
     def visit_comparison(self, node: Comparison) -> Q:
         """Return the condition of a comparison with an attribute of a member."""
         self._count()
-        return _compare_member(_name_of(node.attr_path), str(node.op), node.value)
+        return _compare_member(self._kind, _name_of(node.attr_path), str(node.op), node.value)
 
     def visit_present(self, node: Present) -> Q:
         """Return whether members have the attribute: all do."""
@@ -131,15 +132,26 @@ def _name_of(path: AttrPath) -> str:
     return path.attr.lower().removeprefix("$")
 
 
-def _compare_member(attribute: str, operator: str, value: Any) -> Q:
+def _has_member(agency: Agency, condition: Callable[[str], Q]) -> Q:
+    """Return the condition that a member, who is a user or a group, fulfills another."""
+    return provisioned_groups.has_member(agency, condition(_USER)) | provisioned_groups.has_part(
+        agency, condition(_GROUP)
+    )
+
+
+def _compare_member(kind: str, attribute: str, operator: str, value: Any) -> Q:
     if operator == "eq" and attribute == "value" and isinstance(value, str):
-        is_number = value.isascii() and value.isdigit() and len(value) <= 18
-        return provisioned_groups.is_member_number(int(value)) if is_number else NONE
+        number = _read_number(value) if kind == _USER else provisioned_groups.parse_id(value)
+        return NONE if number is None else provisioned_groups.is_member_number(number)
     if attribute == "type":
-        return _compare_constant(_MEMBER_TYPE, operator, value)
+        return _compare_constant(kind, operator, value)
     if attribute not in MEMBER_COLUMNS:
         raise InvalidFilterException(detail=f"Groups cannot be filtered by {attribute} of members.")
     return _compare(MEMBER_COLUMNS[attribute], operator, value, exact=attribute in _EXACT)
+
+
+def _read_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def _compare(column: str, operator: str, value: Any, *, exact: bool) -> Q:

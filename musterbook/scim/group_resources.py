@@ -9,7 +9,7 @@ from scim2_models import Meta, Reference, ResponseParameters, TooManyException
 
 from musterbook.directory import models
 from musterbook.directory.agency import provisioned_groups
-from musterbook.directory.agency.provisioned_groups import TooManyMembers
+from musterbook.directory.agency.provisioned_groups import TooManyMembers, format_id
 from musterbook.scim import answers
 from musterbook.scim.endpoints import ScimRequest
 from musterbook.scim.etags import format_tag
@@ -38,11 +38,11 @@ def wants_members(parameters: Any) -> bool:
 def build_resource(group: models.Group, members: Sequence[provisioned_groups.Member] | None, base: str) -> Any:
     """Return the group as a resource. `members`: None if they were not read. `base`: the address of the service."""
     return FullGroup(
-        id=str(group.pk),
+        id=format_id(group.pk),
         external_id=group.external_id,
         display_name=group.name,
         members=None if members is None else [
-            Member(value=str(one.id), ref=Reference(f"{base}/Users/{one.id}"), type="User", display=one.name)
+            _build_member(one, base)
             for one in members
         ],
         MusterbookGroup=MusterbookGroup(active=group.active),
@@ -50,10 +50,15 @@ def build_resource(group: models.Group, members: Sequence[provisioned_groups.Mem
             resource_type="Group",
             created=group.created_at,
             last_modified=group.changed_at,
-            location=Reference(f"{base}/Groups/{group.pk}"),
+            location=Reference(f"{base}/Groups/{format_id(group.pk)}"),
             version=format_tag(make_version(group, members)),
         ),
     )  # fmt: skip
+
+
+def _build_member(one: provisioned_groups.Member, base: str) -> Member:
+    kind = "Group" if one.is_group else "User"
+    return Member(value=one.id, ref=Reference(f"{base}/{kind}s/{one.id}"), type=kind, display=one.name)
 
 
 def make_version(group: models.Group, members: Sequence[provisioned_groups.Member] | None) -> str:
@@ -86,6 +91,6 @@ def answer(
     """Return the response with a group."""
     [body] = dump(scim, [group], selection)
     version = body.get("meta", {}).get("version") or format_tag(provisioned_groups.make_version(group))
-    location = f"{scim.base}/Groups/{group.pk}"
+    location = f"{scim.base}/Groups/{format_id(group.pk)}"
     created = {"Location": location} if status == HTTPStatus.CREATED else {}
     return answers.make_response(body, status, {"ETag": version, "Content-Location": location, **created})

@@ -1,6 +1,6 @@
 """The resource type of groups: its model, with exactly the attributes that the directory keeps."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 from pydantic import Field
 from scim2_models import (
@@ -17,16 +17,20 @@ from scim2_models import (
 
 
 class Member(ComplexAttribute):
-    """A member of a group. A user is in one group at most: who joins a group leaves the one before."""
+    """A member of a group: a user, or another group. Each is in one group at most: who joins one leaves the one before."""
 
-    value: Annotated[str | None, Mutability.immutable, CaseExact.true, Field(description="The id of the user.")] = None
-    ref: Annotated[
-        Reference["User"] | None,  # type: ignore[name-defined]  # noqa: F821  # the library names resource types by text
-        Mutability.immutable,
-        Field(None, serialization_alias="$ref", validation_alias="$ref", description="The address of the user."),
+    value: Annotated[
+        str | None, Mutability.immutable, CaseExact.true, Field(description="The id of the user or of the group.")
     ] = None
-    type: Annotated[str | None, Mutability.immutable, Field(description="User.", examples=["User"])] = None
-    display: Annotated[str | None, Mutability.read_only, Field(description="The name of the user.")] = None
+    ref: Annotated[
+        Reference[Union["User", "Group"]] | None,  # type: ignore[name-defined,type-arg]  # noqa: F821  # the library names resource types by text
+        Mutability.immutable,
+        Field(None, serialization_alias="$ref", validation_alias="$ref", description="The address of the member."),
+    ] = None
+    type: Annotated[
+        str | None, Mutability.immutable, Field(description="User or Group.", examples=["User", "Group"])
+    ] = None
+    display: Annotated[str | None, Mutability.read_only, Field(description="The name of the member.")] = None
 
 
 class Group(Resource[AnyExtension]):
@@ -35,7 +39,7 @@ class Group(Resource[AnyExtension]):
     __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:Group")
 
     display_name: Annotated[str | None, Required.true, Field(description="The name of the group.")] = None
-    members: Annotated[list[Member] | None, Field(description="The users who are in the group.")] = None
+    members: Annotated[list[Member] | None, Field(description="The users and the groups that are in the group.")] = None
 
 
 class MusterbookGroup(Extension):

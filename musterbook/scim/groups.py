@@ -1,6 +1,7 @@
 """The resources of /Groups: read, found, added, replaced, patched and deleted, with their members."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,7 @@ from scim2_models.path import FilterNode
 from musterbook.core.domain.problems import Problem
 from musterbook.directory import models
 from musterbook.directory.agency import provisioned_groups
-from musterbook.directory.agency.provisioned_groups import AlreadyExists
+from musterbook.directory.agency.provisioned_groups import AlreadyExists, format_id
 from musterbook.directory.agency.vocabularies import UnknownEntry
 from musterbook.directory.imports import memberships
 from musterbook.directory.imports.memberships import MembersChange
@@ -34,10 +35,11 @@ _MEMBERS = "members"
 
 
 def parse_number(text: str) -> int:
-    """Return the number that an id is. Raise UnknownEntry."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    """Return the number of the group that the id names. Raise UnknownEntry."""
+    number = provisioned_groups.parse_id(text)
+    if number is None:
         raise UnknownEntry(text)
-    return int(text)
+    return number
 
 
 def _is_changed(scim: ScimRequest, group: models.Group) -> bool:
@@ -47,7 +49,8 @@ def _is_changed(scim: ScimRequest, group: models.Group) -> bool:
         return False
     if f"{version}." not in wanted:
         return True
-    members = provisioned_groups.digest_members(memberships.list_member_ids(group))
+    ids = [*map(str, memberships.list_member_ids(group)), *map(format_id, provisioned_groups.list_part_numbers(group))]
+    members = provisioned_groups.digest_members(ids)
     return not etags.is_named(f"{version}.{members}", wanted)
 
 
@@ -76,12 +79,12 @@ def add(scim: ScimRequest) -> HttpResponseBase:
     selection = group_resources.read_selection(scim)
     body, ids = _split_members(scim.read_json())
     resource = _parse(body, Context.RESOURCE_CREATION_REQUEST)
-    known, unknown = _sort_ids(scim, ids or [])
-    if known:
+    members = _sort_ids(scim, ids or [])
+    if members.users:
         scim.require(EDIT_USERS)
     try:
         group, change = memberships.add_group(
-            scim.agency, resource.external_id or "", resource.display_name, known, scim.context
+            scim.agency, resource.external_id or "", resource.display_name, members.users, scim.context
         )
     except AlreadyExists as error:
         raise _refuse_existing(error) from None
@@ -89,8 +92,9 @@ def add(scim: ScimRequest) -> HttpResponseBase:
     if change.is_held:
         detail = "More users would join the group than the limit of the agency allows. Create it without members, then add them."
         raise ScimError(HTTPStatus.CONFLICT, detail)
-    if unknown:
-        memberships.record_unknown(group, unknown, scim.context)
+    provisioned_groups.change_parts(group, members.groups, [], scim.context)
+    if members.unknown:
+        memberships.record_unknown(group, members.unknown, scim.context)
     extension = resource.MusterbookGroup
     if extension is not None and extension.active is False:
         provisioned_groups.change(group, group.external_id, group.name, False, scim.context)
@@ -110,16 +114,32 @@ def _parse(body: dict[str, Any], context: Context) -> Any:
     return FullGroup.model_validate(body, scim_ctx=context, scim_policy=schemas.POLICY)
 
 
-def _sort_ids(scim: ScimRequest, ids: Iterable[str]) -> tuple[set[int], list[str]]:
-    """Return the ids that users of the agency have, and those that none has."""
-    numbers = {int(one): one for one in ids if one.isascii() and one.isdigit() and len(one) <= 18}
-    known = memberships.find_known(scim.agency, list(numbers))
-    texts = {numbers[number] for number in known}
-    return known, [one for one in ids if one not in texts]
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Ids of members, sorted: users and groups of the agency by their numbers, and the ids that are neither."""
+
+    users: set[int]
+    groups: set[int]
+    unknown: list[str]
+
+
+def _sort_ids(scim: ScimRequest, ids: Iterable[str]) -> _Members:
+    texts = list(ids)
+    numbers = {one: int(one) for one in texts if one.isascii() and one.isdigit() and len(one) <= _MOST_DIGITS}
+    parts = {one: number for one in texts if (number := provisioned_groups.parse_id(one)) is not None}
+    users = memberships.find_known(scim.agency, numbers.values())
+    groups = provisioned_groups.find_known(scim.agency, parts.values())
+    known = {one for one, number in numbers.items() if number in users} | {
+        one for one, number in parts.items() if number in groups
+    }
+    return _Members(users, groups, [one for one in texts if one not in known])
+
+
+_MOST_DIGITS = 18
 
 
 def _refuse_existing(error: AlreadyExists) -> ScimError:
-    detail = f"externalId: another group has the external ID “{error.external_id}”. It has the id {error.number}."
+    detail = f"externalId: another group has the external ID “{error.external_id}”. It has the id {error.id}."
     return ScimError(HTTPStatus.CONFLICT, detail, "uniqueness")
 
 
@@ -180,6 +200,7 @@ def _write(
     extension = resource.MusterbookGroup
     active = group.active if extension is None or extension.active is None else extension.active
     external_id, name = resource.external_id or group.external_id, resource.display_name
+    provisioned_groups.check(external_id, name)
     if active and not group.active:  # before anyone can join it
         provisioned_groups.change(group, group.external_id, group.name, True, scim.context)
     waiting = None if members.is_empty else _change_members(scim, group, members)
@@ -199,17 +220,26 @@ def _write(
 
 
 def _change_members(scim: ScimRequest, group: models.Group, members: MemberChanges) -> HttpResponseBase | None:
-    """Let users join and leave the group. Return the response if the change is on hold, else None. Raise ScimError."""
-    scim.require(EDIT_USERS)
-    joining, unknown = _sort_ids(scim, members.joining)
-    leaving, _ = _sort_ids(scim, members.leaving)
+    """Let users and groups join and leave the group. Return the response if it is on hold, else None. Raise ScimError."""
+    joining, leaving = _sort_ids(scim, members.joining), _sort_ids(scim, members.leaving)
+    users, parts = leaving.users, leaving.groups
     if not members.others_stay:
-        leaving = set(memberships.list_member_ids(group)) - joining
-    result = memberships.change_members(group, joining, leaving, scim.context)
-    _check_problems(result)
-    if unknown:
-        memberships.record_unknown(group, unknown, scim.context)
-    return held.answer(scim, result.record) if result.is_held and result.record else None
+        users = set(memberships.list_member_ids(group)) - joining.users
+        parts = set(provisioned_groups.list_part_numbers(group)) - joining.groups
+    if provisioned_groups.find_circle(group, joining.groups):
+        raise InvalidValueException(
+            detail="members: a group cannot be a member of itself, or of a group that is part of it."
+        )
+    if joining.users or users:
+        scim.require(EDIT_USERS)
+        result = memberships.change_members(group, joining.users, users, scim.context)
+        _check_problems(result)
+        if result.is_held and result.record:
+            return held.answer(scim, result.record)
+    provisioned_groups.change_parts(group, joining.groups, parts, scim.context)
+    if joining.unknown:
+        memberships.record_unknown(group, joining.unknown, scim.context)
+    return None
 
 
 def delete(scim: ScimRequest, number: str) -> HttpResponseBase:

@@ -23,6 +23,7 @@ from musterbook.core.domain.columns import (
     SUPERVISOR_EMAIL,
     USERNAME,
 )
+from musterbook.directory.agency.provisioned_groups import format_id
 from musterbook.directory.users.provisioning import (
     DISPLAY_NAME,
     EMAIL_LABEL,
@@ -75,7 +76,9 @@ def build_resource(provisioned: Provisioned, base: str) -> Any:
         emails=[Email(value=row[EMAIL.heading], **_read_label(kept.get(EMAIL_LABEL)))],
         phone_numbers=_build_phones(row[PHONE.heading], kept.get(PHONE_LABEL) or {}),
         groups=[
-            GroupMembership(value=str(group.pk), ref=_refer(base, "Groups", group.pk), display=group.name, type="direct")
+            GroupMembership(
+                value=format_id(group.pk), ref=_refer(base, "Groups", format_id(group.pk)), display=group.name, type="direct"
+            )
         ] if group else None,
         EnterpriseUser=_build_enterprise(provisioned, base),
         MusterbookUser=MusterbookUser(
@@ -95,7 +98,7 @@ def build_resource(provisioned: Provisioned, base: str) -> Any:
     )  # fmt: skip
 
 
-def _refer(base: str, endpoint: str, number: int) -> Any:
+def _refer(base: str, endpoint: str, number: int | str) -> Any:
     return Reference(f"{base}/{endpoint}/{number}")
 
 

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from musterbook.directory import models
+from musterbook.directory.agency.provisioned_groups import parse_id
 from tests.accounts.conftest import Springfield
 from tests.api.test_me import make_token
 from tests.scim.conftest import ENTERPRISE, GROUP, OWN, PATCH, USER, Scim, read
@@ -237,7 +238,7 @@ def test_a_member_is_removed_in_both_forms(entra: Scim) -> None:
     patch(entra, f"Groups/{group}", {"op": "Remove", "path": "members", "value": [{"value": "2"}]})
     assert [one["value"] for one in entra.get(f"Groups/{group}")["members"]] == ["3"]
     patch(entra, f"Groups/{group}", {"op": "remove", "path": 'members[value eq "3"]'})
-    assert not models.User.objects.filter(group=int(group)).exists()
+    assert not models.User.objects.filter(group=parse_id(group)).exists()
 
 
 def test_one_request_adds_members_in_several_operations(entra: Scim) -> None:

@@ -34,6 +34,21 @@ ALL, NONE = Q(), Q(pk__in=())
 """The conditions that every group, and that no group fulfills."""
 
 
+_PREFIX, _MOST_DIGITS = "g", 18
+
+
+def format_id(number: int) -> str:
+    """Return the id of a group as programs see it. No user has the same: an id of SCIM names one resource of any type."""
+    return f"{_PREFIX}{number}"
+
+
+def parse_id(text: str) -> int | None:
+    """Return the number of the group that the id names, or None if it is the id of no group."""
+    digits = text.removeprefix(_PREFIX)
+    plain = digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
+    return int(digits) if plain and text == format_id(int(digits)) else None
+
+
 class TooManyMembers(Exception):
     """The groups of one response have more members together than a response holds."""
 
@@ -43,19 +58,20 @@ class TooManyMembers(Exception):
 
 
 class AlreadyExists(Exception):
-    """Another group has the external ID; `number` is the id of that group."""
+    """Another group has the external ID; `id` is the id of that group."""
 
     def __init__(self, group: models.Group) -> None:
         super().__init__(group.external_id)
-        self.number, self.external_id = group.pk, group.external_id
+        self.id, self.external_id = format_id(group.pk), group.external_id
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user who is a member: their id, and their name."""
+    """A user or a group that is a member: the id as programs see it, and the name."""
 
-    id: int
+    id: str
     name: str
+    is_group: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,12 @@ def _compare_part(column: str, operator: str, part: str) -> Any:
     return Exact(cut(F(column), len(part)), Value(part))
 
 
+def has_part(agency: models.Agency, condition: Q) -> Q:
+    """Return the condition that a group that fulfills another condition is a member."""
+    parts = _select(agency).filter(parent__isnull=False).annotate(full_name=F("name"))
+    return Q(pk__in=parts.filter(condition).values("parent"))
+
+
 def has_member(agency: models.Agency, condition: Q) -> Q:
     """Return the condition that a user who fulfills another condition is a member."""
     users = models.User.objects.filter(agency=agency, group__isnull=False)
@@ -148,7 +170,7 @@ def list_page(agency: models.Agency, condition: Q, wanted: Wanted) -> Page:
 
 def _select(agency: models.Agency) -> "QuerySet[models.Group]":
     groups_of_agency = models.Group.objects.filter(agency=agency)
-    return groups_of_agency.annotate(id_text=Cast("pk", CharField()))
+    return groups_of_agency.annotate(id_text=Concat(Value(_PREFIX), Cast("pk", CharField()), output_field=CharField()))
 
 
 def read_members(shown: Sequence[models.Group]) -> Mapping[int, Sequence[Member]]:
@@ -162,8 +184,42 @@ def read_members(shown: Sequence[models.Group]) -> Mapping[int, Sequence[Member]
         raise TooManyMembers(number)
     members: dict[int, list[Member]] = {group_id: [] for group_id in ids}
     for group_id, pk, first, last in users.order_by("pk").values_list("group", "pk", "first_name", "last_name"):
-        members[group_id].append(Member(pk, f"{first} {last}"))
+        members[group_id].append(Member(str(pk), f"{first} {last}"))
+    parts = models.Group.objects.filter(agency=agency, parent__in=ids)
+    for part in parts.order_by("pk"):
+        members[part.parent_id or 0].append(Member(format_id(part.pk), part.name, is_group=True))
     return members
+
+
+def list_part_numbers(group: models.Group) -> list[int]:
+    """Return the numbers of the groups that are members, in ascending order."""
+    parts = models.Group.objects.filter(agency=group.agency_id, parent=group)
+    return list(parts.order_by("pk").values_list("pk", flat=True))
+
+
+def find_known(agency: models.Agency, numbers: Iterable[int]) -> set[int]:
+    """Return those of the numbers that groups of the agency have."""
+    return set(models.Group.objects.filter(agency=agency, pk__in=list(numbers)).values_list("pk", flat=True))
+
+
+def find_circle(group: models.Group, numbers: Iterable[int]) -> set[int]:
+    """Return those of the numbers whose groups cannot be members: the group itself, and those that it is part of."""
+    above, one = set[int](), group
+    while one.pk not in above:
+        above.add(one.pk)
+        if one.parent is None:
+            break
+        one = one.parent
+    return above & set(numbers)
+
+
+def change_parts(group: models.Group, joining: Iterable[int], leaving: Iterable[int], context: AuditContext) -> None:
+    """Let groups (their numbers) become part of the group, and others no longer be. Those as wanted already stay so."""
+    wanted = models.Group.objects.select_related("agency").filter(agency=group.agency_id)
+    for one in wanted.filter(pk__in=list(joining)).exclude(parent=group).order_by("pk"):
+        groups.change(one, one.external_id, one.name, one.active, context, parent=group.external_id)
+    for one in wanted.filter(pk__in=list(leaving), parent=group).order_by("pk"):
+        groups.change(one, one.external_id, one.name, one.active, context, parent="")
 
 
 def count_members(group: models.Group) -> int:
@@ -176,8 +232,8 @@ def make_version(group: models.Group) -> str:
     return _digest([group.pk, group.external_id, group.name, group.active])
 
 
-def digest_members(ids: Iterable[int]) -> str:
-    """Return a short text that is another one as soon as there are other members. `ids`: in ascending order."""
+def digest_members(ids: Iterable[str]) -> str:
+    """Return a short text that is another one as soon as there are other members. `ids`: in the order of `read_members`."""
     return _digest(list(ids))
 
 
@@ -187,11 +243,19 @@ def _digest(value: Any) -> str:
 
 def add(agency: models.Agency, external_id: str, name: str, context: AuditContext) -> models.Group:
     """Add a group, and return it. `external_id`: "" to take the name. Raise AlreadyExists, InvalidValue."""
-    wanted = vocabularies.clean_text(external_id or name, "external_id" if external_id else "name")
+    wanted = external_id or name
+    check(wanted, name)
+    wanted = vocabularies.clean_text(wanted, "external_id")
     other = models.Group.objects.filter(agency=agency, external_id=wanted).first()
     if other is not None:
         raise AlreadyExists(other)
     return groups.add(agency, wanted, name, context)
+
+
+def check(external_id: str, name: str) -> None:
+    """Raise InvalidValue if no group can have this external ID or this name."""
+    vocabularies.clean_text(external_id, "externalId")
+    vocabularies.clean_text(name, "displayName")
 
 
 def change(group: models.Group, external_id: str, name: str, active: bool, context: AuditContext) -> bool:
