@@ -34,7 +34,7 @@ def main() -> int:
 
 def make_pages() -> dict[str, str]:
     """Return the text of every page by its file name."""
-    from scripts import reference_webhooks  # it has tables, which need Django
+    from scripts import reference_scim, reference_webhooks  # they have tables, which need Django
 
     made = {
         "commands.md": _list_commands(),
@@ -46,6 +46,7 @@ def make_pages() -> dict[str, str]:
         "modules.md": _list_modules(),
         "metrics.md": _list_metrics(),
         "rest.md": reference_rest.list_api(_GENERATED),
+        "scim.md": reference_scim.list_page(_GENERATED),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 

@@ -189,7 +189,8 @@ _ALWAYS_THERE = {"User": ("active",), "MusterbookUser": ("role",)}
 """The attributes that every user has, so that they cannot be removed; a client may still leave them out."""
 
 
-_PUBLISHED: tuple[Any, ...] = (User, EnterpriseUser, MusterbookUser, Group, MusterbookGroup)
+PUBLISHED: tuple[Any, ...] = (User, EnterpriseUser, MusterbookUser, Group, MusterbookGroup)
+"""The models of all schemas, in the order in which they are listed."""
 
 
 def build_schemas(agency: Agency, permissions: frozenset[str]) -> list[dict[str, Any]]:
@@ -198,7 +199,7 @@ def build_schemas(agency: Agency, permissions: frozenset[str]) -> list[dict[str,
     `permissions`: those of the token. Roles with more are left out, because it cannot assign them.
     """
     values = provisioning.list_values(agency, permissions)
-    return [_build_schema(model, values) for model in _PUBLISHED]
+    return [_build_schema(model, values) for model in PUBLISHED]
 
 
 def _build_schema(model: Any, values: Mapping[str, Sequence[str] | None]) -> dict[str, Any]:

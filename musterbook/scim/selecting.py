@@ -27,7 +27,7 @@ from musterbook.scim.endpoints import ScimRequest
 
 _Parameters = ResponseParameters[schemas.FullUser]
 _Search = SearchRequest[schemas.FullUser]
-_SORTS = {
+SORTS = {
     "id": "id", "userName": "username", "emails.value": "email", "name.familyName": "name", "meta.created": "created",
 }  # fmt: skip
 """Attribute → its order."""
@@ -163,10 +163,10 @@ def _read_sort(wanted: Any) -> str:
     if wanted.sort_by is None:
         return next(iter(user_query.SORTS))
     name = wanted.sort_binding(schemas.FullUser).urn.rpartition(":")[2]
-    if name not in _SORTS:
-        detail = f"Users cannot be sorted by {name}. They can be sorted by {', '.join(_SORTS)}."
+    if name not in SORTS:
+        detail = f"Users cannot be sorted by {name}. They can be sorted by {', '.join(SORTS)}."
         raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidPath")
-    return _SORTS[name]
+    return SORTS[name]
 
 
 def _write_cursor(wanted: Any, place: Place) -> str:

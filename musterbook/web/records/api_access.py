@@ -85,6 +85,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
         "good": [_describe_token(entry) for entry in good],
         "ended": [_describe_token(entry) for entry in ended],
         "example": _make_example(request),
+        "scim": f"{settings.MUSTER_URL}/{request_context.agency(request).slug}/scim/v2",
     }
     return render(request, "api_access.html", context)
 
