@@ -139,8 +139,8 @@ def _list_addresses() -> Iterator[str]:
     for pattern in urls.urlpatterns:
         callback: Any = pattern.callback
         methods = (f"{name} (`{needed}`)" if needed else name for name, needed in callback.permission.items())
-        path = str(pattern.pattern).removeprefix("scim/v2").replace("<str:", "{").replace(">", "}")
-        yield f"| `{path}` | {', '.join(methods)} |"
+        path = str(pattern.pattern).removeprefix("scim/v2/").replace("<str:", "{").replace(">", "}")
+        yield f"| {f'`{path}`' if path else 'the address itself'} | {', '.join(methods)} |"
 
 
 def _list_mapping() -> Iterator[str]:
