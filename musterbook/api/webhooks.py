@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, Self
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
@@ -15,7 +15,7 @@ from musterbook.api.problems import FieldError, ProblemError
 from musterbook.api.schemas import Page, Strict, Time, answers
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
-from musterbook.directory.agency import webhooks
+from musterbook.directory.agency import webhook_values, webhooks
 from musterbook.directory.agency.webhook_values import InvalidWebhook
 from musterbook.directory.apply import snapshot_queries
 
@@ -74,6 +74,11 @@ class Attempt(Schema):
     ms: int
     problem: str
 
+    @classmethod
+    def of(cls, attempt: webhook_values.Attempt) -> Self:
+        """Return an attempt of the log."""
+        return cls(at=attempt.at, status=attempt.status, ms=attempt.milliseconds, problem=attempt.problem)
+
 
 class Message(Schema):
     """A message. `body`: exactly the text that is signed and sent."""
@@ -127,7 +132,7 @@ def _show_message(message: models.WebhookMessage) -> Message:
     )
     return Message(
         id=message.webhook_id, type=message.kind, at=message.at, state=state, ended_at=message.ended_at,
-        next_attempt_at=message.next_attempt_at, attempts=[Attempt(**entry) for entry in message.log],
+        next_attempt_at=message.next_attempt_at, attempts=[Attempt.of(attempt) for attempt in webhook_values.list_attempts(message)],
         body=message.body,
     )  # fmt: skip
 

@@ -3,6 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -114,6 +116,21 @@ def _parse_kinds(value: object, errors: Errors) -> list[str]:
 
 def _matches(kind: str, text: str) -> bool:
     return text in {kind, "*"} or (text.endswith(".*") and kind.startswith(text[:-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt to deliver a message. `status`: of the answer, 0 without one. `problem`: "" if it was delivered."""
+
+    at: datetime
+    status: int
+    milliseconds: int
+    problem: str
+
+
+def list_attempts(message: models.WebhookMessage) -> list[Attempt]:
+    """Return the attempts of the message that its log keeps."""
+    return [Attempt(datetime.fromisoformat(one["at"]), one["status"], one["ms"], one["problem"]) for one in message.log]
 
 
 def describe(endpoint: models.WebhookEndpoint) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The words of webhooks and messages on pages."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
@@ -9,7 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from musterbook.directory import models
-from musterbook.directory.agency import webhook_problems
+from musterbook.directory.agency import webhook_problems, webhook_values
+from musterbook.directory.agency.webhook_values import Attempt
 from musterbook.directory.audit.webhook_kinds import CHOICES, WebhookKind
 
 STATES = {
@@ -68,7 +68,7 @@ def describe_message(message: models.WebhookMessage) -> dict[str, Any]:
         "problem": ""
         if message.delivered or not message.log
         else webhook_problems.translate_problem(message.log[-1]["problem"]),
-        "attempts": [_describe_attempt(entry) for entry in message.log],
+        "attempts": [_describe_attempt(attempt) for attempt in webhook_values.list_attempts(message)],
     }
 
 
@@ -88,10 +88,10 @@ def _find_subject(message: models.WebhookMessage) -> tuple[str, str]:
     return "", ""
 
 
-def _describe_attempt(entry: dict[str, Any]) -> dict[str, Any]:
-    problem = webhook_problems.translate_problem(entry["problem"])
-    took = _("%(number)s ms") % {"number": entry["ms"]}
-    return {**entry, "at": datetime.fromisoformat(entry["at"]), "problem": problem, "took": took}
+def _describe_attempt(attempt: Attempt) -> dict[str, Any]:
+    problem = webhook_problems.translate_problem(attempt.problem)
+    took = _("%(number)s ms") % {"number": attempt.milliseconds}
+    return {"at": attempt.at, "status": attempt.status, "problem": problem, "took": took}
 
 
 def _label_kind(kind: str) -> str:
