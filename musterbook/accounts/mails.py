@@ -21,7 +21,7 @@ from musterbook.directory.models import Agency, Mail, Notice, NoticeKind, User
 
 KINDS = tuple(EMAIL_TITLES)
 """All kinds of emails. Each has a text in templates/mail, or in `feed_mails` if it is about a feed."""
-_LONGEST_NAME = 20
+_LONGEST_NAME = 19
 """The most characters of the name of a webhook in a subject: a phone shows about 40 in all."""
 _LINKED: dict[str, links.LinkKind] = {"invitation": "invitation", "reset": "reset"}
 

@@ -132,8 +132,8 @@ def _show_message(message: models.WebhookMessage) -> Message:
     )
     return Message(
         id=message.webhook_id, type=message.kind, at=message.at, state=state, ended_at=message.ended_at,
-        next_attempt_at=message.next_attempt_at, attempts=[Attempt.of(attempt) for attempt in webhook_values.list_attempts(message)],
-        body=message.body,
+        next_attempt_at=message.next_attempt_at, body=message.body,
+        attempts=[Attempt.of(attempt) for attempt in webhook_values.list_attempts(message)],
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(jobs, pause, 0.02)
 
 
-def run_until(holds: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
+def run_until(holds: Callable[[], bool], meanwhile: Callable[[], object] = lambda: None) -> None:
     """Let a worker run until this holds, and end it."""
     stop = threading.Event()
 
@@ -57,7 +57,7 @@ def clock() -> Clock:
 
 
 def test_a_worker_sends_what_is_written_while_it_runs(hook: Hook, receiver: Receiver) -> None:
-    run_until(lambda: receiver.kinds == ["webhook.test"], lambda: hook.test() and None)
+    run_until(lambda: receiver.kinds == ["webhook.test"], hook.test)
     assert hook.again().worker == ""
 
 
@@ -86,7 +86,11 @@ def test_a_receiver_that_hangs_delays_no_other_and_no_import(hook: Hook, receive
 
 
 def test_a_worker_that_ends_finishes_what_it_sends_and_leaves_the_rest(hook: Hook, receiver: Receiver) -> None:
-    receiver.respond = lambda handler, one: (time.sleep(0.05), answer(204)(handler, one))[1]
+    def slowly(handler: BaseHTTPRequestHandler, one: Arrived) -> None:
+        time.sleep(0.05)
+        answer(204)(handler, one)
+
+    receiver.respond = slowly
     hook.apply(*cast.people(*range(1, 100)))
     run_until(lambda: len(receiver.arrived) >= 5)
     noted = hook.messages(delivered=True)
@@ -107,7 +111,7 @@ def test_a_database_that_fails_for_a_moment_ends_no_worker(
         return real(*arguments)  # type: ignore[arg-type]  # the same
 
     monkeypatch.setattr(sending, "serve", serve)
-    run_until(lambda: bool(receiver.arrived), lambda: hook.test() and None)
+    run_until(lambda: bool(receiver.arrived), hook.test)
 
 
 def test_a_webhook_that_cannot_be_released_is_free_when_its_lease_ends(
