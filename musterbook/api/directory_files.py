@@ -1,14 +1,13 @@
 """Files of groups, of their members and monitors, of roles and of ranks: a program sends one, as it sends one of users."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Status
 
-from musterbook.api import access, import_options, imports
+from musterbook.api import import_options, imports
 from musterbook.api.access import needs
 from musterbook.api.import_schemas import ImportState
 from musterbook.api.schemas import ProblemBody, answers
@@ -43,7 +42,7 @@ def _add_operation(layout: Layout) -> None:
         f"{title} from a file with the columns {columns}. Send it as a file of users, with the same options and the same"
         " answer. To read, apply or undo the import at its address, the token needs users.import too."
     )
-    read = partial(_read_options, names=tuple(properties), what=what)
+    read = partial(import_options.read_options, names=tuple(properties), what=what)
     router.post(
         what,
         auth=needs(entry_files.PERMISSIONS[what]),
@@ -53,12 +52,6 @@ def _add_operation(layout: Layout) -> None:
         description=about,
         openapi_extra=import_options.describe_receiving(properties),
     )(_make_view(read))
-
-
-def _read_options(request: HttpRequest, names: tuple[str, ...], what: str) -> Options:
-    """Return the options of the request. The import has no more permissions than the token: it may be one of roles."""
-    options = import_options.read_options(request, names, what)
-    return replace(options, ceiling=sorted(access.get_operator(request).permissions))
 
 
 def _make_view(read: Callable[[HttpRequest], Options]) -> Callable[..., Status[ImportState]]:

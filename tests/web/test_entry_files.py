@@ -234,6 +234,7 @@ def test_the_waiting_file_of_another_kind_takes_its_permission(admin: Client) ->
     models.Role.objects.filter(name="Chief").update(permissions=["roles.manage"])
     page = read(chief, f"/springfield/users/import/waiting/{token}")
     assert "Roles: add or update" in page and 'href="/springfield/roles/import"' in page
+    assert chief.get("/springfield/users/import/waiting/nothing").status_code == 403
     assert Client().get(f"/springfield/users/import/waiting/{token}").status_code == 302
 
 

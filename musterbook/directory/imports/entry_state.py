@@ -72,8 +72,6 @@ def _read_groups(agency: models.Agency) -> list[StoredGroup]:
 
 def _list_cells(table: Table, name: str) -> list[str]:
     """Return the different values of a column, as they are compared."""
-    if name not in table.cells.columns:
-        return []
     return text.clean(table.cells[name].unique(), guarded=table.guarded).unique().sort().to_list()
 
 

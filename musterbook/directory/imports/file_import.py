@@ -204,7 +204,6 @@ def make_attempt(
     def plan(agency: models.Agency) -> planning.Plan:
         authorize_import(agency, context.authority, options.mode, options.what)
         operator = authorize_import(agency, approval.find_authority(record), options.mode, options.what)
-        operator = options.limit_operator(operator)
         users = None if options.what else _read_all_users(agency, upload, options.mode)
         table = file_ends.note_line_end(record, reading(), options.source)
         record.file_facts = _describe_table(table)

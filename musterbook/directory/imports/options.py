@@ -1,12 +1,12 @@
 """The options of an import, and their form in its record."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from musterbook.core.domain.columns import LAYOUTS, REKEYS, USERS, Layout
 from musterbook.core.domain.decisions import Decisions
 from musterbook.core.domain.file_values import Defaults, Meanings
-from musterbook.core.domain.policy import Confirmed, LimitKind, Mode, Operator
+from musterbook.core.domain.policy import Confirmed, LimitKind, Mode
 from musterbook.core.reading.corrections import Corrections
 from musterbook.directory import models
 
@@ -16,7 +16,7 @@ _CORRECTIONS_KEY = "mended"
 
 _ONLY_IF_GIVEN = (
     "values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows", "release_badges", "approves",
-    "exact", "what", "ceiling",
+    "exact", "what",
 )  # fmt: skip
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
@@ -61,16 +61,6 @@ class Options:
 
     what: str = ""
     """The layout of a file of groups, members, roles or ranks (columns.ENTRIES), "" for a file of users."""
-
-    ceiling: Sequence[str] = ()
-    """The permissions of the token by which a program has requested it: the operator has no others for it. None: the
-    permissions of the operator are not limited."""
-
-    def limit_operator(self, operator: Operator | None) -> Operator | None:
-        """Return the operator, with no more permissions than the token has."""
-        if operator is None or not self.ceiling:
-            return operator
-        return replace(operator, permissions=operator.permissions & frozenset(self.ceiling))
 
     @property
     def layout(self) -> Layout:
