@@ -1,5 +1,6 @@
 """The groups of an agency, with their members and their monitors."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -30,7 +31,9 @@ class Group(Schema):
     external_id: str
     name: str
     active: bool
+    parent: str = Field(description="The external ID of the group that it is part of, blank for none")
     members: int
+    monitor_groups: list[str] = Field(description="The external IDs of the groups whose members monitor it")
 
 
 class NewGroup(Strict):
@@ -46,6 +49,7 @@ class GroupChange(Strict):
     external_id: str = Field("", max_length=255)
     name: str = Field("", max_length=255)
     active: bool = True
+    parent: str = Field("", max_length=255, description="The external ID of another group, or blank for none")
 
 
 class Person(Schema):
@@ -59,14 +63,16 @@ class Person(Schema):
     active: bool
 
 
-def _show(group: models.Group, members: int) -> Group:
+def _show(group: models.Group, members: int, monitors: Mapping[int, list[str]]) -> Group:
     return Group(
-        id=group.pk, external_id=group.external_id, name=group.name, active=group.active, members=members
+        id=group.pk, external_id=group.external_id, name=group.name, active=group.active,
+        parent=group.parent.external_id if group.parent else "", members=members, monitor_groups=monitors.get(group.pk, []),
     )  # fmt: skip
 
 
 def _show_one(group: models.Group) -> Group:
-    return _show(group, vocabularies.count_entry_users(group.agency, "group", group.pk))
+    members = vocabularies.count_entry_users(group.agency, "group", group.pk)
+    return _show(group, members, group_pages.map_monitor_groups([group]))
 
 
 def _show_people(users: list[models.User], limit: int) -> Page[Person]:
@@ -89,7 +95,8 @@ def list_groups(request: HttpRequest, q: Text = "", limit: Limit = 50, cursor: C
     """Return the groups by external ID, each with the number of its members."""
     after = cursors.read_cursor(cursor, [str]) or [""]
     found = group_pages.read_groups(access.get_agency(request), q.strip(), str(after[0]), limit + 1)
-    items = [_show(*each) for each in found[:limit]]
+    monitors = group_pages.map_monitor_groups([group for group, _members in found[:limit]])
+    items = [_show(*each, monitors) for each in found[:limit]]
     return Page[Group](items=items, next=cursors.make_cursor(items[-1].external_id) if len(found) > limit else None)
 
 

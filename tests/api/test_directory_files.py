@@ -62,6 +62,18 @@ def test_a_program_imports_groups_and_their_members(springfield: Springfield) ->
     run_all()
     assert read(secret, answer.headers["Location"]).json()["mode"] == "sync"
     assert models.Monitor.objects.get(group__external_id="K9").user == user
+    send(secret, "files/members", b"GROUP_EXT_ID,MEMBER_TYPE,MEMBER_EXT_ID,RELATION\nHQ,Group,K9,Monitor\n")
+    run_all()
+    Token.objects.update(name="Another")
+    reader = make_token(springfield, "users.view", "groups.manage")[1]
+    items = {one["external_id"]: one for one in read(reader, f"{HERE}/groups").json()["items"]}
+    assert (items["K9"]["parent"], items["K9"]["monitor_groups"]) == ("HQ", [])
+    assert (items["HQ"]["parent"], items["HQ"]["monitor_groups"]) == ("", ["K9"])
+    address = f"{HERE}/groups/{items['K9']['id']}"
+    changed = Client().patch(
+        address, {"parent": ""}, content_type="application/json", headers={"Authorization": f"Bearer {reader}"}
+    )
+    assert (changed.status_code, changed.json()["parent"]) == (200, "")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The groups of an agency, their members and their monitors, page by page, in orders that have an index."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from django.db.models import Q
 
 from musterbook.directory import models
@@ -14,9 +17,20 @@ def read_groups(agency: models.Agency, text: str, after: str, most: int) -> list
     matching = models.Group.objects.filter(agency=agency, external_id__gt=after)
     if text:
         matching = matching.filter(Q(name__icontains=text) | Q(external_id__icontains=text))
-    groups = list(matching.order_by("external_id")[:most])
+    groups = list(matching.select_related("parent").order_by("external_id")[:most])
     members = vocabularies.count_users(agency, "group", [group.pk for group in groups])
     return [(group, members.get(group.pk, 0)) for group in groups]
+
+
+def map_monitor_groups(groups: Sequence[models.Group]) -> dict[int, list[str]]:
+    """Return the external IDs of the groups whose members monitor each of these groups. A group without any is left out."""
+    found: dict[int, list[str]] = defaultdict(list)
+    pairs = models.GroupMonitor.objects.filter(group__in=[group.pk for group in groups]).order_by(
+        "monitor__external_id"
+    )
+    for group, monitor in pairs.values_list("group", "monitor__external_id"):
+        found[group].append(monitor)
+    return found
 
 
 def read_members(group: models.Group, after: int, most: int) -> list[models.User]:

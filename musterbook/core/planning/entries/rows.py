@@ -41,10 +41,12 @@ class CheckedRows:
     table: Table
     rows: pl.DataFrame
     faults: pl.DataFrame
+    present: frozenset[str] = frozenset()
+    """The fields of the columns that the file has."""
 
     def has(self, column: Column) -> bool:
         """Return whether the file has the column."""
-        return column.field in self.rows.columns
+        return column.field in self.present
 
 
 def check_rows(table: Table, layout: Layout, policy: Policy, *, has_trailer: bool, most: int) -> CheckedRows:
@@ -66,7 +68,7 @@ def check_rows(table: Table, layout: Layout, policy: Policy, *, has_trailer: boo
     table = file_end.skip_repeated(table, repeated)
     checked = check.check(replace(table, cells=cells), Vocabulary(), present)
     rows = checked.rows if cells.height else pl.DataFrame(schema=_make_schema(present))
-    return CheckedRows(table, rows, checked.problems)
+    return CheckedRows(table, rows, checked.problems, frozenset(column.field for column in present))
 
 
 def _make_schema(present: Sequence[Column]) -> dict[str, type[pl.DataType]]:
@@ -117,7 +119,10 @@ def make_adviser(names: Iterable[str]) -> Callable[[str], str]:
 
 def read_choice(text: str, choices: Mapping[str, object]) -> object | None:
     """Return the value of a word, regardless of case, or None if it is none of them. `choices`: word → value."""
-    return {fold(word): value for word, value in choices.items()}.get(fold(text))
+    if text in choices:
+        return choices[text]
+    folded = text.casefold()
+    return next((value for word, value in choices.items() if word.casefold() == folded), None)
 
 
 def flag_choice(row: int, column: Column, text: str, choices: Iterable[str]) -> Problem:
