@@ -10,7 +10,6 @@ from ninja import Router, Status
 from pydantic import Field
 
 from musterbook.api import access, import_schemas, keys, waiting
-from musterbook.api.access import needs
 from musterbook.api.import_schemas import ImportState, find_import
 from musterbook.api.problems import FieldError, ProblemError
 from musterbook.api.schemas import ProblemBody, Strict, answers
@@ -34,7 +33,7 @@ from musterbook.directory.imports.plan_ends import PlanEnded
 
 router = Router()
 _ACT: dict[str, Any] = {
-    "auth": needs("users.import"),
+    "auth": import_schemas.NEEDS,
     "response": answers(ImportState, s202=ImportState, s410=ProblemBody, s507=ProblemBody),
     "openapi_extra": keys.DOCUMENTED,
 }
@@ -209,7 +208,7 @@ def correct_import(
     with _explain_end():
         plan_changes.check_can_plan_again(record, context.at)
         options = _correct(record, body)
-        for permission in sorted(file_import.list_needed(options.mode)):
+        for permission in sorted(file_import.list_needed(options.mode, options.what)):
             access.require(request, permission)
         new = plan_changes.plan_again(record, options, context, key)
     return waiting.answer(response, new, wait)
@@ -267,7 +266,7 @@ def undo_import(
 
 
 @router.post(
-    "{number}/cancel", auth=needs("users.import"), response=answers(ImportState, s202=ImportState),
+    "{number}/cancel", auth=import_schemas.NEEDS, response=answers(ImportState, s202=ImportState),
     operation_id="cancelImport", summary="Cancel an import",
 )  # fmt: skip
 def cancel_import(request: HttpRequest, response: HttpResponse, number: str, wait: Wait) -> Status[ImportState]:
@@ -283,7 +282,7 @@ def cancel_import(request: HttpRequest, response: HttpResponse, number: str, wai
 
 
 @router.post(
-    "{number}/discard", auth=needs("users.import"), response=answers(ImportState),
+    "{number}/discard", auth=import_schemas.NEEDS, response=answers(ImportState),
     operation_id="discardImport", summary="Discard a plan",
 )  # fmt: skip
 def discard_import(request: HttpRequest, number: str) -> ImportState:

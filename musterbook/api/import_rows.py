@@ -9,7 +9,6 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from musterbook.api import cursors, import_schemas
-from musterbook.api.access import needs
 from musterbook.api.cursors import Cursor
 from musterbook.api.import_schemas import ProblemText, find_import
 from musterbook.api.problems import ProblemError
@@ -70,7 +69,7 @@ class Group(Schema):
 
 @router.get(
     "{number}/rows",
-    auth=needs("users.import"),
+    auth=import_schemas.NEEDS,
     response=answers(Page[Row], s410=ProblemBody),
     operation_id="listImportRows",
     summary="List the rows of an import",
@@ -132,7 +131,7 @@ def _describe_row(line: PlanRow) -> Row:
 
 @router.get(
     "{number}/problems",
-    auth=needs("users.import"),
+    auth=import_schemas.NEEDS,
     response=answers(Page[Group]),
     operation_id="listImportProblems",
     summary="List the problems of an import by kind",
@@ -165,7 +164,7 @@ Form = Annotated[Literal["csv", "xlsx"], Query("csv", description="CSV, or a wor
 
 @router.get(
     "{number}/results",
-    auth=needs("users.import"),
+    auth=import_schemas.NEEDS,
     response=_ANSWERS,
     operation_id="downloadResults",
     summary="Download all rows with their results",
@@ -178,7 +177,7 @@ def download_results(request: HttpRequest, number: str, form: Form = "csv") -> H
 
 @router.get(
     "{number}/errors",
-    auth=needs("users.import"),
+    auth=import_schemas.NEEDS,
     response=_ANSWERS,
     operation_id="downloadErrors",
     summary="Download the rows with problems",

@@ -11,6 +11,7 @@ from ninja import Schema
 from pydantic import Field
 
 from musterbook.api import access
+from musterbook.api.access import Needs
 from musterbook.api.schemas import Time
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.holds import Hold
@@ -31,6 +32,7 @@ from musterbook.directory.imports import (
 from musterbook.directory.imports.import_log import LoggedImport
 from musterbook.directory.imports.options import Options
 from musterbook.directory.models import FROM_FILE, ImportKind
+from musterbook.http import request_context
 
 
 class Operator(Schema):
@@ -146,6 +148,23 @@ class ImportState(Listed):
     open_fixes: int = Field(description="Cells that users have fixed on the page, and that the plan does not have yet")
     plan_of: str | None = Field(description="The import whose plan this one applies, or makes again")
     undone_by: str | None
+
+
+class NeedsOfImport(Needs):
+    """The authentication of an operation on one import: what the import is about says which permission it needs."""
+
+    def find_permission(self, request: HttpRequest) -> str:
+        """Return the permission to import such a file. It is that to import users if there is no such import."""
+        match = request.resolver_match
+        number = str(match.kwargs.get("number", "")) if match else ""
+        try:
+            record = file_import.find_import(request_context.agency(request), number.upper())
+        except file_import.UnknownImport:
+            return self.permission
+        return entry_files.PERMISSIONS.get(entry_files.get_layout(record), self.permission)
+
+
+NEEDS = NeedsOfImport("users.import")
 
 
 def find_import(request: HttpRequest, number: str) -> models.Import:

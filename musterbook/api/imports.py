@@ -149,7 +149,7 @@ def _read_place(text: str | int, pk: str | int) -> tuple[datetime, int]:
 
 @router.get(
     "{number}",
-    auth=needs("users.import"),
+    auth=import_schemas.NEEDS,
     response=answers(ImportState),
     operation_id="readImport",
     url_name="readImport",

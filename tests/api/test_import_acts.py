@@ -5,9 +5,12 @@ from unittest.mock import patch
 
 import pytest
 
+from musterbook.accounts.models import Token
 from musterbook.directory import models
 from musterbook.directory.imports import drafts, problem_groups, queue
+from musterbook.directory.imports.bulk import BulkChange
 from musterbook.directory.imports.drafts import Edit
+from musterbook.directory.imports.options import Options
 from musterbook.directory.storage import import_files
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
@@ -17,6 +20,7 @@ from tests.api.import_calls import MAY, call, done, preview, read, send, show, w
 from tests.api.import_calls import own_folder as own_folder  # noqa: PLC0414
 from tests.api.import_calls import secret as secret  # noqa: PLC0414
 from tests.api.test_me import make_token, problem
+from tests.directory import cast
 from tests.directory.cast import allow, file, people, person
 
 pytestmark = pytest.mark.any_database
@@ -222,18 +226,23 @@ def test_acts_on_a_synchronize_plan_need_its_permission(springfield: Springfield
 
 def make_token_named(springfield: Springfield, name: str, *may: str) -> Any:
     """Another token of the same administrator."""
-    from musterbook.accounts.models import Token
-
-    made = make_token_with(springfield, may)
+    Token.objects.filter(name="HR").update(name="HR before")
+    made = make_token(springfield, *may)
     Token.objects.filter(pk=made[0].pk).update(name=name)
     return made
 
 
-def make_token_with(springfield: Springfield, may: tuple[str, ...]) -> Any:
-    from musterbook.accounts.models import Token
-
-    Token.objects.filter(name="HR").update(name="HR before")
-    return make_token(springfield, *may)
+def test_an_import_of_groups_needs_the_permission_to_manage_them(springfield: Springfield, secret: str) -> None:
+    content = b"EXTERNAL_ID,NAME,STATUS,PARENT_EXT_ID\nK9,Canine unit,Active,\n"
+    record = cast.run(springfield.agency, content, Options(preview=True, what="groups")).record
+    assert record.state == "previewed"
+    assert "groups.manage" in problem(call(secret, "GET", f"/{record.number}"), 403)["detail"]
+    _, groups = make_token_named(springfield, "Groups", "groups.manage")
+    shown = show(groups, record.number)
+    assert (shown["kind"], shown["counts"]["added"]) == ("groups", 1)
+    assert "groups.manage" in problem(apply(secret, shown), 403)["detail"]
+    assert done(groups, apply(groups, shown))["state"] == "applied"
+    assert models.Group.objects.filter(external_id="K9").exists()
 
 
 def test_cells_are_corrected_by_row_and_column(springfield: Springfield, secret: str) -> None:
@@ -427,8 +436,6 @@ def test_new_external_ids_are_imported_and_undone(springfield: Springfield, secr
 
 
 def test_a_bulk_action_is_applied_by_its_own_permission(springfield: Springfield, secret: str) -> None:
-    from musterbook.directory.imports.bulk import BulkChange
-
     user = springfield.user(2)
     queue.submit_bulk(springfield.agency, [user.pk], BulkChange("deactivate"), context=context(), preview=True)
     work()

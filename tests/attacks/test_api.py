@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from pytest_django import Settings
 
 from musterbook.api import rest
 from musterbook.directory import models
@@ -228,7 +229,8 @@ def test_a_body_that_cannot_be_read_is_refused(springfield: Springfield, operati
 
 
 @every
-def test_a_huge_body_is_refused(springfield: Springfield, operation: Operation) -> None:
+def test_a_huge_body_is_refused(springfield: Springfield, operation: Operation, settings: Settings) -> None:
+    settings.MUSTER_MAX_FILE_MB = 32
     _, secret = make_token(springfield, *ALL)
     before = make_state(springfield.agency)
     body = b'{"a": "' + b"a" * (64 * 1024 * 1024) + b'"}'
