@@ -85,6 +85,11 @@ def read(answer: Any, status: int = 200) -> Any:
 @pytest.fixture
 def scim(springfield: Springfield) -> Scim:
     """A program that may view and edit the users of the agency, whose new users are officers."""
+    return build_scim(springfield)
+
+
+def build_scim(springfield: Springfield) -> Scim:
+    """The same, without pytest."""
     springfield.agency.defaults = {"ROLE": "Officer"}
     springfield.agency.save()
     _, secret = make_token(springfield, "users.view", "users.edit")

@@ -6,12 +6,12 @@ providers ask for in practice is exact and has an index. The rest is bounded: an
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import F, Manager, Q, QuerySet, Value, lookups
-from django.db.models.functions import Collate, Length, Right, StrIndex
+from django.db.models import F, Manager, Q, QuerySet, TextField, Value, lookups
+from django.db.models.functions import Cast, Collate, Length, Right, StrIndex
 
 from musterbook.core.values.keys import make_key
 from musterbook.directory import models
@@ -109,7 +109,6 @@ _ORDERED = {
     Operator.LT: lookups.LessThan,
     Operator.LE: lookups.LessThanOrEqual,
 }
-_SUFFIXES = {Operator.EQ: "", Operator.GT: "__gt", Operator.GE: "__gte", Operator.LT: "__lt", Operator.LE: "__lte"}
 
 
 def _match_made(column: str) -> Condition:
@@ -137,7 +136,14 @@ def match_created(operator: Operator, at: datetime) -> Condition:
     """Return the condition on the time when the user was added."""
     if operator is Operator.NE:
         return ~match_created(Operator.EQ, at)
-    return Condition(Q(**{f"created_at{_SUFFIXES[operator]}": at}))
+    return Condition(_compare_created(lookups.Exact if operator is Operator.EQ else _ORDERED[operator], at))
+
+
+def _compare_created(lookup: Callable[[Any, Any], Any], at: datetime) -> Q:
+    """Return a comparison of times. On SQLite they are texts, which the writer stores in another form than Django does."""
+    if frames.on_postgres():
+        return Q(lookup(F("created_at"), at))
+    return Q(lookup(Cast("created_at", TextField()), frames.stamp(at)))
 
 
 def match_number(column: str, text: str) -> Condition:
@@ -284,20 +290,23 @@ _UNIQUE = ("external_id", "id", "username", "email")
 
 def _build_after(wanted: Wanted, place: Place) -> Q:
     column, comes = SORTS[wanted.sort], "lt" if wanted.descending else "gt"
-    value = _parse_value(wanted.sort, place)
+    if wanted.sort == "id":
+        return Q(**{f"pk__{comes}": place.number})
     if wanted.sort in _UNIQUE:
-        return Q(**{f"{column}__{comes}": value})
-    return Q(**{f"{column}__{comes}": value}) | Q(**{column: value, f"pk__{comes}": place.number})
+        return Q(**{f"{column}__{comes}": place.value})
+    if wanted.sort == "created":
+        at = _parse_time(place)
+        before = _compare_created(_ORDERED[Operator.LT if wanted.descending else Operator.GT], at)
+        same = _compare_created(lookups.Exact, at)
+    else:
+        before, same = Q(**{f"{column}__{comes}": place.value}), Q(**{column: place.value})
+    return before | (same & Q(**{f"pk__{comes}": place.number}))
 
 
-def _parse_value(sort: str, place: Place) -> Any:
-    if sort == "id":
-        return place.number
-    if sort != "created":
-        return place.value
+def _parse_time(place: Place) -> datetime:
     try:
-        return datetime.fromisoformat(place.value)
-    except ValueError:
+        return datetime.fromisoformat(place.value).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidPosition(place.value) from None
 
 
