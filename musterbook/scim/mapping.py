@@ -98,6 +98,14 @@ def build_resource(provisioned: Provisioned, base: str) -> Any:
     )  # fmt: skip
 
 
+def build_writable(provisioned: Provisioned, base: str) -> Any:
+    """Return the user as the resource that a client changes: of the supervisor, it has the id alone."""
+    resource = build_resource(provisioned, base)
+    if resource.EnterpriseUser and resource.EnterpriseUser.manager:
+        resource.EnterpriseUser.manager = Manager(value=resource.EnterpriseUser.manager.value)
+    return resource
+
+
 def _refer(base: str, endpoint: str, number: int | str) -> Any:
     return Reference(f"{base}/{endpoint}/{number}")
 

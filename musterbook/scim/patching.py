@@ -24,7 +24,6 @@ _QUALIFIED = {
     for name in ("employeeNumber", "manager", "manager.value")
 }
 """Attributes of the enterprise extension, which some clients write without its schema."""
-_ALWAYS_THERE = (("active", ""), ("MusterbookUser", "role"))
 
 
 def read_operations(body: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def normalize(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if attribute in _LEFT_OUT and path.lower().endswith(f".{_LEFT_OUT[attribute]}"):
         return
     if "value" in operation and op != "remove":
-        value = _unwrap(attribute, value)
+        value = _unwrap(path, attribute, value)
         if value in ("", [], {}) or value is None:
             # Some clients write nothing where the RFC removes.
             yield {"op": "remove", "path": _drop_value(path)}
@@ -72,13 +71,23 @@ def _find_attribute(path: str) -> str:
     return outside.rpartition(":")[2].partition(".")[0].lower()
 
 
-def _unwrap(attribute: str, value: Any) -> Any:
+def _unwrap(path: str, attribute: str, value: Any) -> Any:
     """Return the value of a single attribute that is sent as a list of one object, and a manager as an object."""
     single = attribute not in ("emails", "phonenumbers", "groups", "schemas")
     if single and isinstance(value, list) and len(value) == 1:
         value = value[0]
         if attribute != "manager" and isinstance(value, dict) and "value" in value:
             value = value["value"]
+    if attribute == "manager" and "." not in path.rpartition(":")[2] and isinstance(value, str) and value:
+        value = {"value": value}
+    if (
+        attribute == "manager"
+        and isinstance(value, dict)
+        and "value" not in value
+        and isinstance(value.get("$ref"), str)
+    ):
+        # The address alone names another supervisor than the id that the user has now.
+        value = {**value, "value": value["$ref"].rpartition("/")[2]}
     if isinstance(value, dict) and attribute in _LEFT_OUT:
         value = {name: part for name, part in value.items() if name.lower() != _LEFT_OUT[attribute]}
     return value

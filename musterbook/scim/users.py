@@ -91,7 +91,7 @@ def plan_patch(
     found: Provisioned, body: dict[str, Any], scim: ScimRequest, find: mapping.FindSupervisor
 ) -> tuple[Row, Kept]:
     """Return the headings that the operations change, and what is kept from then on."""
-    resource = mapping.build_resource(found, scim.base)
+    resource = mapping.build_writable(found, scim.base)
     before, was_kept = mapping.read_row(resource, find), mapping.read_kept(resource, {})
     patching.apply(resource, body)
     after, kept = mapping.read_row(resource, find), mapping.read_kept(resource, {})

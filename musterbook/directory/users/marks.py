@@ -91,6 +91,9 @@ def write(user: models.User, marks: Mapping[str, str]) -> None:
     values: dict[str, object] = {FIELDS[mark]: bool(text) for mark, text in marks.items() if mark in FLAGS}
     if SOURCE in marks:
         values["source"] = clean_source(marks[SOURCE])
+        if values["source"] != user.managed_by:
+            # An identity provider manages only the users of its own source.
+            values["managed_by"] = ""
     if ENDS_ON in marks:
         values["ends_on"] = _parse_day(marks[ENDS_ON])
     if marks.keys() & set(OF_IMPORTS):

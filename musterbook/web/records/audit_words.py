@@ -147,6 +147,7 @@ _FIELDS: Mapping[str, Any] = {
     "more of the same": pgettext_lazy("field of an event", "More of the same"),
     "provider": gettext_lazy("Provider"),
     "reason": pgettext_lazy("field of an event", "Reason"),
+    "display_name": gettext_lazy("Display name"),
     "token": gettext_lazy("Token"),
     "why": gettext_lazy("Why"),
 }
