@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpResponseBase
 from scim2_models import Context, ResourceType
 
-from musterbook.directory import permissions
+from musterbook.accounts import tokens
 from musterbook.scim import answers, bulk, paging
 from musterbook.scim import schemas as models
 from musterbook.scim.answers import ScimError
@@ -90,7 +90,7 @@ def _read_type(scim: ScimRequest, name: str) -> HttpResponseBase:
 
 def _build_schemas(scim: ScimRequest) -> dict[str, dict[str, Any]]:
     """Return the schemas by their URNs."""
-    built = models.build_schemas(scim.agency, permissions.get_permissions(scim.token.maker.role))
+    built = models.build_schemas(scim.agency, tokens.get_permissions(scim.token))
     return {one["id"]: _locate(scim, "Schema", one, one["id"]) for one in built}
 
 

@@ -196,7 +196,7 @@ PUBLISHED: tuple[Any, ...] = (User, EnterpriseUser, MusterbookUser, Group, Muste
 def build_schemas(agency: Agency, permissions: frozenset[str]) -> list[dict[str, Any]]:
     """Return the schemas as the agency publishes them: with its roles, ranks and groups as values.
 
-    `permissions`: those of the creator of the token. Roles with more are left out, because nobody assigns those for them.
+    `permissions`: those of the token. Roles with more are left out, because it cannot assign them.
     """
     values = provisioning.list_values(agency, permissions)
     return [_build_schema(model, values) for model in PUBLISHED]

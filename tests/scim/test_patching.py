@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from musterbook.directory import models
 from tests.accounts.conftest import build_springfield
 from tests.built_once import built_each_minute
 from tests.scim.conftest import ENTERPRISE, OWN, PATCH, USER, Scim, build_scim, person, read
@@ -22,6 +23,7 @@ def known(db: None) -> tuple[Scim, dict[str, Any]]:
 @built_each_minute
 def _build_known() -> tuple[Scim, dict[str, Any]]:
     scim = build_scim(build_springfield())
+    models.Role.objects.create(agency=scim.agency, name="Deputy", name_key="deputy")
     full = person(
         externalId="X-1",
         displayName="Jane",
@@ -168,7 +170,7 @@ _SIMPLE: dict[str, tuple[str, ...]] = {
     f"{ENTERPRISE}:employeeNumber": ("1", "002"),
     f"{OWN}:location": ("East", "West"),
     f"{OWN}:rank": ("Captain", "Sergeant"),
-    f"{OWN}:role": ("Officer", "Chief"),
+    f"{OWN}:role": ("Officer", "Deputy"),
 }
 _KEPT = {"userName", "name.givenName", "name.familyName"}
 """The attributes that cannot be removed. The role can be, if it is added again."""

@@ -239,7 +239,7 @@ def _lock(agency: models.Agency) -> Iterator[None]:
 def list_values(agency: models.Agency, permissions: frozenset[str]) -> dict[str, list[str] | None]:
     """Return what role, rank and evidence group can be: the names, or None for too many to list.
 
-    `permissions`: those of the user who acts. Roles with more cannot be assigned.
+    `permissions`: those of the token. It cannot assign roles with more.
     """
     vocabulary = snapshot_queries.read_vocabulary(agency)
     groups = [group.external_id for group in vocabulary.groups if group.active]
