@@ -11,6 +11,7 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, memberships, queue, undo
 from musterbook.directory.imports.worker import run_next_import
+from musterbook.directory.permissions import ALL
 from musterbook.directory.storage import locks
 from tests.accounts.conftest import Springfield
 from tests.api.test_me import make_token
@@ -25,10 +26,10 @@ HELD = "urn:ietf:params:scim:api:messages:musterbook:2.0:Held"
 
 @pytest.fixture
 def client(springfield: Springfield) -> Scim:
-    """A program that may import users. New users are officers."""
+    """A program that may do everything. New users are officers."""
     springfield.agency.defaults = {"ROLE": "Officer"}
     springfield.agency.save()
-    _, secret = make_token(springfield, "users.view", "users.edit", "users.import", "groups.manage")
+    _, secret = make_token(springfield, *ALL)
     return Scim(springfield.agency, secret)
 
 

@@ -11,6 +11,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import groups, provisioned_groups
 from musterbook.directory.agency.provisioned_groups import format_id, parse_id
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.permissions import ALL
 from musterbook.scim import group_resources
 from musterbook.scim import groups as scim_groups
 from tests.accounts.conftest import Springfield
@@ -24,11 +25,11 @@ BOSS = AuditContext(NOW, "E-1", "page")
 
 @pytest.fixture
 def client(springfield: Springfield) -> Scim:
-    """A program that may manage groups and edit users. New users are officers."""
+    """A program that may do everything. New users are officers."""
     springfield.agency.defaults = {"ROLE": "Officer"}
     springfield.agency.save()
     models.Group.objects.all().delete()
-    _, secret = make_token(springfield, "users.view", "users.edit", "groups.manage")
+    _, secret = make_token(springfield, *ALL)
     return Scim(springfield.agency, secret)
 
 
@@ -383,6 +384,17 @@ def test_a_user_above_the_own_role_does_not_move(client: Scim, springfield: Spri
     assert "User E-2" in patch(client, group, change("add", 2), status=403)["detail"]
     make(client, "South", 2, 3, status=403)
     assert (members(client, group), find(client, 'displayName eq "South"')) == ([], [])
+
+
+def test_a_token_moves_no_user_who_may_do_more_than_it(client: Scim, springfield: Springfield) -> None:
+    group = make(client, "North")
+    Token.objects.all().delete()
+    _, secret = make_token(springfield, "users.view", "users.edit", "groups.manage")
+    weak = Scim(springfield.agency, secret)
+    for wanted in ((1,), (1, 2)):
+        assert "User E-1" in patch(weak, group, change("add", *wanted), status=403)["detail"]
+    patch(weak, group, change("add", 2))
+    assert members(weak, group) == ["2"]
 
 
 def test_a_large_or_deep_request_is_refused(client: Scim) -> None:
