@@ -124,7 +124,7 @@ def read_queue() -> tuple[dict[str, int], float]:
     """Return how many imports wait and run, and the age in seconds of the one that waits the longest (0: none waits)."""
     open_ones = models.Import.objects.filter(finished_at=None).values_list("state", "started_at")
     states, oldest, now = Counter[str](), 0.0, datetime.now(UTC)
-    for state, since in open_ones.iterator():
+    for state, since in open_ones:
         states[state] += 1
         if state == "waiting":
             oldest = max(oldest, (now - since).total_seconds())
