@@ -1,17 +1,22 @@
 """Files of groups, members, roles and ranks: imported, undone, held and refused."""
 
+import shutil
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from musterbook.core.domain.policy import Mode
+from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
 from musterbook.directory.agency import groups
+from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import file_import, undo
+from musterbook.directory.imports import file_import, given_options, history, notice_recipients, plan_pages, undo
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportResult
+from musterbook.directory.permissions import NotPermitted
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +95,60 @@ def read_words(made: models.Agency) -> dict[str, object]:
     return {role.name: (role.permissions, role.second_factor) for role in roles} | {
         rank.name: f"{rank.abbreviation} {rank.position}" for rank in ranks
     }
+
+
+def test_only_those_who_may_import_groups_see_the_notice_of_a_held_file() -> None:
+    made = cast.agency(limits=[cast.allow(0, kind="losses")])
+    cast.apply_rows(made, cast.people(1, 2, EVIDENCE_GROUP_EXT_ID="PATROL"))
+    held = run(made, "members", MEMBERS + "PATROL,User,E-1,Member\n", sync=True)
+    assert held.record.state == "held"
+    assert models.Notice.objects.get(of=held.record).permission == "groups.manage"
+    groups_only, chief = models.Role(permissions=["groups.manage"]), models.Role(permissions=cast.IMPORTS)
+    assert "groups.manage" in notice_recipients.list_visible(groups_only)
+    assert "groups.manage" not in notice_recipients.list_visible(chief)
+
+
+def test_a_plan_that_has_changed_since_it_was_shown_is_not_applied() -> None:
+    made = cast.agency()
+    cast.apply_rows(made, cast.people(1, 2))
+    shown = run(made, "members", MEMBERS + "PATROL,User,E-1,Member\n", sync=True, preview=True)
+    models.User.objects.filter(external_id="E-2").update(group=models.Group.objects.get(agency=made))
+    context = AuditContext(cast.NOW, "", "cli")
+    done = file_import.apply_previewed(made, shown.record.number, context=context)
+    assert done.record.state == "refused"
+    problem = models.ImportProblem.objects.get(of=done.record, code="plan-changed")
+    assert "removed 0 → 1" in problem.detail
+    assert cast.user(made, 1).group is None
+
+
+def test_what_a_file_has_removed_is_listed_as_long_as_its_plan_is_kept() -> None:
+    made = cast.agency(limits=cast.unlimited())
+    cast.apply_rows(made, cast.people(1, 2, EVIDENCE_GROUP_EXT_ID="PATROL"))
+    done = run(made, "members", MEMBERS + "PATROL,User,E-1,Member\n", sync=True)
+    kept = history.make_report(done.record, None, RowFilter.ALL)
+    assert [one.external_id for one in kept.removed] == ["E-2"]
+    shutil.rmtree(settings.MUSTER_HOME / "plans" / done.record.number)
+    assert history.make_report(done.record, None, RowFilter.ALL).removed == []
+    assert plan_pages.read_page(done.record, "removed").gone
+    assert history.make_report(cast.run(made, cast.people(3)).record, None, RowFilter.ALL).removed == []
+
+
+def test_the_trail_finds_events_of_a_file_that_was_not_applied() -> None:
+    made = cast.agency()
+    done = run(made, "groups", GROUPS + "A,Alpha,Active,\n")
+    cast.assert_whole(made)
+    models.Import.objects.filter(pk=done.record.pk).update(state="previewed")
+    assert "was not applied by its record, and has events" in verify.verify_trail(made).error
+
+
+def test_a_program_cannot_change_external_ids_by_a_file_of_groups() -> None:
+    with pytest.raises(given_options.InvalidOptions, match="This file has no external IDs to change"):
+        given_options.read_options({"mode": "rekey"}, what="groups")
+
+
+def test_a_file_of_groups_by_one_who_may_not_is_refused_and_recorded_as_failed() -> None:
+    made = cast.agency()
+    cast.apply_rows(made, [cast.person(1, ROLE="Chief")])
+    with pytest.raises(NotPermitted, match=r"groups\.manage"):
+        run(made, "groups", GROUPS + "A,Alpha,Active,\n", by="E-1")
+    assert not models.Import.objects.filter(kind="groups").exists()
