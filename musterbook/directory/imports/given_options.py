@@ -46,8 +46,8 @@ def read_options(
     for name in values:
         if name not in allowed:
             text = _("There is no option “%(name)s”. %(what)s")
-            what = suggest_name(str(name)[:255], allowed)
-            errors.at(str(name)[:255]).add(text % {"name": str(name)[:63], "what": what})
+            suggestion = suggest_name(str(name)[:255], allowed)
+            errors.at(str(name)[:255]).add(text % {"name": str(name)[:63], "what": suggestion})
     values = {name: "" if value is None and name in _NULLABLE else value for name, value in values.items()}
     mode = _read_mode(values["mode"], errors.at("mode")) if "mode" in values else before.mode
     if what and mode is Mode.REKEY:
