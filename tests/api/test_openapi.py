@@ -76,8 +76,9 @@ def test_no_two_forms_have_the_same_name() -> None:
         return [one for each in kind.__subclasses__() for one in (each, *walk(each))]
 
     ours = {one for one in walk(Schema) if one.__module__.startswith("musterbook.api.")}
-    names = [one.__name__ for one in ours if "[" not in one.__name__ and not one.__name__.startswith("Page_")]
+    names = [one.__name__ for one in ours if "[" not in one.__name__ and not one.__name__.startswith(("Page_", "_"))]
     assert sorted(names) == sorted(set(names))
+    assert not [name for name in DOCUMENT["components"]["schemas"] if name.startswith("_")]
 
 
 def list_codes() -> set[str]:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from django.conf import settings
+from django.conf import settings as product
 from django.test import Client
 from pytest_django import Settings
 
@@ -130,11 +130,11 @@ def test_a_permission_that_the_creator_has_lost_is_not_enough(springfield: Sprin
 def test_a_session_without_a_token_opens_nothing(springfield: Springfield, operation: Operation) -> None:
     springfield.registered(1)
     client = signed_in(Client(raise_request_exception=False, enforce_csrf_checks=True), "user1@agency.example")
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    session = client.cookies[product.SESSION_COOKIE_NAME].value
     before = make_state(springfield.agency)
     check_problem(send(operation, client=client), 401)
     assert make_state(springfield.agency) == before
-    assert client.cookies[settings.SESSION_COOKIE_NAME].value == session
+    assert client.cookies[product.SESSION_COOKIE_NAME].value == session
 
 
 @every

@@ -1,0 +1,56 @@
+"""Every operation of the API under schemathesis: requests of every form, valid and not, alone and one after another.
+
+All checks are on: no server error, no response that the document does not describe, no invalid request that is
+accepted, and no valid one that is refused as invalid. The seed is fixed; a longer run has more examples of the same.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_django.live_server_helper import LiveServer
+
+from musterbook.accounts import limits
+from tests import examples
+from tests.accounts.conftest import Springfield, build_springfield
+from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
+from tests.api.calls import make_program
+
+pytestmark = pytest.mark.any_database
+_MOST_SECONDS = 600
+_EXAMPLES = 10
+EXCLUDED = {
+    "revokeToken": "it would revoke the token of the run",
+}
+"""Operation → why it is left out. `tests/attacks/test_api.py` attacks it."""
+
+
+@pytest.fixture
+def springfield(live_server: LiveServer) -> Springfield:
+    """An agency with an administrator, an officer, and an Inactive officer."""
+    return build_springfield()
+
+
+def test_schemathesis_finds_nothing(
+    springfield: Springfield, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    many = {name: replace(rate, most=10**6 // 30 * 30) for name, rate in limits.RATES.items()}
+    monkeypatch.setattr(limits, "RATES", many)
+    program = make_program(springfield)
+    excluded = [part for name in EXCLUDED for part in ("--exclude-operation-id", name)]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "schemathesis.cli", "run", f"{live_server.url}/springfield/api/v1/openapi.json",
+            "--header", f"Authorization: Bearer {program.secret}", "--checks", "all", "--mode", "all",
+            "--phases", "examples,coverage,fuzzing,stateful", "--seed", "1", "--generation-deterministic",
+            "--max-examples", str(examples.examples(_EXAMPLES)), "--continue-on-failure", "--no-color", *excluded,
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False,
+        env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    if os.environ.get("FUZZ_LOG"):
+        Path(os.environ["FUZZ_LOG"]).write_text(done.stdout + done.stderr)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
