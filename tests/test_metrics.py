@@ -220,7 +220,9 @@ def test_a_scrape_asks_little_and_changes_nothing(springfield: Springfield) -> N
         scrape()
     asked = [query["sql"] for query in queries]
     assert len(asked) <= 18
-    assert [sql for sql in asked if not re.match(r"\s*(DECLARE .* CURSOR FOR SELECT|SELECT|SAVEPOINT|RELEASE)", sql)] == []
+    assert [
+        sql for sql in asked if not re.match(r"\s*(DECLARE .* CURSOR FOR SELECT|SELECT|SAVEPOINT|RELEASE)", sql)
+    ] == []
     assert [sql for sql in asked if '"directory_user"' in sql or '"directory_event"' in sql] == []
 
 

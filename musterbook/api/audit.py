@@ -18,7 +18,7 @@ from musterbook.api import access, cursors
 from musterbook.api.access import needs
 from musterbook.api.cursors import Limit
 from musterbook.api.problems import FieldError, ProblemError
-from musterbook.api.schemas import Page, Strict, Time, answers
+from musterbook.api.schemas import Moment, Page, Strict, Time, answers
 from musterbook.core.domain.labels import CHANNELS
 from musterbook.directory.audit import browse, event_kinds, export, trail, verify
 from musterbook.directory.audit.event_kinds import CATEGORIES, KINDS, OUTCOMES, EventKind
@@ -45,8 +45,8 @@ class EventSearch(Schema):
     category: str = Field("", max_length=40, description="A category of kinds, such as `Users`.")
     through: str = Field("", max_length=20, description="How it was done, such as `page`, `api` or `feed`.")
     outcome: str = Field("", max_length=20, description="`done`, `refused` or `failed`.")
-    since: datetime | None = Field(None, description="At this time or later. A time without an offset is in UTC.")
-    until: datetime | None = Field(None, description="Before this time.")
+    since: Moment | None = Field(None, description="At this time or later. A time without an offset is in UTC.")
+    until: Moment | None = Field(None, description="Before this time.")
 
 
 class Listing(EventSearch):
@@ -134,7 +134,7 @@ def _read_filters(request: HttpRequest, search: EventSearch) -> EventFilters:
         raise _refuse(name, "There is no import with this number.") from None
     return EventFilters(
         actors, subjects, import_id, kinds, search.through, search.outcome,
-        _read_time(search.since), _read_time(search.until),
+        search.since, search.until,
     )  # fmt: skip
 
 
@@ -142,10 +142,6 @@ def _refuse(name: str, detail: str) -> ProblemError:
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, detail, "unknown-value", [FieldError(name, "unknown-value", detail)]
     )
-
-
-def _read_time(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
 
 
 def _describe_filters(search: EventSearch) -> str:

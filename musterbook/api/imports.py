@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from musterbook.api import (
     access,
@@ -25,7 +25,7 @@ from musterbook.api.access import needs
 from musterbook.api.arriving import BadBody
 from musterbook.api.cursors import Cursor, Limit
 from musterbook.api.import_schemas import ImportState, Listed, find_import
-from musterbook.api.schemas import Page, ProblemBody, answers
+from musterbook.api.schemas import Moment, Page, ProblemBody, answers
 from musterbook.api.waiting import Wait
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import file_import, import_log, pending_uploads, queue
@@ -109,8 +109,8 @@ class Filters(Schema):
     by: str | None = Field(None, max_length=255, description="The external ID of the operator. Blank: the system")
     source: str = Field("", max_length=255)
     feed: str = Field("", max_length=63)
-    since: AwareDatetime | None = Field(None, description="Begun at this time or later")
-    before: AwareDatetime | None = Field(None, description="Begun before this time")
+    since: Moment | None = Field(None, description="Begun at this time or later")
+    before: Moment | None = Field(None, description="Begun before this time")
 
 
 @router.get(

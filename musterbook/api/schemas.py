@@ -1,12 +1,14 @@
 """The forms that the JSON of all resources shares: strict bodies, pages with a cursor, times, and problems."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 T = TypeVar("T")
+_HAS_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Strict(Schema):
@@ -19,6 +21,23 @@ def _write_time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def _refuse_number(value: object) -> object:
+    """Refuse a time that is written as a number of seconds, which the library also reads."""
+    if not isinstance(value, str) or not _HAS_DAY.match(value.strip()):
+        raise ValueError("Write a time as 2026-03-02T07:00:00Z")
+    return value
+
+
+def _convert_to_utc(at: datetime) -> datetime:
+    """Return the time in UTC. One without an offset is in UTC already."""
+    try:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("There is no such time in UTC") from None
+
+
+Moment = Annotated[datetime, BeforeValidator(_refuse_number), AfterValidator(_convert_to_utc)]
+"""A time that a request gives (RFC 3339)."""
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """The number of a resource in an address."""
 Time = Annotated[datetime, PlainSerializer(_write_time, return_type=str)]
