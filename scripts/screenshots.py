@@ -57,6 +57,8 @@ _PAGES: dict[str, str] = {
     "settings, second factors": "settings/second-factors",
     "settings, emails": "settings/mails",
     "settings, sign-on": "settings/sign-on/",
+    "webhooks, none": "webhooks/",
+    "webhook, add": "webhooks/add",
     "audit trail": "audit/",
     "audit trail, checked": "audit/check",
     "api access": "api-access/",

@@ -93,7 +93,7 @@ def note(endpoint: models.WebhookEndpoint, sent: Sent, at: datetime) -> bool:
 
     What was delivered is noted in any case. A failure is noted only if the worker still has the endpoint.
     """
-    goes_on = True
+    goes_on, why = True, ""
     with locks.write_transaction(lambda: None):
         is_ours = claims.write(endpoint, served_at=at)
         for message, answer in sent:
@@ -103,7 +103,10 @@ def note(endpoint: models.WebhookEndpoint, sent: Sent, at: datetime) -> bool:
             elif is_ours:
                 _note_failed(message, answer, at)
                 goes_on = _note_failure(endpoint, answer, at) and goes_on
-    return goes_on and is_ours
+                why = _find_end(endpoint, answer, at) or why
+    if why:
+        _disable(endpoint, why, at)
+    return goes_on and is_ours and not why
 
 
 def _note_delivered(message: models.WebhookMessage, answer: Answer, at: datetime) -> None:
@@ -132,11 +135,25 @@ def _note_failure(endpoint: models.WebhookEndpoint, answer: Answer, at: datetime
     failures, since = endpoint.failures + 1, endpoint.failing_since or at
     rest = schedule.find_end_of_rest(failures, at)
     _note_health(endpoint, failures=failures, failing_since=since, problem=answer.problem, next_attempt_at=rest)
-    if answer.status == GONE or at - since >= KEPT_TRYING:
-        webhook_notices.disable(endpoint, webhook_problems.GONE if answer.status == GONE else webhook_problems.AWAY, at)
-        _LOG.warning("A webhook was disabled: %s %s", endpoint.name, describe_address(endpoint.address))
-        return False
     return rest is None
+
+
+def _find_end(endpoint: models.WebhookEndpoint, answer: Answer, at: datetime) -> str:
+    """Return why nothing more is sent to the endpoint after this failure, or ""."""
+    if answer.status == GONE:
+        return webhook_problems.GONE
+    since = endpoint.failing_since
+    return webhook_problems.AWAY if since and at - since >= KEPT_TRYING else ""
+
+
+def _disable(endpoint: models.WebhookEndpoint, why: str, at: datetime) -> None:
+    """Disable the endpoint, in a transaction of its own: those of users lock the agency before the endpoint too.
+
+    If the worker ends before, the next failure has the same result.
+    """
+    with locks.write_transaction(lambda: None):
+        webhook_notices.disable(endpoint, why, at)
+    _LOG.warning("A webhook was disabled: %s %s", endpoint.name, describe_address(endpoint.address))
 
 
 def _note_health(endpoint: models.WebhookEndpoint, **fields: object) -> None:
