@@ -15,6 +15,7 @@ from scim2_models import Error, SCIMException
 from musterbook.config import log_lines
 from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed, UnknownEntry
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
+from musterbook.directory.imports.memberships import ChangedMeanwhile
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.permissions import NotPermitted
@@ -52,6 +53,11 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "",
         lambda error: f"{error} Nothing was changed. Send the request again.",
+    ),
+    ChangedMeanwhile: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "",
+        "Others have changed the user meanwhile. Nothing was changed. Send the request again.",
     ),
     OverQuota: (HTTPStatus.TOO_MANY_REQUESTS, "", str),
     Http404: (HTTPStatus.NOT_FOUND, "", _NOT_FOUND),

@@ -177,6 +177,27 @@ def test_a_put_replaces_the_members_if_it_names_them(client: Scim) -> None:
     assert members(client, group) == ["2"]
 
 
+def test_a_group_can_be_made_inactive_at_once(client: Scim) -> None:
+    made = make(client, "North", 2, **{OWN: {"active": False}})
+    assert (made[OWN]["active"], members(client, made)) == (False, ["2"])
+
+
+def test_a_group_whose_members_cannot_leave_is_not_deleted(client: Scim) -> None:
+    group = make(client, "North", 2, 3)
+    one = {"kind": "updates", "users": 0, "percent": 0, "most": None, "off": False, "role": None, "group": None}
+    models.Agency.objects.filter(pk=client.agency.pk).update(limits=[one])
+    held = read(client.ask(f"Groups/{group['id']}", "delete"), 202)
+    assert held["holds"][0]["users"] == 2
+    assert members(client, group) == ["2", "3"]
+
+
+@pytest.mark.parametrize("operations", [[], {}, "x", ["x"], None])
+def test_a_patch_needs_operations(client: Scim, operations: Any) -> None:
+    group = make(client, "North")
+    body = {"schemas": [PATCH], "Operations": operations}
+    assert read(client.ask(f"Groups/{group['id']}", "patch", body), 400)["scimType"] == "invalidSyntax"
+
+
 def test_an_external_id_names_one_group(client: Scim) -> None:
     north, south = make(client, "North", externalId="N"), make(client, "South", externalId="S")
     for refused in (
@@ -278,7 +299,8 @@ def test_groups_are_found_by_every_operator(client: Scim, text: str, names: list
 @pytest.mark.parametrize(
     "text",
     ["displayName", 'nonsense eq "x"', 'displayName eq "x', 'members[value eq "2"', 'meta.location eq "x"', "active gt true",
-     'members.$ref eq "x"', 'displayName[value eq "x"]', " and ".join(['displayName eq "x"'] * 200), "(" * 5_000],
+     'members.$ref eq "x"', "members[nonsense pr]", 'members[nonsense eq "x"]',
+     'displayName[value eq "x"]', " and ".join(['displayName eq "x"'] * 200), "(" * 5_000],
 )  # fmt: skip
 def test_a_filter_that_means_nothing_is_refused(client: Scim, text: str) -> None:
     body = {"schemas": [SEARCH], "filter": text}

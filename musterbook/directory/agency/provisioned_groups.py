@@ -204,11 +204,10 @@ def find_known(agency: models.Agency, numbers: Iterable[int]) -> set[int]:
 
 def find_circle(group: models.Group, numbers: Iterable[int]) -> set[int]:
     """Return those of the numbers whose groups cannot be members: the group itself, and those that it is part of."""
-    above, one = set[int](), group
-    while one.pk not in above:
+    above = set[int]()
+    one: models.Group | None = group
+    while one is not None and one.pk not in above:
         above.add(one.pk)
-        if one.parent is None:
-            break
         one = one.parent
     return above & set(numbers)
 

@@ -42,6 +42,10 @@ class UnknownMembers(Exception):
         self.ids = sorted(ids)
 
 
+class ChangedMeanwhile(Exception):
+    """Others have changed the user each time that the change was tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class MembersChange:
     """The result of a change of members.
@@ -80,7 +84,8 @@ def change_members(
 ) -> MembersChange:
     """Let users (their ids) join the group, and others leave it. Those who are as wanted already stay so.
 
-    Raise UnknownMembers if a user who joins is not of the agency, UnknownOperator, NotPermitted, and ImportFailed.
+    Raise UnknownMembers if a user who joins is not of the agency, UnknownOperator, NotPermitted, ChangedMeanwhile, and
+    ImportFailed.
     """
     agency = group.agency
     known = find_known(agency, joining)
@@ -108,7 +113,6 @@ def _find_many_members(group: models.Group, ids: Collection[int]) -> set[int]:
 
 def _change_one(group: models.Group, number: int, context: AuditContext, *, joins: bool) -> MembersChange:
     heading = EVIDENCE_GROUP_EXT_ID.heading
-    result = editing.EditResult()
     for _ in range(_TRIES):
         user = editing.find_user(group.agency, number)
         shown = editing.build_row(user)
@@ -117,8 +121,8 @@ def _change_one(group: models.Group, number: int, context: AuditContext, *, join
         typed = {heading: group.external_id if joins else ""}
         result = editing.edit(user, typed, {heading: shown[heading]}, context)
         if not result.conflicts:
-            break
-    return MembersChange(problems=[(user.external_id, problem) for problem in result.problems])
+            return MembersChange(problems=[(user.external_id, problem) for problem in result.problems])
+    raise ChangedMeanwhile(str(number))
 
 
 def _change_many(group: models.Group, joining: list[int], leaving: list[int], context: AuditContext) -> MembersChange:
@@ -174,7 +178,7 @@ def add_group(
     change = MembersChange()
     try:
         change = change_members(group, joining, [], context) if joining else change
-    except (NotPermitted, UnknownMembers, UnknownOperator, runner.ImportFailed):
+    except (NotPermitted, UnknownMembers, UnknownOperator, ChangedMeanwhile, runner.ImportFailed):
         groups.delete(group, context)
         raise
     if change.is_held and change.record:

@@ -225,6 +225,33 @@ def test_an_edit_between_reading_and_writing_is_tried_again(
     assert members(made, "N") == ["E-3"]
 
 
+def test_edits_at_every_try_end_it_with_nothing_changed(made: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = editing.build_row
+    calls: list[models.User] = []
+
+    def always_moved(one: models.User) -> dict[str, str]:
+        calls.append(one)
+        return {**usual(one), "EVIDENCE_GROUP_EXT_ID": "S"} if len(calls) % 2 else usual(one)
+
+    monkeypatch.setattr(editing, "build_row", always_moved)
+    with pytest.raises(memberships.ChangedMeanwhile):
+        join(made, "N", 3)
+    assert members(made, "N") == []
+
+
+def test_a_group_whose_members_are_wrong_is_not_added(made: models.Agency) -> None:
+    with pytest.raises(UnknownMembers):
+        memberships.add_group(made, "W", "West", [0], BOSS)
+    limit_updates(made, 0)
+    _, held = memberships.add_group(made, "W", "West", ids(made, 3, 4), BOSS)
+    assert held.record is not None
+    held.record.refresh_from_db()
+    assert (held.is_held, held.record.ended) == (True, "discarded")
+    assert not models.Group.objects.filter(external_id="W").exists()
+    group, done = memberships.add_group(made, "W", "West", [], BOSS)
+    assert (group.name, done) == ("West", MembersChange())
+
+
 def test_it_waits_for_another_import_only_for_a_while(made: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memberships, "PATIENCE", 0.3)
     monkeypatch.setattr(locks, "_try_flock", lambda _file: False)
