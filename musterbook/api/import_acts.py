@@ -200,7 +200,7 @@ def correct_import(
     record = find_import(request, number)
     history.refresh_record(record)
     if not (body.cells or body.groups or body.decisions or body.options):
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "There is nothing to correct.", "invalid-request")
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "There is nothing to correct.", "nothing-to-correct")
     context, key = access.make_context(request), keys.make_key(request, "correct", record.number)
     made = plan_changes.find_made(record, key)
     if made:

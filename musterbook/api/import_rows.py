@@ -52,7 +52,7 @@ class Row(Schema):
     email: Email | None
 
 
-class Group(Schema):
+class GroupedProblem(Schema):
     """The same problem in some rows (an example of it), and the agency's value that is nearest to the value."""
 
     code: str
@@ -132,22 +132,22 @@ def _describe_row(line: PlanRow) -> Row:
 @router.get(
     "{number}/problems",
     auth=import_schemas.NEEDS,
-    response=answers(Page[Group]),
+    response=answers(Page[GroupedProblem]),
     operation_id="listImportProblems",
     summary="List the problems of an import by kind",
 )
-def list_problems(request: HttpRequest, number: str) -> Page[Group]:
+def list_problems(request: HttpRequest, number: str) -> Page[GroupedProblem]:
     """Return the problems of the rows by code, column and value, those of most rows first: at most 100.
 
     The problems of the file itself are those of the import.
     """
     record = _find_ended(request, number)
-    return Page[Group](items=[_describe_group(group) for group in problem_groups.list_groups(record)])
+    return Page[GroupedProblem](items=[_describe_group(group) for group in problem_groups.list_groups(record)])
 
 
-def _describe_group(group: ProblemGroup) -> Group:
+def _describe_group(group: ProblemGroup) -> GroupedProblem:
     text = group.problem.as_json()
-    return Group(**text, rows=group.rows, suggestion=group.suggestion, can_map=group.can_map)
+    return GroupedProblem(**text, rows=group.rows, suggestion=group.suggestion, can_map=group.can_map)
 
 
 _FILE: dict[str, Any] = {

@@ -199,6 +199,7 @@ CODES: dict[str, str] = {
     "not-permitted": "The token, or its creator, lacks a permission.",
     "nothing-to-apply": "The import shows no plan that can be applied.",
     "nothing-to-confirm": "Nothing holds the plan of the import.",
+    "nothing-to-correct": "The request corrects nothing.",
     "nothing-to-discard": "The import shows no plan.",
     "nothing-to-undo": "The import changed nothing.",
     "other-host-key": "The server of the feed has another host key than the request says.",

@@ -20,12 +20,20 @@ from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0
 from tests.api.calls import make_program
 
 pytestmark = pytest.mark.any_database
-_MOST_SECONDS = 600
+ROOT = Path(__file__).parents[2]
+_MOST_SECONDS = 900
 _EXAMPLES = 10
 EXCLUDED = {
     "revokeToken": "it would revoke the token of the run",
+    "sendFeedFile": "it has another kind of token",
 }
-"""Operation → why it is left out. `tests/attacks/test_api.py` attacks it."""
+"""Operation → why it is left out. `tests/attacks/test_api.py` and `tests/api/test_feeds.py` attack them."""
+PHASES = "examples,fuzzing,stateful" if examples.PROFILE == examples.DEV else "examples,coverage,fuzzing,stateful"
+"""The phase of coverage has thousands of requests, always the same."""
+_CONFIGURATION = """
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 409, 411, 412, 413, 415, 422, 429]
+"""
 
 
 @pytest.fixture
@@ -41,15 +49,18 @@ def test_schemathesis_finds_nothing(
     monkeypatch.setattr(limits, "RATES", many)
     program = make_program(springfield)
     excluded = [part for name in EXCLUDED for part in ("--exclude-operation-id", name)]
+    (tmp_path / "schemathesis.toml").write_text(_CONFIGURATION)
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])])
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "run", f"{live_server.url}/springfield/api/v1/openapi.json",
-            "--header", f"Authorization: Bearer {program.secret}", "--checks", "all", "--mode", "all",
-            "--phases", "examples,coverage,fuzzing,stateful", "--seed", "1", "--generation-deterministic",
+            "--header", f"Authorization: Bearer {program.secret}", "--mode", "all",
+            "--checks", "all", "--exclude-checks", "positive_data_acceptance",
+            "--phases", PHASES, "--seed", "1", "--generation-deterministic",
             "--max-examples", str(examples.examples(_EXAMPLES)), "--continue-on-failure", "--no-color", *excluded,
         ],
         cwd=tmp_path, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "PYTHONPATH": path, "SCHEMATHESIS_HOOKS": "tests.attacks.fuzz_checks"},
     )  # fmt: skip
     if os.environ.get("FUZZ_LOG"):
         Path(os.environ["FUZZ_LOG"]).write_text(done.stdout + done.stderr)
