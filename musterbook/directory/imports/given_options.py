@@ -39,9 +39,11 @@ def read_options(
 ) -> Options:
     """Return the options, with those that are not given from `usual`. Raise InvalidOptions.
 
-    `names`: the options that can be given. `what`: the layout of a file of groups, members, roles or ranks.
+    `names`: the options that can be given. `what`: the layout of a file of groups, members, roles or ranks; "" for that
+    of `usual`.
     """
     before, allowed = usual or Options(), tuple(names)
+    what = what or before.what
     errors = Errors()
     for name in values:
         if name not in allowed:
@@ -62,9 +64,7 @@ def read_options(
         given["confirm"] = read_confirmed(values["confirm"], errors.at("confirm"))
     if errors.found:
         raise InvalidOptions(errors.found)
-    return replace(
-        before, mode=mode, what=what or before.what, **{_FIELDS.get(name, name): value for name, value in given.items()}
-    )
+    return replace(before, mode=mode, what=what, **{_FIELDS.get(name, name): value for name, value in given.items()})
 
 
 def _read_mode(value: object, errors: Errors) -> Mode:

@@ -58,3 +58,12 @@ def test_the_mapping_is_one_of_the_columns_of_its_mode() -> None:
         read_options({"mapping": {"New": "NEW_EXTERNAL_ID"}})
     with pytest.raises(InvalidOptions, match="not a column"):
         read_options({"mode": "rekey", "mapping": {"Mail": "EMAIL"}})
+
+
+def test_a_file_of_groups_has_its_own_columns_also_when_it_is_planned_again() -> None:
+    options = read_options({"mapping": {"Unit": "NAME"}}, what="groups")
+    assert (options.what, options.mapping) == ("groups", {"Unit": "NAME"})
+    assert read_options({"mapping": {"Id": "EXTERNAL_ID"}}, options).what == "groups"
+    for wrong in ({"mapping": {"Mail": "EMAIL"}}, {"mode": "rekey"}):
+        with pytest.raises(InvalidOptions):
+            read_options(wrong, options)
