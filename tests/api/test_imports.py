@@ -25,6 +25,7 @@ from tests.api.import_calls import HERE, MAY, ROSTER, call, done, preview, read,
 from tests.api.import_calls import own_folder as own_folder  # noqa: PLC0414
 from tests.api.import_calls import secret as secret  # noqa: PLC0414
 from tests.api.test_me import make_token, problem
+from tests.attacks.bombs import BOMBS
 from tests.directory.cast import file, people, person
 
 pytestmark = pytest.mark.any_database
@@ -143,6 +144,26 @@ def test_a_refused_file_is_answered_with_what_is_wrong_with_it(springfield: Spri
     assert all(one["message"] and one["remedy"] for one in said["problems"])
     assert "apply" not in said["links"]
     assert "corrections" in said["links"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["an attribute of 120 megabytes", "elements within each other", "a part that unpacks to more than it"],
+)
+def test_a_bomb_is_refused_as_on_the_page(springfield: Springfield, secret: str, name: str) -> None:
+    content = next(make for full, make in BOMBS.items() if full.startswith(name))()
+    said = done(secret, send(secret, content, "?name=a.csv", "application/octet-stream"))
+    assert (said["state"], len(said["problems"])) == ("refused", 1)
+    assert said["problems"][0]["remedy"]
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7 ...", b"<!DOCTYPE html><p>Sign in", b"\x89PNG\r\n\x1a\n" + b"x" * 64])
+def test_another_kind_of_file_is_refused_whatever_its_type_says(
+    springfield: Springfield, secret: str, content: bytes
+) -> None:
+    said = done(secret, send(secret, content, "?name=roster.csv"))
+    assert (said["state"], said["file"]["name"]) == ("refused", "roster.csv")
+    assert said["problems"][0]["message"]
 
 
 def test_a_request_can_wait_for_the_result(springfield: Springfield, secret: str) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from musterbook.core.domain.columns import BADGE_NUMBER, BY_HEADING, Column
+from musterbook.core.domain.columns import BADGE_NUMBER, BY_HEADING, HEADINGS, Column
 from musterbook.core.domain.decisions import DAMAGE, IDENTITY, OTHER, SAME, TAKEN, merge_by_row
 from musterbook.core.reading import corrections
 from musterbook.directory import models
@@ -126,7 +126,7 @@ def _correct(options: Options, given: Mapping[str, Mapping[str, str]]) -> Option
 def set_values(record: models.Import, options: Options, values: Iterable[NewValue]) -> Options:
     """Return the options with new texts for all rows with these problems. Raise InvalidValue, TooManyFixes."""
     for place, value in enumerate(values):
-        find_shared_column(value, f"groups/{place}")
+        _check_value(value, f"groups/{place}")
         rows = problem_groups.list_group_rows(record, value.code, value.heading, value.value)
         if not rows:
             raise InvalidValue(f"groups/{place}", _("There are no such rows, or too many to fix here."))
@@ -134,15 +134,24 @@ def set_values(record: models.Import, options: Options, values: Iterable[NewValu
     return options
 
 
-def find_shared_column(value: NewValue, field: str) -> Column:
-    """Return the column of a new value. Raise InvalidValue if its users cannot share a value, or if it must have one."""
+def _check_value(value: NewValue, field: str) -> None:
+    """Raise InvalidValue if users cannot share a value of the column, or if it must have one."""
     column = BY_HEADING.get(value.heading)
-    if column is None or column.unique:
+    if column is None or not is_shared(column):
         text = _("%(column)s is no column in which users share a value.")
         raise InvalidValue(field, text % {"column": value.heading[:63]})
-    if column.required and not value.text.strip():
+    if not fits(column, value):
         raise InvalidValue(field, _("Choose a value for %(column)s.") % {"column": column.heading})
-    return column
+
+
+def is_shared(column: Column) -> bool:
+    """Return whether several users can have the same value of the column."""
+    return not column.unique
+
+
+def fits(column: Column, value: NewValue) -> bool:
+    """Return whether the column can have this value: it is not blank, or the column is not required."""
+    return not column.required or bool(value.text.strip())
 
 
 def decide(options: Options, decisions: Sequence[RowDecision]) -> Options:
@@ -158,5 +167,5 @@ def decide(options: Options, decisions: Sequence[RowDecision]) -> Options:
 
 def is_decision(one: RowDecision) -> bool:
     """Return whether this can be decided about a row."""
-    choices = {DAMAGE: tuple(BY_HEADING), IDENTITY: (SAME, OTHER), TAKEN: (BADGE_NUMBER.heading,)}
+    choices = {DAMAGE: tuple(HEADINGS), IDENTITY: (SAME, OTHER), TAKEN: (BADGE_NUMBER.heading,)}
     return one.choice in choices.get(one.code, ())

@@ -27,6 +27,7 @@ from musterbook.directory.imports import (
     file_import,
     fixed_plans,
     matching,
+    plan_changes,
     plan_ends,
     queue,
     quotas,
@@ -272,10 +273,8 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
     if not reading.is_valid():
         return page.render_import(request, record, reading=reading)
     choices = reading.read_choices()
-    if choices["sheet"] not in (Options.of_json(record.options).sheet, record.file_facts.get("sheet")):
-        # What was said of rows of one sheet says nothing of those of another.
-        choices |= {"corrections": {}, "decided": {}}
-    return preview_again(request, record, "", **choices)
+    options = plan_changes.forget_other_sheet(record, replace(Options.of_json(record.options), **choices))
+    return preview_again(request, record, "", **choices, corrections=options.corrections, decided=options.decided)
 
 
 def preview_again(

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy, ngettext_lazy
 
-from musterbook.core.domain.columns import BADGE_NUMBER, HEADINGS
-from musterbook.core.domain.decisions import DAMAGE, IDENTITY, OTHER, SAME, TAKEN, merge_by_row
+from musterbook.core.domain.decisions import DAMAGE, IDENTITY, OTHER, SAME, TAKEN
 from musterbook.core.domain.problems import Problem
+from musterbook.directory.imports import plan_changes
 from musterbook.directory.imports.options import Options
+from musterbook.directory.imports.plan_changes import RowDecision
 from musterbook.web.imports import sentences
 
 ALL = "all"
@@ -51,10 +52,11 @@ def read_changes(text: str, options: Options) -> Mapping[str, Any]:
         return {"accepted": {**options.accepted, code: choice}}
     if (code, row, choice) == (TAKEN, ALL, ""):
         return {"release_badges": True}
-    is_row = row.isascii() and row.isdecimal() and len(row) < 9
-    choices = {DAMAGE: tuple(HEADINGS), IDENTITY: (SAME, OTHER), TAKEN: (BADGE_NUMBER.heading,)}
-    is_choice = choice in choices.get(code, ())
-    return {"decided": merge_by_row(options.decided, {row: {code: choice}})} if is_row and is_choice else {}
+    if not (row.isascii() and row.isdecimal() and len(row) < 9):
+        return {}
+    decision = RowDecision(int(row), code, choice)
+    is_known = plan_changes.is_decision(decision)
+    return {"decided": plan_changes.decide(options, [decision]).decided} if is_known else {}
 
 
 def describe(options: Options) -> list[str]:

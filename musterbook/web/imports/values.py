@@ -10,9 +10,11 @@ from django.views.decorators.http import require_POST
 from musterbook.core.checking import meanings
 from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.domain.file_values import MAPPED
-from musterbook.core.reading import corrections
-from musterbook.directory.imports import problem_groups
+from musterbook.directory.agency.vocabularies import InvalidValue
+from musterbook.directory.imports import plan_changes
+from musterbook.directory.imports.drafts import TooManyFixes
 from musterbook.directory.imports.options import Options
+from musterbook.directory.imports.plan_changes import NewValue
 from musterbook.web.imports import actions, guard
 from musterbook.web.imports.groups import make_defaults_form
 
@@ -28,25 +30,23 @@ def fix_group(request: HttpRequest, number: str) -> HttpResponseBase:
     names = ("code", "column", "value", "text")
     code, heading, value, text = (request.POST.get(name, "")[:_LONGEST].replace("\0", "") for name in names)
     column = BY_HEADING.get(heading)
-    if column is None or column.unique:
+    fix = NewValue(code, heading, None if request.POST.get("any") else value, text)
+    if column is None or not plan_changes.is_shared(column):
         raise Http404
-    if column.required and not text.strip():
+    if not plan_changes.fits(column, fix):
         messages.error(request, _("Choose a value for %(column)s. Nothing has changed.") % {"column": heading})
         return redirect(_make_address(record.number))
     options = Options.of_json(record.options)
     if request.POST.get("do") == "remember" and column in MAPPED and value:
         values = meanings.merge_meanings(options.values, {heading: {value: text.strip()}})
         return actions.preview_again(request, record, "", values=values)
-    rows = problem_groups.list_group_rows(record, code, heading, None if request.POST.get("any") else value)
-    if not rows and record.number != number:
+    try:
+        changed = plan_changes.set_values(record, options, [fix])
+    except (InvalidValue, TooManyFixes):
+        if record.number == number:
+            messages.error(request, _("There are no such rows, or too many to fix here. Nothing has changed."))
         return redirect(_make_address(record.number))
-    if not rows:
-        messages.error(request, _("There are no such rows, or too many to fix here. Nothing has changed."))
-        return redirect(_make_address(record.number))
-    now = {str(row): {heading: text} for row in rows}
-    return actions.preview_again(
-        request, record, "", corrections=corrections.merge_corrections(options.corrections, now)
-    )
+    return actions.preview_again(request, record, "", corrections=changed.corrections)
 
 
 def _make_address(number: str) -> str:
