@@ -13,7 +13,7 @@ from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS, ENTRIES
 from musterbook.core.domain.problems import CATALOG, Kind, Level
 from musterbook.directory.permissions import PERMISSIONS
-from scripts import alert_rules, reference_rest
+from scripts import alert_rules, client_code, reference_rest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGE = Path(__file__).parents[1] / "musterbook"
@@ -21,11 +21,12 @@ _GENERATED = "<!-- Written from the code by scripts/reference.py; change it ther
 
 
 def main() -> int:
-    """Write every page."""
+    """Write every page, and the part of the client that describes the API."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.config.settings")
     django.setup()  # for texts that are translated when they are read
+    client_code.write_files()
     for name, text in make_pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
     alert_rules.FILE.write_text(alert_rules.make_file(), encoding="utf-8")
@@ -34,7 +35,8 @@ def main() -> int:
 
 def make_pages() -> dict[str, str]:
     """Return the text of every page by its file name."""
-    from scripts import reference_scim, reference_webhooks  # they have tables, which need Django
+    # The client needs its description, which may have been written just now. The others have tables, which need Django.
+    from scripts import reference_client, reference_scim, reference_webhooks
 
     made = {
         "commands.md": _list_commands(),
@@ -47,6 +49,7 @@ def make_pages() -> dict[str, str]:
         "metrics.md": _list_metrics(),
         "rest.md": reference_rest.list_api(_GENERATED),
         "scim.md": reference_scim.list_page(_GENERATED),
+        "client.md": reference_client.list_client(_GENERATED),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from ninja import Schema
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 T = TypeVar("T")
 _HAS_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -40,7 +40,11 @@ Moment = Annotated[datetime, BeforeValidator(_refuse_number), AfterValidator(_co
 """A time that a request gives (RFC 3339)."""
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """The number of a resource in an address."""
-Time = Annotated[datetime, PlainSerializer(_write_time, return_type=str)]
+Time = Annotated[
+    datetime,
+    PlainSerializer(_write_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 """A time in UTC (RFC 3339), such as `2026-03-02T07:00:00Z`."""
 
 

@@ -1,0 +1,1 @@
+"""The client: its description, its transports, and what programs do with it."""
