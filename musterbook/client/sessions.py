@@ -201,6 +201,6 @@ def _naming(call: Call[bytes]) -> Iterator[None]:
 
 
 def _name_arriving(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Return the path, and that of the file beside it which takes what arrives."""
+    """Return the path, and that of a file in the same folder that takes what arrives."""
     target = Path(path)
     return target, target.with_name(f".{target.name}.{uuid4().hex[:8]}")
