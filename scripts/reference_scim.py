@@ -40,7 +40,7 @@ _RULES = """
 - A user needs a role. Send it in our extension, or set the default of ROLE in *Admin → Agency settings → Headings and
   values*.
 - A user without an external ID or a badge number gets one that stands for none, and that clients do not see.
-- Users whom a client adds or changes have the source `scim` and are managed by SCIM, so that synchronize imports of other
+- Users that a client adds or changes have the source `scim` and are managed by SCIM, so that synchronize imports of other
   sources keep them.
 - Names, addresses and badge numbers are unique among all users, Inactive ones as well. A taken value is answered with 409
   (`uniqueness`), and the sentence names the holder.
@@ -53,7 +53,7 @@ _GROUPS = """
 - **A user is in one group at most.** Who joins a group leaves the one before. So push only groups that do not overlap.
 - A member with the type `Group` becomes a part of the group. A group is part of one other at most, and never of itself.
 - The ids of groups begin with `g`. No user has the same id.
-- A member whom the agency does not have is left out, the response shows the members that the group has, and the audit trail
+- A member who is not in the agency is left out, the response shows the members that the group has, and the audit trail
   says who was unknown.
 - A change of one member is an edit. A change of more members is one import, which is applied as a whole or not at all, and
   can be undone.
@@ -68,7 +68,7 @@ _BULK = """
   request about a group takes any number of members.
 - A user has one operation at most. What an import cannot do, such as another `externalId`, is refused with 501 in its
   operation.
-- `bulkId:…` as the manager means a user whom the same Bulk creates. A circle of such references is refused with 409.
+- `bulkId:…` as the manager means a user that the same Bulk creates. A circle of such references is refused with 409.
 - After as many errors as `failOnErrors` says, nothing more is done, and the response ends with the last of them.
 - Over a [limit](agency-settings.md#limits), the whole Bulk is **held**, and so is a change of many members: nothing is
   written until a person confirms the numbers. The response is 202, with the location of the import, its page, and the reasons

@@ -130,5 +130,4 @@ def change_agency(request: HttpRequest, response: HttpResponse, body: AgencyChan
     with agencies.holding(agency):
         etags.check_if_match(request, etags.make_version(_show(agency)))
         agency_changes.change(agency, values, access.make_context(request), access.get_operator(request))
-        agency.refresh_from_db()
     return _answer(response, agency)

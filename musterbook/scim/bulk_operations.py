@@ -130,7 +130,7 @@ def _map_new(operations: Sequence[Operation]) -> dict[str, Operation]:
 
 
 class _Reader:
-    """Read operations as changes. `known`: the users whom they name, by their ids. `new`: the new users by their bulkIds."""
+    """Read operations as changes. `known`: the users that they name, by their ids. `new`: the new users by their bulkIds."""
 
     def __init__(self, scim: ScimRequest, known: dict[int, Provisioned], new: dict[str, Operation]) -> None:
         self._scim, self._known, self._new = scim, known, new

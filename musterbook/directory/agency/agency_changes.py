@@ -47,7 +47,7 @@ def read_settings(agency: models.Agency) -> dict[str, Any]:
 def change(agency: models.Agency, values: Mapping[str, Any], context: AuditContext, by: Operator) -> None:
     """Change the settings that `values` has, in the form of `read_settings`. The caller holds the agency's lock.
 
-    Raise InvalidValue and NotAllowed.
+    The record has the settings as they are then. Raise InvalidValue and NotAllowed.
     """
     accounts = dict(values.get("accounts", {}))
     required_roles = accounts.pop("second_factor_roles", None)
@@ -63,6 +63,7 @@ def change(agency: models.Agency, values: Mapping[str, Any], context: AuditConte
     if "defaults" in values:
         now = {heading: agency.defaults.get(heading, "") for heading in values["defaults"]}
         file_values.change_defaults(agency, values["defaults"], now, context, by)
+    agency.refresh_from_db()
 
 
 def _check_everyone(agency: models.Agency, accounts: Mapping[str, Any], by: Operator) -> None:

@@ -30,6 +30,8 @@ ORDERS = {"id": "pk", "externalId": "external_id", "displayName": "name"}
 """The attributes that groups are sorted by, with their columns."""
 MEMBER_COLUMNS = {"value": "id_text", "display": "full_name"}
 """Attribute of a member → its column, for conditions."""
+Condition = Q
+"""A condition of groups or members, which interfaces put together without a query of their own."""
 ALL, NONE = Q(), Q(pk__in=())
 """The conditions that every group, and that no group fulfills."""
 

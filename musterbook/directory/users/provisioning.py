@@ -32,7 +32,7 @@ from musterbook.directory.users.versions import VersionedUser
 SOURCE = "scim"
 """The source of the users that a provider adds or changes (S9), and what protects them from other sources (S5)."""
 MANAGED = {"source": SOURCE, "managed_by": SOURCE, "missing_since": None, "missing_imports": 0}
-"""What is written of a user whom the provider manages."""
+"""What is written of a user that the provider manages."""
 DISPLAY_NAME = "displayName"
 """The kept value that is recorded in the audit trail, because a person reads it."""
 EMAIL_LABEL, PHONE_LABEL = "email", "phone"
