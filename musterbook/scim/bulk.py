@@ -18,7 +18,7 @@ from musterbook.directory.users import provisioning
 from musterbook.scim import answers, bulk_operations, held, users
 from musterbook.scim.answers import ScimError
 from musterbook.scim.bulk_operations import Operation
-from musterbook.scim.endpoints import Method, ScimRequest, endpoint
+from musterbook.scim.endpoints import Method, ScimRequest, endpoint, require_schema
 from musterbook.scim.etags import format_tag
 
 MOST_OPERATIONS, MOST_BYTES = 1_000, 4 << 20
@@ -55,8 +55,7 @@ def run(scim: ScimRequest) -> HttpResponseBase:
 
 
 def _read_request(body: dict[str, Any]) -> tuple[list[Any], _Limits]:
-    if _EXPECTED_SCHEMA not in (body.get("schemas") or ()):
-        raise ScimError(HTTPStatus.BAD_REQUEST, f"schemas must name {_EXPECTED_SCHEMA}.", "invalidSyntax")
+    require_schema(body, _EXPECTED_SCHEMA)
     operations, most = body.get("operations"), body.get("failonerrors")
     if not isinstance(operations, list) or not operations:
         raise ScimError(HTTPStatus.BAD_REQUEST, "Operations must be a list of at least one operation.", "invalidSyntax")

@@ -6,7 +6,7 @@ An address is declared as `endpoint(GET=Method("users.view", read), PATCH=Method
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -120,6 +120,13 @@ def read_json(request: HttpRequest, most: int = MOST_BYTES) -> dict[str, Any]:
     if int(length) > most:
         raise ScimError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {most:,} bytes. Split it.")
     return _parse(request.body)
+
+
+def require_schema(body: Mapping[str, Any], schema: str) -> None:
+    """Raise ScimError unless the body is of this schema."""
+    named = body.get("schemas")
+    if not isinstance(named, list) or schema not in named:
+        raise ScimError(HTTPStatus.BAD_REQUEST, f"schemas must name {schema}.", "invalidSyntax")
 
 
 def _parse(body: bytes) -> dict[str, Any]:

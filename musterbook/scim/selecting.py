@@ -23,7 +23,7 @@ from musterbook.directory.users import user_query
 from musterbook.directory.users.user_query import Found, Place, Wanted
 from musterbook.scim import answers, filters, mapping, paging, schemas
 from musterbook.scim.answers import ScimError
-from musterbook.scim.endpoints import ScimRequest
+from musterbook.scim.endpoints import ScimRequest, require_schema
 
 _Parameters = ResponseParameters[schemas.FullUser]
 _Search = SearchRequest[schemas.FullUser]
@@ -78,8 +78,7 @@ def search(scim: ScimRequest) -> HttpResponseBase:
 def read_search(scim: ScimRequest) -> dict[str, Any]:
     """Return the parameters of a search by POST. Raise ScimError."""
     body = scim.read_json()
-    if str(_Search.__schema__) not in (body.get("schemas") or ()):
-        raise ScimError(HTTPStatus.BAD_REQUEST, f"schemas must name {_Search.__schema__}.", "invalidSyntax")
+    require_schema(body, str(_Search.__schema__))
     return body
 
 
