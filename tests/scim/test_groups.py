@@ -342,6 +342,10 @@ def test_members_are_read_only_if_they_are_asked_for(client: Scim, monkeypatch: 
                 answer = client.get(f"{place}?{query}")
                 assert "members" not in json.dumps(answer.get("Resources", answer))
     assert client.get(f"{path}?attributes=members.value")["members"] == [{"value": "1"}, {"value": "2"}]
+    parts = [{"value", "$ref", "type"}] * 2
+    assert [set(one) for one in client.get(f"{path}?excludedAttributes=members.display")["members"]] == parts
+    only = client.get(f"{path}?attributes={GROUP}:members")
+    assert (only["members"], "displayName" in only) == (client.get(path)["members"], False)
 
 
 def test_too_many_members_are_refused_and_not_left_out(client: Scim, monkeypatch: pytest.MonkeyPatch) -> None:
