@@ -58,7 +58,7 @@ RATES: Mapping[str, Rate] = {
     ),
     "set-up": _make_rate(10, 5, _ADDRESS, "Attempts to enter the setup code of a new installation"),
     "refused token": _make_rate(30, 5, _ADDRESS, "API tokens that were refused"),
-    "token": _make_rate(600, 1, _TOKEN, "Requests of a program with an API token, by REST and SCIM"),
+    "token": _make_rate(1_500, 1, _TOKEN, "Requests of a program with an API token, by REST and SCIM"),
     "sent file": _make_rate(60, 10, _FEED, "Files that programs send to a feed"),
     "event": _make_rate(
         120, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"

@@ -18,6 +18,8 @@ RESOURCE_MODELS: dict[str, Any] = {"User": models.FullUser, "Group": FullGroup}
 """Name of a resource type → its model with its extensions."""
 _BULK = {"supported": True, "maxOperations": bulk.MOST_OPERATIONS, "maxPayloadSize": bulk.MOST_BYTES}
 _CONFIG = "ServiceProviderConfig"
+_REQUIRED = (models.MusterbookUser.__schema__, models.MusterbookGroup.__schema__)
+"""The extensions that every resource of their type has."""
 _SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:"
 
 
@@ -70,9 +72,9 @@ def _build_types(scim: ScimRequest) -> dict[str, dict[str, Any]]:
 
 def _build_type(scim: ScimRequest, name: str, model: Any) -> dict[str, Any]:
     described = ResourceType.from_resource(model).model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE)
-    # Every user has a role, so every user has the extension that it belongs to.
+    # Every user has a role, and every group is active or not, so all have the extension that it belongs to.
     for extension in described.get("schemaExtensions", ()):
-        extension["required"] = extension["schema"] == models.MusterbookUser.__schema__
+        extension["required"] = extension["schema"] in _REQUIRED
     described["description"] = model.__mro__[1].__doc__ or name
     return _locate(scim, "ResourceType", described, name)
 

@@ -7,9 +7,11 @@ from typing import Any
 from django.http import HttpResponse
 from scim2_models import Meta, Reference, ResponseParameters, TooManyException
 
+from musterbook.core.domain.columns import EXTERNAL_ID
 from musterbook.directory import models
 from musterbook.directory.agency import provisioned_groups
 from musterbook.directory.agency.provisioned_groups import TooManyMembers, format_id
+from musterbook.directory.users.provisioning import is_made
 from musterbook.scim import answers
 from musterbook.scim.endpoints import ScimRequest
 from musterbook.scim.etags import format_tag
@@ -46,7 +48,7 @@ def build_resource(group: models.Group, members: Sequence[provisioned_groups.Mem
     """Return the group as a resource. `members`: None if they were not read. `base`: the address of the service."""
     return FullGroup(
         id=format_id(group.pk),
-        external_id=group.external_id,
+        external_id=None if is_made(EXTERNAL_ID.heading, group.external_id) else group.external_id,
         display_name=group.name,
         members=None if members is None else [Member.model_validate(_describe_member(one, base)) for one in members],
         MusterbookGroup=MusterbookGroup(active=group.active),

@@ -13,6 +13,7 @@ from scim2_models import (
     Reference,
     Required,
     Resource,
+    Returned,
 )
 
 
@@ -30,7 +31,12 @@ class Member(ComplexAttribute):
     type: Annotated[
         str | None, Mutability.immutable, Field(description="User or Group.", examples=["User", "Group"])
     ] = None
-    display: Annotated[str | None, Mutability.read_only, Field(description="The name of the member.")] = None
+    display: Annotated[
+        str | None,
+        Mutability.read_only,
+        Returned.request,
+        Field(description="The name of the member. Returned if it is asked for."),
+    ] = None
 
 
 class Group(Resource[AnyExtension]):

@@ -6,9 +6,10 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase
-from scim2_models import Context, InvalidValueException, MutabilityException, Path
+from scim2_models import Context, InvalidValueException, Path
 from scim2_models.path import FilterNode
 
+from musterbook.core.domain.columns import EXTERNAL_ID
 from musterbook.core.domain.problems import Problem
 from musterbook.directory import models
 from musterbook.directory.agency import provisioned_groups
@@ -16,6 +17,8 @@ from musterbook.directory.agency.provisioned_groups import AlreadyExists, format
 from musterbook.directory.agency.vocabularies import UnknownEntry
 from musterbook.directory.imports import memberships
 from musterbook.directory.imports.memberships import MembersChange
+from musterbook.directory.users import provisioning
+from musterbook.directory.users.provisioning import is_made
 from musterbook.scim import etags, group_lists, group_patching, group_resources, held, schemas
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import Method, ScimRequest, endpoint
@@ -187,9 +190,9 @@ def change(scim: ScimRequest, number: str) -> HttpResponseBase:
     resource = group_resources.build_resource(group, None, scim.base)
     group_patching.apply_others(resource, others)
     if resource.external_id is None:
-        raise MutabilityException(
-            attribute="externalId", detail="Every group has an externalId, so it cannot be removed."
-        )
+        # Files name every group by one: the client sees none until it writes another.
+        made = is_made(EXTERNAL_ID.heading, group.external_id)
+        resource.external_id = group.external_id if made else provisioning.make_id()
     return _write(scim, group, resource, members, selection)
 
 

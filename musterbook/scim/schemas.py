@@ -185,8 +185,8 @@ POLICY = ScimPolicy(
 )
 """What is accepted besides the letter of the RFCs, because Entra ID and Okta send it."""
 
-_ALWAYS_THERE = {"User": ("active",), "MusterbookUser": ("role",)}
-"""The attributes that every user has, so that they cannot be removed; a client may still leave them out."""
+_ALWAYS_THERE = {"User": ("active",), "MusterbookUser": ("role",), "MusterbookGroup": ("active",)}
+"""The attributes that every user or group has, so that they cannot be removed; a client may still leave them out."""
 
 
 PUBLISHED: tuple[Any, ...] = (User, EnterpriseUser, MusterbookUser, Group, MusterbookGroup)

@@ -146,7 +146,6 @@ def test_members_are_removed_by_a_path_with_a_filter(client: Scim, path: str, le
         ({"op": "remove", "path": "members[value eq"}, "invalidPath"),
         ({"op": "remove", "path": 'members[nonsense eq "2"]'}, ""),
         ({"op": "remove", "path": "displayName"}, "mutability"),
-        ({"op": "remove", "path": "externalId"}, "mutability"),
         ({"op": "replace", "path": "displayName", "value": " "}, "invalidValue"),
         ({"op": "replace", "path": "displayName", "value": "a\nb"}, "invalidValue"),
         ({"op": "replace", "path": "displayName", "value": "x" * 300}, "invalidValue"),
