@@ -1,6 +1,8 @@
 """The metrics: true, without names, cheap, and shown to nobody without the token."""
 
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -240,3 +242,23 @@ def test_a_held_import_and_a_notice_of_it_wait_for_a_person() -> None:
     agency = cast.agency(limits=[cast.allow(0)])
     cast.apply_rows(agency, cast.people(1))
     assert scrape()["musterbook_imports_held"] == 0
+
+
+_FIRST_REQUESTS = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from musterbook.config import counters
+start = threading.Barrier(8)
+def answer(_):
+    start.wait()
+    counters.count_request("users", "GET", 200, 0.1)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(answer, range(8)))
+print(sum(sample.value for family in counters.open_registry().collect() for sample in family.samples
+          if sample.name == "musterbook_request_duration_seconds_count"))
+"""
+
+
+def test_the_first_requests_of_a_process_are_counted_when_they_come_at_the_same_time() -> None:
+    done = subprocess.run([sys.executable, "-c", _FIRST_REQUESTS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "8.0\n"), done.stderr

@@ -4,6 +4,7 @@ Under `muster serve`, each process writes its counters into the folder of the ru
 They begin at zero when the server starts. A label never has a value that a client chooses.
 """
 
+import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -44,9 +45,18 @@ SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 """The upper bounds in seconds by which requests are counted."""
 
 
-@cache
+_making = threading.Lock()
+
+
 def _load() -> "tuple[Histogram, Counter, Counter]":
-    """Return the counters. A command that answers no request starts faster without their library."""
+    """Return the counters. The first requests of a process arrive at the same time, and one of them makes the counters."""
+    with _making:
+        return _make()
+
+
+@cache
+def _make() -> "tuple[Histogram, Counter, Counter]":
+    """Make the counters. A command that answers no request starts faster without their library."""
     from prometheus_client import Counter, Histogram, disable_created_metrics
 
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
