@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import feed_runs, installations, machine, peer_runs
+from benchmarks import api_runs, feed_runs, installations, machine, peer_runs
 from benchmarks.bench import Bench
 from benchmarks.jobs import get_source, make_files, run_job, time_import
 from benchmarks.limits import Manner
@@ -29,6 +29,14 @@ def measure(plan: Plan, results: Results) -> None:
     if {*plan.imports, "edit", "list", "pages"} & {*plan.cases}:
         for users in plan.users:
             _measure_size(plan, results, users)
+    _measure_peers(plan, results)
+    for case, runs in (("feeds", feed_runs), ("api", api_runs)):
+        if case in plan.cases:
+            runs.measure(plan, results)
+
+
+def _measure_peers(plan: Plan, results: Results) -> None:
+    """Measure other programs that import users."""
     for users in plan.peer_users if "peers" in plan.cases else ():
         with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
             for database in plan.databases:
@@ -38,8 +46,6 @@ def measure(plan: Plan, results: Results) -> None:
     for users in plan.kolibri_users if "kolibri" in plan.cases else ():
         with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder, ExitStack() as stack:
             peer_runs.measure_kolibri(Bench(plan, results, Path(folder), "sqlite", users, stack))
-    if "feeds" in plan.cases:
-        feed_runs.measure(plan, results)
 
 
 def _measure_size(plan: Plan, results: Results, users: int) -> None:

@@ -29,8 +29,8 @@ PEERS = {
 }
 """The imports that django-import-export does too."""
 
-ALONE = ("edit", "list", "pages", "peers", "kolibri", "feeds", "start")
-"""The other cases: edits of one user, lists and search, both peers, feeds, and the start of commands."""
+ALONE = ("edit", "list", "pages", "peers", "kolibri", "feeds", "api", "start")
+"""The other cases: edits of one user, lists and search, both peers, feeds, requests of programs, and the start of commands."""
 
 FEED_WAITS = "feed-waits"
 """The row of small feeds next to a large one, in the case of feeds."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import TypeVar
 
+from benchmarks.bursts import Burst, list_bursts
 from benchmarks.machine import PASSING
 from benchmarks.plans import IMPORTS, PEERS, Row
 from benchmarks.targets import Verdict, find_median, find_p95, get_import_target, get_memory_target, list_verdicts
@@ -15,13 +16,16 @@ _Thing = TypeVar("_Thing")
 def make_report(rows: Sequence[Row]) -> str:
     """Return all tables, and the remarks."""
     imports = [row for row in rows if row.case in IMPORTS]
-    others = [(row, name) for row in rows if row.case not in IMPORTS for name in row.seconds if _is_shown(name)]
+    others = [
+        (row, name) for row in rows if row.case not in (*IMPORTS, "api") for name in row.seconds if _is_shown(name)
+    ]
     parts = [
         *_list_machines(rows),
         *_add_heading("Against the targets", _format_table(_VERDICTS, list(list_verdicts(rows)))),
         *_add_heading(
             "Imports of a whole agency (seconds)", _format_table(_IMPORTS | _MOMENT, [(row, rows) for row in imports])
         ),
+        *_add_heading("Requests of programs", _format_table(_REQUESTS, list_bursts(rows))),
         *_add_heading("What else was timed", _format_table(_OTHERS, others)),
         *sorted({remark for row in rows for remark in row.remarks}),
     ]
@@ -109,6 +113,20 @@ _OTHERS: dict[str, Callable[[_Timed], str]] = {
     ),
     "commit": lambda at: str(at[0].made.get("commit", "–")),
     "load": lambda at: str(at[0].made.get("load", "–")),
+}
+
+
+_REQUESTS: dict[str, Callable[[Burst], str]] = {
+    "request": lambda burst: burst.what,
+    "program": lambda burst: burst.program,
+    "users": lambda burst: f"{burst.row.users:,}",
+    "database": lambda burst: burst.database,
+    "each second (spread)": lambda burst: _format_spread(burst.rates, 1, 0 if min(burst.rates) >= 10 else 1),
+    "Musterbook is … × as fast": lambda burst: _format_number(burst.advantage),
+    "median, ms": lambda burst: _format_number(median(burst.waits) * 1000, 1),
+    "95th of 100, ms": lambda burst: _format_number(find_p95(burst.waits) * 1000, 1),
+    "processor, ms each": lambda burst: _format_number(burst.processor and burst.processor * 1000),
+    "requests": lambda burst: f"{len(burst.waits):,}",
 }
 
 

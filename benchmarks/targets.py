@@ -78,7 +78,7 @@ def list_verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
             what = f"{PEERS[row.case].about}: × django-import-export"
             yield from _judge_peer(row, what, "peer", _PEERS[row.case])
             yield from _judge_peer(row, f"{what} with our comparison", "peer hooked", _PEERS[row.case])
-        else:
+        elif row.case in _JUDGES:
             yield from _JUDGES[row.case](row)
 
 
@@ -183,4 +183,4 @@ _JUDGES: dict[str, Callable[[Row], Iterator[Verdict]]] = {
     "feeds": _judge_feeds,
     FEED_WAITS: _judge_waits,
 }
-"""The cases that are no imports of a whole agency."""
+"""The cases that are no imports of a whole agency. The requests of programs have no targets."""

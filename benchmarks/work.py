@@ -160,6 +160,14 @@ def measure_feeds(part: str, **given: Any) -> Measured:
     return measured
 
 
+def prepare_programs(tokens: int) -> Measured:
+    """Make one user an administrator with so many tokens. Return the tokens, and the numbers and names of some users."""
+    agency = _find_agency()
+    from benchmarks import api_preparation
+
+    return api_preparation.prepare(agency, tokens)
+
+
 def _set_up_django() -> None:
     import django
 
@@ -215,6 +223,7 @@ _JOBS = {
     "peer": run_peer,
     "limit": time_limit,
     "feeds": measure_feeds,
+    "programs": prepare_programs,
 }
 
 

@@ -13,6 +13,8 @@ _PINS = {
     setup.ASSETS_LOCK: ["--group", "assets"],
     # Its operators alone are wanted, not what its commands need.
     setup.MUTATION_LOCK: ["--group", "mutation", "--no-deps"],
+    # What they need besides are packages of the product.
+    setup.PEERS_LOCK: ["--group", "peers", "--no-deps"],
 }
 
 

@@ -20,8 +20,8 @@ PYTHON = PROGRAMS / ("python.exe" if os.name == "nt" else "python")
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 """The Pythons that Musterbook runs on."""
 
-SETUP_LOCK, RUN_LOCK, DEV_LOCK, POSTGRES_LOCK, ASSETS_LOCK, MUTATION_LOCK = (
-    ROOT / f"requirements{part}.lock" for part in ("-setup", "", "-dev", "-postgres", "-assets", "-mutation")
+SETUP_LOCK, RUN_LOCK, DEV_LOCK, POSTGRES_LOCK, ASSETS_LOCK, MUTATION_LOCK, PEERS_LOCK = (
+    ROOT / f"requirements{part}.lock" for part in ("-setup", "", "-dev", "-postgres", "-assets", "-mutation", "-peers")
 )
 _STAMP = VENV / "made-from"
 

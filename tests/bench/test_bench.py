@@ -24,7 +24,7 @@ pytestmark = pytest.mark.any_database
 
 ROOT = Path(__file__).parents[2]
 _USERS = 500
-_OTHERS = tuple(chain.from_iterable(("--case", case) for case in CASES if case not in ("feeds", "kolibri")))
+_OTHERS = tuple(chain.from_iterable(("--case", case) for case in CASES if case not in ("api", "feeds", "kolibri")))
 
 
 @pytest.fixture
