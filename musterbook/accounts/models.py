@@ -187,7 +187,7 @@ class Token(models.Model):
     made_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     addresses = models.JSONField(default=list)
-    """The networks that may use it (`token_addresses`), none for all."""
+    """The networks that may use it (`agency.networks`), none for all."""
     revoked_at = models.DateTimeField(null=True)
     used_on = models.DateField(null=True)
     used_from = models.CharField(max_length=64, default="", blank=True)

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils.translation import gettext
 
-from musterbook.accounts import token_addresses, unauthenticated_events
+from musterbook.accounts import unauthenticated_events
 from musterbook.accounts.models import Token
 from musterbook.core.domain.policy import Operator
 from musterbook.core.values.keys import fold
 from musterbook.directory import permissions
-from musterbook.directory.agency import vocabularies
+from musterbook.directory.agency import networks, vocabularies
 from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.audit import cross_checks, trail
 from musterbook.directory.audit.event_kinds import EventKind
@@ -90,18 +90,18 @@ def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Ope
             gettext("Your own role lacks %(permissions)s, so your token cannot have that either.")
             % {"permissions": ", ".join(lacking)}
         )
-    secret, networks = f"{_PREFIX}{secrets.token_hex(32)}", token_addresses.check_networks(data.addresses)
+    secret, addresses = f"{_PREFIX}{secrets.token_hex(32)}", networks.check_networks(data.addresses)
     with transaction.atomic():
         locks.lock_row(agency)
         token = Token.objects.create(
             agency=agency, name=_check_name(agency, data, context.at), digest=_hash_secret(secret), ending=secret[-4:],
             permissions=sorted(data.permissions), maker_id=by.id, made_at=context.at,
-            expires_at=context.at + timedelta(days=data.days), addresses=networks,
+            expires_at=context.at + timedelta(days=data.days), addresses=addresses,
         )  # fmt: skip
         also = {
             "permissions": ("", ", ".join(token.permissions)),
             "expires": ("", token.expires_at.isoformat(timespec="seconds")),
-            **({"addresses": ("", ", ".join(networks))} if networks else {}),
+            **({"addresses": ("", ", ".join(addresses))} if addresses else {}),
         }
         trail.record_event(
             agency, context, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _describe(token)), **also}
@@ -211,7 +211,7 @@ def check_secret(agency: Agency, secret: str, at: datetime, address: str) -> Tok
     if token is None:
         raise TokenRefused("This agency has no such token.", None)
     why = explain_refusal(token, at)
-    if not why and not token_addresses.may_use(token.addresses, address):
+    if not why and not networks.may_use(token.addresses, address):
         why = "It may not be used from this address."
     if why:
         raise TokenRefused(why, token)

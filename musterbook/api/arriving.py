@@ -18,12 +18,12 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.utils.http import parse_header_parameters
 
-from musterbook.api.problems import ProblemError
+from musterbook.api.problems import FieldError, ProblemError
 from musterbook.directory.imports.pending_uploads import ArrivingFile, TooLarge
 
 CHECKED_EVERY = 16 * 1024 * 1024
 _PART = 64 * 1024
-_LONGEST_NAME, _LONGEST_ENDING = 200, 10
+_LONGEST_NAME, _LONGEST_ENDING, _LONGEST_PARAMETER = 200, 10, 255
 NAMELESS = "file"
 _FORM_BYTES = 64 * 1024
 """What a form may have around its file."""
@@ -56,13 +56,24 @@ def read_body(request: HttpRequest, file: ArrivingFile, check: Callable[[], None
 
     Raise BadBody, what `check` and `ArrivingFile.write` raise, and OSError if the disk is full.
     """
+    _read_name(request)
     writer = _Writer(file, check)
     with _catch_disconnects():
         name = _read_form(request, writer) if request.content_type == FORM else _read_raw(request, writer)
     file.flush()
     if not file.size:
         raise BadBody("The file is empty. Send a file with its headings and at least one row.")
-    return clean_name(request.GET.get("name", "") or name)
+    return clean_name(_read_name(request) or name)
+
+
+def _read_name(request: HttpRequest) -> str:
+    """Return the name in the address. Raise ProblemError if it is too long."""
+    name: str = request.GET.get("name", "")
+    if len(name) > _LONGEST_PARAMETER:
+        detail = f"The name of the file is too long. Shorten it to {_LONGEST_PARAMETER} characters."
+        error = FieldError("name", "too-long", detail)
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-request", [error])
+    return name
 
 
 @contextmanager

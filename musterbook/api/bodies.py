@@ -5,6 +5,7 @@ database can hold are refused with their place.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -51,7 +52,9 @@ def read_json(body: bytes) -> Any:
         raise _make_error("The body has too many objects and lists.")
     try:
         text = body.decode("utf-8")
-        data = json.loads(text, object_pairs_hook=_build_object, parse_constant=_refuse_constant)
+        data = json.loads(
+            text, object_pairs_hook=_build_object, parse_constant=_refuse_constant, parse_float=_parse_number
+        )
     except UnicodeDecodeError:
         raise _make_error("The body is not valid UTF-8.") from None
     except RecursionError:
@@ -87,6 +90,14 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"an object has the name {json.dumps(twice)} twice")
     return built
+
+
+def _parse_number(text: str) -> float:
+    """Return a number. JSON has only one kind of number, so 5.0 is the whole number 5."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large")
+    return int(number) if number.is_integer() else number
 
 
 def _refuse_constant(name: str) -> NoReturn:

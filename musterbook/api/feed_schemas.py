@@ -39,6 +39,11 @@ class Location(Strict):
     user: Text = Field("", description="The name with which to sign in at the SFTP server")
     url: str = Field("", max_length=2_000, description="The address of the file, which begins with https://")
     header: Text = Field("", description="The header that has the secret, such as Authorization")
+    addresses: str = Field(
+        "",
+        max_length=2_000,
+        description="Of `sent`: the addresses that may use the token, separated by commas. None: all",
+    )
 
 
 class Window(Strict):
@@ -92,7 +97,7 @@ class FeedSettings(Strict):
     values: dict[str, dict[str, Text]] = Field({}, description="Column → value in the file → value of the agency")
     defaults: dict[str, Text] = Field({}, description="Column → value of new users")
     together: bool = False
-    least_percent: int = Field(0, ge=0, le=100)
+    least_percent: int = Field(80, ge=0, le=100)
     limits: list[Limit] = Field([], max_length=100)
     notify: dict[str, list[Text]] = Field({}, description="held, failed, late, problems or finished → recipients")
 

@@ -15,7 +15,7 @@ from musterbook.accounts.tokens import TokenRefused
 from musterbook.api import arriving, keys, problems
 from musterbook.api.problems import ProblemError
 from musterbook.directory import models
-from musterbook.directory.agency import feeds
+from musterbook.directory.agency import feeds, networks
 from musterbook.directory.agency.feeds import UnknownFeed
 from musterbook.directory.imports import pending_uploads
 from musterbook.directory.imports.file_import import FileOnDisk, KeyTaken
@@ -59,10 +59,15 @@ def _authenticate(request: HttpRequest, name: str) -> models.Feed:
     if secret is None:
         raise bearer.make_missing_refusal(request, f"Send the token of this feed {bearer.HEADER} {_WHO_CREATES}")
     try:
-        return feeds.check_token(request_context.agency(request), name, secret)
+        feed = feeds.check_token(request_context.agency(request), name, secret)
     except UnknownFeed:
         refused = TokenRefused("This is not the token of a feed with this name.", None)
         raise bearer.make_refusal(request, refused, _WHO_CREATES) from None
+    allowed = feed.location.get("addresses", "").replace(",", " ").split()
+    if not networks.may_use(allowed, request_context.feed_audit_context(request).address):
+        refused = TokenRefused(f"The token of the feed {feed.name} may not be used from this address.", None)
+        raise bearer.make_refusal(request, refused, "A user who manages the feed can allow it.")
+    return feed
 
 
 def _refuse_too_many(request: HttpRequest) -> HttpResponseBase:

@@ -37,7 +37,7 @@ def read_options(request: HttpRequest, names: Iterable[str] = given_options.NAME
     if query:
         detail = "Send the options as fields of the form, or send the file as the body."
         errors = [FieldError(name, "not-allowed", detail) for name in query]
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-request", errors)
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "not-together", errors)
     fields: QueryDict = request.POST
     return given_options.read_options(parse_texts(dict(fields.lists())), None, names, what)
 
@@ -61,7 +61,7 @@ def parse_texts(fields: Mapping[str, Any]) -> dict[str, Any]:
             errors.append(FieldError(name, "invalid-json", f"{name} is not JSON. Write an object, such as {example}."))
     if errors:
         detail = "Some options cannot be read. Nothing was changed."
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-request", errors)
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "not-together", errors)
     return values
 
 

@@ -197,6 +197,7 @@ CODES: dict[str, str] = {
     "not-found": "There is nothing with this number or name.",
     "not-json": "The body has another content type than JSON.",
     "not-permitted": "The token, or its creator, lacks a permission.",
+    "not-together": "These parameters cannot be given together.",
     "nothing-to-apply": "The import shows no plan that can be applied.",
     "nothing-to-confirm": "Nothing holds the plan of the import.",
     "nothing-to-correct": "The request corrects nothing.",

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token as StoredToken
-from musterbook.accounts.token_addresses import MOST
 from musterbook.accounts.tokens import ListedToken, TokenData
 from musterbook.api import access
 from musterbook.api.access import needs
 from musterbook.api.me import Creator
 from musterbook.api.roles import Permission
 from musterbook.api.schemas import Id, Strict, Time, answers
+from musterbook.directory.agency import networks
 
 router = Router()
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class NewToken(Strict):
     permissions: list[Permission] = Field(min_length=1, examples=[["users.view"]])
     days: Days = Field(tokens.USUAL_DAYS, description="The days for which it is valid")
     addresses: list[Annotated[str, Field(max_length=64)]] = Field(
-        [], max_length=MOST, description=_ABOUT_ADDRESSES, examples=[["192.0.2.0/24"]]
+        [], max_length=networks.MOST, description=_ABOUT_ADDRESSES, examples=[["192.0.2.0/24"]]
     )
 
 

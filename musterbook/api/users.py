@@ -100,7 +100,7 @@ def _answer_page(users: list[versions.VersionedUser], next_page: str | None) -> 
 def _find_exactly(agency: models.Agency, search: Search, at: datetime) -> HttpResponse:
     if search.model_fields_set - {"external_id", "limit"}:
         detail = "The parameter external_id finds one user. Leave out the other parameters."
-        raise _refuse_parameter("external_id", detail, "invalid-request")
+        raise _refuse_parameter("external_id", detail, "not-together")
     return _answer_page(versions.find_users(agency, search.external_id, at), None)
 
 

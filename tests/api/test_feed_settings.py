@@ -237,3 +237,25 @@ def test_no_feed_of_another_agency_is_found(
     ):  # fmt: skip
         problem(program.send(method, f"feeds/theirs{path}", body), 404)
     assert program.get("feeds")["items"] == []
+
+
+def test_the_token_of_a_feed_can_be_limited_to_addresses(springfield: Springfield, program: Program) -> None:
+    wrong = problem(add(program, location={"kind": "sent", "addresses": "192.0.2.7, nowhere"}), 422)
+    assert wrong["errors"][0]["pointer"] == "/location.addresses" and "nowhere" in wrong["detail"]
+    made = read(add(program, location={"kind": "sent", "addresses": "192.0.2.7,198.51.100.0/24"}), 201)
+    assert made["settings"]["location"] == {"kind": "sent", "addresses": "192.0.2.7, 198.51.100.0/24"}
+    token = read(program.send("POST", "feeds/hr:token"), 201)["token"]
+
+    def send(address: str) -> Any:
+        return Client().post(
+            "/springfield/api/v1/feeds/hr/file?name=a.csv", b"EXTERNAL_ID,EMAIL\r\nE-9,e9@agency.example\r\n",
+            content_type="text/csv", headers={"Authorization": f"Bearer {token}"}, REMOTE_ADDR=address,
+        )  # fmt: skip
+
+    assert "may not be used from this address" in problem(send("203.0.113.9"), 401)["detail"]
+    event = models.Event.objects.get(kind="api.token-refused")
+    assert (event.address, event.outcome) == ("203.0.113.9", "failed") and "feed hr" in event.changes
+    assert send("198.51.100.9").status_code == 202
+    read(program.send("PATCH", "feeds/hr", {"location": {"kind": "sent"}}))
+    assert program.get("feeds/hr")["has_token"] is True
+    assert send("203.0.113.9").status_code in {200, 202}

@@ -1,6 +1,7 @@
 """Roles, ranks and groups through the API: the same rules, events and refusals as on the pages."""
 
 import pytest
+from django.test import Client
 
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
@@ -157,3 +158,22 @@ def test_nothing_of_another_agency_is_found(
         problem(program.send("PUT", f"groups/{theirs.pk}/{kind}/{springfield.user(2).pk}"), 404)
         problem(program.send("PUT", f"groups/{ours}/{kind}/{shelbyville.user(2).pk}"), 404)
     assert not [one for one in program.read_all("groups") if one["name"] == "Theirs"]
+
+
+def test_a_number_of_json_without_a_fraction_is_whole(springfield: Springfield, program: Program) -> None:
+    path, client = "/springfield/api/v1/agency", Client()
+    for text, status in (("14.0", 200), ("1.4e1", 200), ("14.5", 422), ("1e400", 400), ("1e300", 422)):
+        answer = client.patch(
+            path, f'{{"grace_days": {text}}}', content_type="application/json",
+            headers={"Authorization": f"Bearer {program.secret}"},
+        )  # fmt: skip
+        assert answer.status_code == status, text
+    assert program.get("agency")["grace_days"] == 14
+
+
+def test_a_name_of_a_file_is_no_longer_than_the_document_says(springfield: Springfield, program: Program) -> None:
+    answer = Client().post(
+        f"/springfield/api/v1/imports?name={'a' * 256}", b"EXTERNAL_ID\r\n", content_type="text/csv",
+        headers={"Authorization": f"Bearer {program.secret}"},
+    )  # fmt: skip
+    assert problem(answer, 422)["errors"][0]["pointer"] == "name"

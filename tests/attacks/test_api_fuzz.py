@@ -21,7 +21,7 @@ from tests.api.calls import make_program
 
 pytestmark = pytest.mark.any_database
 ROOT = Path(__file__).parents[2]
-_MOST_SECONDS = 900
+_MOST_SECONDS = 1_800
 _EXAMPLES = 10
 EXCLUDED = {
     "revokeToken": "it would revoke the token of the run",

@@ -352,6 +352,8 @@ class Location(TypedDict, total=False):
     """The address of the file, which begins with https://."""
     header: str
     """The header that has the secret, such as Authorization."""
+    addresses: str
+    """Of `sent`: the addresses that may use the token, separated by commas. None: all."""
 
 
 Window = TypedDict(

@@ -12,8 +12,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from musterbook.config import outbound_requests
+from musterbook.directory.agency import networks
 from musterbook.directory.agency.feed_errors import Errors, show_value
 from musterbook.directory.agency.table_reader import suggest_name
+from musterbook.directory.agency.vocabularies import InvalidValue
 
 KINDS = ("folder", "sftp", "https", "sent", "command")
 """The kinds of locations."""
@@ -26,7 +28,7 @@ _SETTINGS = {
     "folder": ("path", "pattern"),
     "sftp": ("host", "port", "path", "pattern", "user"),
     "https": ("url", "header"),
-    "sent": (),
+    "sent": ("addresses",),
     "command": (),
 }
 _LONGEST, _LONGEST_PATH, _LONGEST_URL = 255, 1000, 2000
@@ -57,9 +59,8 @@ def parse_location(value: object, errors: Errors) -> dict[str, Any]:
             unknown = _("A location of the kind %(kind)s has no setting “%(name)s”. %(what)s")
             what = suggest_name(name[:_LONGEST], ("kind", *known))
             errors.add(unknown % {"kind": kind, "name": name[:_LONGEST], "what": what})
-    return {"kind": kind} | {
-        name: _PARSERS[kind, name](table.get(name, ""), errors.at(f"location.{name}")) for name in known
-    }
+    read = {name: _PARSERS[kind, name](table.get(name, ""), errors.at(f"location.{name}")) for name in known}
+    return {"kind": kind} | {name: value for name, value in read.items() if value or name != "addresses"}
 
 
 def get_target(location: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -146,6 +147,16 @@ def _parse_header(value: object, errors: Errors) -> str:
     return text
 
 
+def _parse_addresses(value: object, errors: Errors) -> str:
+    """Return the networks that may use the token of the feed, separated by commas, "" for all."""
+    text = errors.read_text(value, _LONGEST_URL)
+    try:
+        return ", ".join(networks.check_networks(text.replace(",", " ").split()))
+    except InvalidValue as error:
+        errors.add(error.sentence)
+        return ""
+
+
 _PARSERS: dict[tuple[str, str], Callable[[object, Errors], Any]] = {
     ("folder", "path"): _parse_folder,
     ("folder", "pattern"): _parse_pattern,
@@ -156,4 +167,5 @@ _PARSERS: dict[tuple[str, str], Callable[[object, Errors], Any]] = {
     ("sftp", "user"): _parse_user,
     ("https", "url"): _parse_url,
     ("https", "header"): _parse_header,
+    ("sent", "addresses"): _parse_addresses,
 }

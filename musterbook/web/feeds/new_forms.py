@@ -93,6 +93,13 @@ class SentForm(LocationForm):
     """A program sends the files, with a token."""
 
     kind = "sent"
+    addresses = forms.CharField(
+        label=gettext_lazy("Addresses that may use the token"), required=False, max_length=2000,
+        help_text=gettext_lazy(
+            "Such as 192.0.2.7 or 192.0.2.0/24, separated by commas. Leave it blank if the program’s address may change."
+        ),
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
+    )  # fmt: skip
 
 
 class CommandForm(LocationForm):

@@ -64,6 +64,7 @@ LOCATION_LABELS: Mapping[str, Any] = {
     "user": gettext_lazy("User name"),
     "url": gettext_lazy("Address"),
     "header": gettext_lazy("Header with the secret"),
+    "addresses": gettext_lazy("Addresses that may use the token"),
 }
 SECRETS: Mapping[str, tuple[str, ...]] = {"sftp": ("password", "key"), "https": ("header",)}
 """The kinds of locations that use a secret, with the names of those of which one is needed."""
