@@ -12,13 +12,13 @@ from musterbook.scim import answers, bulk, paging
 from musterbook.scim import schemas as models
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import Method, ScimRequest, endpoint
-from musterbook.scim.group_schemas import FullGroup
+from musterbook.scim.group_schemas import FullGroup, MusterbookGroup
 
 RESOURCE_MODELS: dict[str, Any] = {"User": models.FullUser, "Group": FullGroup}
 """Name of a resource type → its model with its extensions."""
 _BULK = {"supported": True, "maxOperations": bulk.MOST_OPERATIONS, "maxPayloadSize": bulk.MOST_BYTES}
 _CONFIG = "ServiceProviderConfig"
-_REQUIRED = (models.MusterbookUser.__schema__, models.MusterbookGroup.__schema__)
+_REQUIRED = (models.MusterbookUser.__schema__, MusterbookGroup.__schema__)
 """The extensions that every resource of their type has."""
 _SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:"
 

@@ -14,7 +14,7 @@ from musterbook.scim.answers import ScimError
 
 MOST_OPERATIONS = 1_000
 """The most operations of one request."""
-_MODEL = schemas.FullUser
+_USER_PATCH: Any = PatchOp[schemas.FullUser]
 _NEVER_WRITTEN = frozenset({"schemas", "id", "meta"})
 """The attributes that a client may name without a path: it sends back the resource that it has read."""
 _LEFT_OUT = {"name": "formatted", "manager": "displayname"}
@@ -100,7 +100,7 @@ def _drop_value(path: str) -> str:
 
 def apply(resource: Any, body: dict[str, Any]) -> None:
     """Apply the operations of the request to the resource, all or none. Raise ScimError, SCIMException, ValidationError."""
-    request = PatchOp[_MODEL].model_validate(
+    request = _USER_PATCH.model_validate(
         read_operations(body), scim_ctx=Context.RESOURCE_PATCH_REQUEST, scim_policy=schemas.POLICY
     )
     before = resource.active, resource.MusterbookUser.role

@@ -21,7 +21,7 @@ from musterbook.directory.imports.options import Options
 from tests.accounts.conftest import Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
-from tests.api.test_imports import call, work
+from tests.api.import_calls import call, work
 from tests.api.test_me import make_token
 from tests.api.test_users import new, problem
 from tests.api.test_users import read as read_answer

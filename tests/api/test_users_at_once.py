@@ -56,9 +56,11 @@ def test_one_of_those_who_change_the_same_version_succeeds(
     path = f"/{springfield.user(2).pk}"
     for _ in range(ROUNDS):
         tag = call(secret, "GET", path).headers["ETag"]
-        answers = at_once(
-            pool, lambda n, tag=tag: call(secret, "PATCH", path, {"first_name": f"P {n} {tag[1:5]}"}, If_Match=tag)
-        )
+
+        def rename(number: int, tag: str = tag) -> Any:
+            return call(secret, "PATCH", path, {"first_name": f"P {number} {tag[1:5]}"}, If_Match=tag)
+
+        answers = at_once(pool, rename)
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses == [200, *[412] * (PROGRAMS - 1)]
         won = next(answer for answer in answers if answer.status_code == 200)

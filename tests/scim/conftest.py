@@ -96,7 +96,7 @@ def build_scim(springfield: Springfield) -> Scim:
     return Scim(springfield.agency, secret)
 
 
-def person(name: str = "jane.doe", **others: Any) -> dict[str, Any]:
+def person(name: str = "jane.doe", /, **others: Any) -> dict[str, Any]:
     """A new user, as an identity provider sends one."""
     first, _, last = name.partition(".")
     return {

@@ -14,7 +14,7 @@ from tests.accounts.conftest import Springfield
 from tests.api.test_me import make_token
 from tests.scim.conftest import GROUP, PATCH, USER, Scim, read
 
-AGENT = {"User-Agent": "Okta SCIM Client 1.0.0"}
+AGENT: dict[str, Any] = {"User-Agent": "Okta SCIM Client 1.0.0"}
 NEW_USER = {
     "schemas": [USER],
     "userName": "test.user@okta.example",

@@ -151,7 +151,8 @@ def test_a_patch_that_cannot_be_is_refused_and_changes_nothing(known: Known, ope
 
 def test_operations_must_be_a_list_of_objects(known: Known) -> None:
     scim, made = known
-    for wrong in ({"Operations": "x"}, {"Operations": ["x"]}, {"Operations": []}, {}):
+    bodies: tuple[dict[str, Any], ...] = ({"Operations": "x"}, {"Operations": ["x"]}, {"Operations": []}, {})
+    for wrong in bodies:
         body = {"schemas": [PATCH], **wrong}
         assert read(scim.ask(f"Users/{made['id']}", "patch", body), 400)["scimType"] in (
             "invalidSyntax",

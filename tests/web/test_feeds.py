@@ -18,11 +18,12 @@ from musterbook.core.domain.policy import LimitKind
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
 from musterbook.directory.imports import heartbeats
+from musterbook.feeds import asking
 from musterbook.feeds.checks import CheckReport
 from musterbook.feeds.complete import Arrival, Reason
 from musterbook.feeds.locations import host_keys
 from musterbook.feeds.locations.location import FoundFile, Unreachable
-from musterbook.web.feeds import asking, report_words
+from musterbook.web.feeds import report_words
 from tests import worker
 from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.built_once import built_once
