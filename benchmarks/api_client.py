@@ -97,17 +97,21 @@ class Connection:
         self._http.close()
 
     def send(self, request: Request) -> tuple[float, Any]:
-        """Return the seconds until the response was read, and its JSON. Exit if it is an error."""
+        """Return the seconds until the response was read, and its JSON. Exit if it is an error.
+
+        503 (another change is being written) is no error: the request is sent again at once, and its seconds go on.
+        """
         body = None if request.body is None else json.dumps(request.body)
         headers = {"Authorization": f"Bearer {self._choose_secret()}", "Content-Type": request.content_type}
-        since = time.perf_counter()
-        self._http.request(request.method, request.path, body, headers)
-        response = self._http.getresponse()
-        content = response.read()
+        since, status = time.perf_counter(), http.client.SERVICE_UNAVAILABLE
+        while status == http.client.SERVICE_UNAVAILABLE and time.perf_counter() - since < _PATIENCE:
+            self._http.request(request.method, request.path, body, headers)
+            response = self._http.getresponse()
+            content, status = response.read(), response.status
         seconds = time.perf_counter() - since
-        if response.status >= http.client.BAD_REQUEST:
+        if status >= http.client.BAD_REQUEST:
             sent = f"{request.method} {request.path}"
-            raise SystemExit(f"{sent} was answered with {response.status}: {content[:500].decode(errors='replace')}")
+            raise SystemExit(f"{sent} was answered with {status}: {content[:500].decode(errors='replace')}")
         read = json.loads(content) if content else None
         if not request.check(read):
             raise SystemExit(f"{request.method} {request.path} was answered with {content[:2000].decode()}")
