@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from pydantic import ValidationError
 from scim2_models import Error, SCIMException
@@ -19,6 +20,7 @@ from musterbook.directory.imports.memberships import ChangedMeanwhile
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.permissions import NotPermitted
+from musterbook.directory.storage import database_errors
 from musterbook.directory.users.editing import UnknownUser
 from musterbook.http.bearer import AccessRefused
 
@@ -96,6 +98,12 @@ def find_error(error: Exception) -> ScimError | None:
         return ScimError(HTTPStatus(error.status), error.detail, error.scim_type)
     if isinstance(error, ValidationError):
         return _read_validation(error)
+    return _find_translated(error)
+
+
+def _find_translated(error: Exception) -> ScimError | None:
+    if isinstance(error, OperationalError) and database_errors.is_busy(error):
+        return ScimError(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY, headers=_WAIT)
     kind = next((kind for kind in type(error).__mro__ if kind in TRANSLATIONS), None)
     if kind is None:
         return None
@@ -105,6 +113,7 @@ def find_error(error: Exception) -> ScimError | None:
 
 
 _WAIT = {"Retry-After": "30"}
+_BUSY = "Another change is being written right now. Nothing was changed. Send the request again in half a minute."
 _MOST_NAMED = 5
 """The most errors of one request that the sentence names."""
 

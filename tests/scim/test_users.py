@@ -1,13 +1,16 @@
 """Users through SCIM: created, read, replaced, patched, deleted and created again, as real requests."""
 
 import json
+import sqlite3
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from musterbook.directory import models
+from musterbook.directory.users import provisioning
 from tests.accounts.conftest import Springfield
-from tests.scim.conftest import ENTERPRISE, OWN, Scim, person
+from tests.scim.conftest import ENTERPRISE, OWN, Scim, person, read
 
 pytestmark = pytest.mark.any_database
 
@@ -93,3 +96,15 @@ def test_a_problem_is_said_in_the_words_of_the_page(scim: Scim, springfield: Spr
     nobody = scim.post(person(**{ENTERPRISE: {"manager": {"value": "404"}}}), 400)
     assert "no user has the id “404”" in nobody["detail"]
     assert json.loads(scim.ask("Users", "post", "[").content)["scimType"] == "invalidSyntax"
+
+
+def test_a_change_that_another_writer_prevents_can_be_sent_again(scim: Scim, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object) -> None:
+        cause = sqlite3.OperationalError("database is locked")
+        cause.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise OperationalError("database is locked") from cause
+
+    monkeypatch.setattr(provisioning, "add", busy)
+    answer = scim.ask("Users", "post", person("ann.lee"))
+    assert read(answer, 503)["detail"].startswith("Another change is being written right now.")
+    assert answer.headers["Retry-After"] == "30"
