@@ -522,7 +522,8 @@ def test_the_command_of_a_token_sends_a_file(springfield: Springfield, boss: Cli
             SFTP,
         ),
         ("https", {"url": HTTPS["url"], "header": "Authorization"}, HTTPS),
-        ("sent", {}, {"kind": "sent"}),
+        ("sent", {"addresses": ""}, {"kind": "sent"}),
+        ("sent", {"addresses": "192.0.2.7,10.0.0.0/8"}, {"kind": "sent", "addresses": "192.0.2.7, 10.0.0.0/8"}),
         ("command", {}, {"kind": "command"}),
     ],
 )
