@@ -1,7 +1,6 @@
 """A quick run of the requests of programs: real servers, every request succeeds, and the table says what there is."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,13 @@ _OURS = {
 
 
 @pytest.fixture
-def _no_peers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other servers cannot be installed: the tests need no network."""
 
     def fetch() -> Path:
         raise scim_servers.CannotRun("there is no network.")
 
     monkeypatch.setattr(scim_servers, "fetch", fetch)
-    return
 
 
 @pytest.mark.any_database
