@@ -23,7 +23,7 @@ _MANY_PROCESSES = (
 _NOT_MEASURED = (
     "tests/laws", "tests/cases", "tests/bench", *_MANY_PROCESSES,
     "tests/test_architecture.py", "tests/test_awkward_files.py", "tests/test_contributing.py", "tests/test_mutation.py",
-    "tests/test_words.py", "tests/accounts/test_attacks.py", "tests/directory/apply/test_writer.py",
+    "tests/test_five_paths.py", "tests/test_words.py", "tests/accounts/test_attacks.py", "tests/directory/apply/test_writer.py",
     *(f"tests/attacks/test_{name}.py" for name in (
         "authenticators", "concurrency", "connections", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls",
         "limits", "lockout", "markup", "pages_fuzz", "passwords", "pending_sign_ins", "policy", "queries", "reader_fuzz",
@@ -48,6 +48,8 @@ _MEASURED_ON_POSTGRESQL = (
 _ON_BOTH = (
     "tests/directory", "tests/feeds", "tests/accounts", "tests/attacks", "tests/running", "tests/test_databases.py",
     "tests/test_jobs.py", "tests/test_metrics.py",
+    # Five interfaces write the same change, and the directory is read by search and export.
+    "tests/test_five_paths.py",
     # Laws, with directories and files that nobody has thought of: each plans, writes, exports and undoes on PostgreSQL.
     "tests/laws/test_laws.py",
     # Commands for the database itself, that read all of it, or of which several run at once.

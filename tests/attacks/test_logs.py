@@ -16,8 +16,10 @@ from pytest_django import Settings
 
 from musterbook.config import alerts, log_file, log_lines, logs, mail_server
 from musterbook.directory import models
+from musterbook.directory.users import versions
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
+from tests.api.test_me import make_token
 from tests.attacks.serving import HEAD, Server, free_port, log, mode, serve, wait_until
 from tests.databases import Home
 
@@ -358,6 +360,37 @@ def test_a_refusal_shows_the_number_under_which_the_log_has_it(springfield: Spri
     answer = client.get("/springfield/audit/")
     assert answer.status_code == 403
     assert answer.headers["X-Request-ID"] in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "path", ["/springfield/api/v1/users/{}", "/springfield/scim/v2/Users/{}"], ids=["rest", "scim"]
+)
+def test_a_program_finds_its_request_in_the_log_and_in_the_trail_by_the_id_of_the_response(
+    springfield: Springfield, path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, secret = make_token(springfield, "users.view")
+    handler = logging.FileHandler(tmp_path / "log")
+    handler.setFormatter(log_lines.LineFormatter())
+    logging.getLogger().addHandler(handler)
+    client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {secret}"})
+    address = path.format(springfield.user(2).pk)
+    try:
+        refused = client.patch(address, {}, content_type="application/json")
+        monkeypatch.setattr(versions, "read_users", _fail)
+        failed = client.get(address)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    for answer, status in ((refused, 403), (failed, 500)):
+        assert answer.status_code == status
+        number = answer.headers["X-Request-ID"]
+        assert [line for line in lines if f" {number} " in line], (status, lines)
+    assert models.Event.objects.get(kind="act.refused").request == refused.headers["X-Request-ID"]
+
+
+def _fail(*_: object) -> None:
+    raise RuntimeError
 
 
 def test_a_link_that_signs_somebody_in_is_in_no_event(springfield: Springfield) -> None:

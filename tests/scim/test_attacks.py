@@ -205,8 +205,40 @@ def test_every_method_that_is_not_there_is_refused(scim: Scim) -> None:
         "ResourceTypes/x",
     ):
         scim.get(path, 404)
-    read(scim.ask("Me"), 501)
     scim.get("Schemas?filter=id pr", 403)
+
+
+def test_there_is_no_user_behind_a_token(scim: Scim) -> None:
+    """A token is of a program, so /Me is nobody (RFC 7644 §3.11), whatever is done with it."""
+    before = list(models.User.objects.order_by("pk").values())
+    bodies: dict[str, Any] = {
+        "get": None,
+        "delete": None,
+        "post": person(),
+        "put": person(),
+        "patch": {"schemas": [PATCH]},
+    }
+    for method, body in bodies.items():
+        assert "users" in read(scim.ask("Me", method, body), 501)["detail"].lower()
+    assert list(models.User.objects.order_by("pk").values()) == before
+    assert scim.ask("Me/x").status_code == 404
+
+
+def test_discovery_describes_our_extension_and_nothing_that_a_user_does_not_have(scim: Scim) -> None:
+    kind = scim.get("ResourceTypes/User")
+    extensions = {one["schema"]: one["required"] for one in kind["schemaExtensions"]}
+    assert extensions == {ENTERPRISE: False, OWN: True}
+    described = {one["name"]: one for one in scim.get(f"Schemas/{OWN}")["attributes"]}
+    assert set(described) == {"role", "rank", "evidenceGroup", "location", "state"}
+    assert all(one["description"] for one in described.values())
+    assert described["state"]["mutability"] == "readOnly" and described["state"]["returned"] == "request"
+    assert {one["mutability"] for name, one in described.items() if name != "state"} == {"readWrite"}
+    user = scim.get("Users/2?attributes=" + ",".join(f"{OWN}:{name}" for name in described))
+    assert set(user[OWN]) <= set(described) and user[OWN]["state"] == "Invited"
+    config = scim.get("ServiceProviderConfig")
+    for name in ("patch", "bulk", "filter", "sort", "etag"):
+        assert config[name]["supported"] is True
+    assert config["pagination"]["cursor"] is True and config["changePassword"]["supported"] is False
 
 
 def test_a_bug_of_ours_is_said_in_the_form_of_scim(scim: Scim, monkeypatch: pytest.MonkeyPatch) -> None:
