@@ -356,8 +356,11 @@ def test_the_same_change_by_each_path_leaves_the_same(name: str, muster: Muster,
         FEED: change_by_feed(change, feed, secrets[FEED]),
     }
 
+    touched = {path: models.User.objects.filter(agency__slug=path, external_id=f"E-{change.number}") for path in PATHS}
     for path in PATHS:
         cast.assert_whole(find_agency(path))
+        if not change.problem:
+            assert touched[path].get().source == SOURCES.get(path, {}).get("source", "")
         forget_sources(path)
     left = {path: read_state(path, begin) for path in PATHS}
     left |= {
