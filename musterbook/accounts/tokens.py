@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -79,10 +79,13 @@ class ListedToken:
     why_not: str
 
 
-def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Operator) -> tuple[Token, str]:
+def create_token(
+    agency: Agency, data: TokenData, context: AuditContext, by: Operator, within: Sequence[str] = ()
+) -> tuple[Token, str]:
     """Create a token of the operator; return it, and its secret, which is stored nowhere.
 
-    Raise InvalidValue or NotAllowed.
+    `within`: the networks of the token that creates it; the new token has these, or some of their addresses. Raise
+    InvalidValue or NotAllowed.
     """
     lacking = sorted({PERMISSION, *data.permissions} - by.permissions)
     if lacking:
@@ -90,7 +93,7 @@ def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Ope
             gettext("Your own role lacks %(permissions)s, so your token cannot have that either.")
             % {"permissions": ", ".join(lacking)}
         )
-    secret, addresses = f"{_PREFIX}{secrets.token_hex(32)}", networks.check_networks(data.addresses)
+    secret, addresses = f"{_PREFIX}{secrets.token_hex(32)}", networks.check_networks(data.addresses, within)
     with transaction.atomic():
         locks.lock_row(agency)
         token = Token.objects.create(

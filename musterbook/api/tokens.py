@@ -24,6 +24,10 @@ else:  # the numbers are known at run time
     Days = Literal[tokens.DAYS]
 State = Literal["valid", "ended"]
 _ABOUT_ADDRESSES = "The addresses or networks that may use it, such as 192.0.2.0/24. None: all"
+_ABOUT_NEW = (
+    "The addresses or networks that may use it, such as 192.0.2.0/24: some of those of the token of the request. None: all"
+    " that may use that token"
+)
 
 
 class Token(Schema):
@@ -57,7 +61,7 @@ class NewToken(Strict):
     permissions: list[Permission] = Field(min_length=1, examples=[["users.view"]])
     days: Days = Field(tokens.USUAL_DAYS, description="The days for which it is valid")
     addresses: list[Annotated[str, Field(max_length=64)]] = Field(
-        [], max_length=networks.MOST, description=_ABOUT_ADDRESSES, examples=[["192.0.2.0/24"]]
+        [], max_length=networks.MOST, description=_ABOUT_NEW, examples=[["192.0.2.0/24"]]
     )
 
 
@@ -115,7 +119,9 @@ def create_token(request: HttpRequest, response: HttpResponse, body: NewToken) -
     """Create a token, and return its secret, which is stored nowhere and shown only now."""
     data = TokenData(body.name, frozenset(body.permissions), body.days, tuple(body.addresses))
     agency, by = access.get_agency(request), access.get_operator(request)
-    token, secret = tokens.create_token(agency, data, access.make_context(request), by)
+    token, secret = tokens.create_token(
+        agency, data, access.make_context(request), by, access.get_token(request).addresses
+    )
     response.headers["Location"] = access.make_address(f"tokens/{token.pk}")
     return Status(201, CreatedToken(token=_show_one(token), secret=secret))
 

@@ -23,6 +23,8 @@ from musterbook.scim.answers import CONTENT_TYPE, ScimError
 
 MOST_BYTES = 1 << 20
 """The most bytes of a request about one resource. A Bulk may have more."""
+MOST_PARTS, DEEPEST = 200_000, 64
+"""The most objects and lists of a body, each of which costs much more memory than its bytes, and how deep they may be."""
 _ACCEPTED = (CONTENT_TYPE, "application/json")
 
 
@@ -119,19 +121,24 @@ def read_json(request: HttpRequest, most: int = MOST_BYTES) -> dict[str, Any]:
         raise ScimError(HTTPStatus.LENGTH_REQUIRED, "Send the length of the body in the header Content-Length.")
     if int(length) > most:
         raise ScimError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {most:,} bytes. Split it.")
+    # Django has no limit for one address, and finds the body here.
+    request._body = request.read(int(length))  # noqa: SLF001
     return _parse(request.body)
 
 
 def require_schema(body: Mapping[str, Any], schema: str) -> None:
-    """Raise ScimError unless the body is of this schema."""
+    """Raise ScimError unless the message says that it has this schema."""
     named = body.get("schemas")
     if not isinstance(named, list) or schema not in named:
         raise ScimError(HTTPStatus.BAD_REQUEST, f"schemas must name {schema}.", "invalidSyntax")
 
 
 def _parse(body: bytes) -> dict[str, Any]:
+    if body.count(b"{") + body.count(b"[") > MOST_PARTS:
+        detail = f"The body has more than {MOST_PARTS:,} objects and lists. Split it."
+        raise ScimError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
     try:
-        content = json.loads(body, parse_constant=_refuse_constant)
+        content = json.loads(body.decode(), parse_constant=_refuse_constant)
         texts = "".join(_iterate_texts(content))
         texts.encode()
     except (ValueError, RecursionError):
@@ -148,13 +155,16 @@ def _refuse_constant(name: str) -> None:
 
 
 def _iterate_texts(content: Any) -> Iterator[str]:
-    """Yield every text of the body, names of attributes included."""
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, dict):
-        yield from content
-        for value in content.values():
-            yield from _iterate_texts(value)
-    elif isinstance(content, list):
-        for value in content:
-            yield from _iterate_texts(value)
+    """Yield every text of the body, names of attributes included. Raise RecursionError if it is nested too deeply."""
+    waiting = [(content, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            if depth >= DEEPEST:
+                raise RecursionError
+            if isinstance(value, dict):
+                yield from value
+            parts = value.values() if isinstance(value, dict) else value
+            waiting.extend((part, depth + 1) for part in parts)

@@ -54,18 +54,19 @@ def build_condition(agency: Agency, wanted: Any) -> Condition:
     """Return the condition of a filter that is bound to users; None for none. Raise ScimError for one that is too large."""
     if wanted is None:
         return EVERYBODY
-    if len(wanted) > MOST_CHARACTERS or _count_terms(wanted.ast) > MOST_TERMS:
+    if len(wanted) > MOST_CHARACTERS or count_terms(wanted.ast) > MOST_TERMS:
         detail = f"The filter is too large: more than {MOST_CHARACTERS:,} characters, or {MOST_TERMS} comparisons."
         raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidFilter")
     return _Compiler(agency, wanted).visit(wanted.ast)
 
 
-def _count_terms(node: FilterNode) -> int:
+def count_terms(node: FilterNode) -> int:
+    """Return the number of comparisons in the filter."""
     if isinstance(node, LogicalExpr):
-        return sum(map(_count_terms, node.terms))
+        return sum(map(count_terms, node.terms))
     if isinstance(node, Not):
-        return _count_terms(node.expr)
-    return _count_terms(node.val_filter) if isinstance(node, ValuePath) else 1
+        return count_terms(node.expr)
+    return count_terms(node.val_filter) if isinstance(node, ValuePath) else 1
 
 
 def make_test(wanted: Any, base: str) -> Callable[[Provisioned], bool]:

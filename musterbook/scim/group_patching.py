@@ -14,6 +14,7 @@ from scim2_models.path import Comparison, FilterNode, LogicalExpr, LogicalOperat
 from musterbook.scim import schemas
 from musterbook.scim.answers import ScimError
 from musterbook.scim.group_schemas import FullGroup
+from musterbook.scim.patching import check_paths
 
 MOST_OPERATIONS = 1_000
 """The most operations of one request."""
@@ -74,6 +75,7 @@ def _read_operations(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if len(operations) > MOST_OPERATIONS:
         detail = f"The request has more than {MOST_OPERATIONS:,} operations. Split it."
         raise ScimError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+    check_paths(operations)
     for one in operations:
         yield from _split({name.lower(): value for name, value in one.items()})
 
@@ -81,8 +83,8 @@ def _read_operations(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _split(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
     op, path, value = (operation.get(name) for name in ("op", "path", "value"))
     op = op.lower() if isinstance(op, str) else op
-    if op not in _OPERATIONS:
-        raise InvalidValueException(detail=f"“{op}” is no operation. Send add, remove or replace.")
+    if not isinstance(op, str) or op not in _OPERATIONS:
+        raise InvalidValueException(detail=f"“{str(op)[:100]}” is no operation. Send add, remove or replace.")
     if path is not None and not isinstance(path, str):
         raise InvalidPathException(detail="The path must be a text.")
     if path:

@@ -16,15 +16,16 @@ from musterbook.scim import answers
 from musterbook.scim.endpoints import ScimRequest
 from musterbook.scim.etags import format_tag
 from musterbook.scim.group_schemas import FullGroup, Member, MusterbookGroup
-from musterbook.scim.selecting import Selection
+from musterbook.scim.selecting import Selection, check_attributes
 
 _Parameters = ResponseParameters[FullGroup]
 _MEMBERS = "members"
 
 
 def read_selection(scim: ScimRequest) -> Selection:
-    """Return the attributes that the address asks for. Raise ValidationError."""
+    """Return the attributes that the address asks for. Raise ScimError, ValidationError."""
     known = {name: value for name, value in scim.http.GET.items() if name in ("attributes", "excludedAttributes")}
+    check_attributes(known)
     return Selection(_Parameters.model_validate(known))
 
 

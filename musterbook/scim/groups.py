@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -12,14 +13,14 @@ from scim2_models.path import FilterNode
 from musterbook.core.domain.columns import EXTERNAL_ID
 from musterbook.core.domain.problems import Problem
 from musterbook.directory import models
-from musterbook.directory.agency import provisioned_groups
+from musterbook.directory.agency import agencies, provisioned_groups
 from musterbook.directory.agency.provisioned_groups import AlreadyExists, format_id
 from musterbook.directory.agency.vocabularies import UnknownEntry
 from musterbook.directory.imports import memberships
 from musterbook.directory.imports.memberships import MembersChange
 from musterbook.directory.users import provisioning
 from musterbook.directory.users.provisioning import is_made
-from musterbook.scim import etags, group_lists, group_patching, group_resources, held, schemas
+from musterbook.scim import etags, filters, group_lists, group_patching, group_resources, held, schemas
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import Method, ScimRequest, endpoint
 from musterbook.scim.etags import format_tag
@@ -63,6 +64,13 @@ def _read_group(scim: ScimRequest, number: str) -> models.Group:
     if _is_changed(scim, group):
         scim.check_version(provisioned_groups.make_version(group))
     return group
+
+
+def _check_same(scim: ScimRequest, before: models.Group, now: models.Group) -> None:
+    """Raise ScimError (412) if the group is no longer as it was when its version was checked."""
+    version = provisioned_groups.make_version(now)
+    if version != provisioned_groups.make_version(before):
+        scim.check_version(version)
 
 
 def read_one(scim: ScimRequest, number: str) -> HttpResponseBase:
@@ -175,18 +183,37 @@ def replace(scim: ScimRequest, number: str) -> HttpResponseBase:
     return _write(scim, group, resource, members, selection)
 
 
+class _Matcher:
+    """Find the members of a group that match filters, as long as there is not too much to look at."""
+
+    def __init__(self, scim: ScimRequest, group: models.Group) -> None:
+        self._scim, self._group, self._looked_at = scim, group, 0
+
+    @cached_property
+    def _resource(self) -> FullGroup:
+        members = provisioned_groups.read_members([self._group])[self._group.pk]
+        return group_resources.build_resource(self._group, members, self._scim.base)
+
+    def __call__(self, chosen: FilterNode) -> list[str]:
+        """Return the ids of the members that match. Raise ScimError."""
+        self._looked_at += filters.count_terms(chosen) * max(1, len(self._resource.members or ()))
+        if self._looked_at > _MOST_LOOKED_AT:
+            detail = "The filters of the paths compare too much in one request. Name the members by value, or split it."
+            raise ScimError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        return [one.value for one in Path[FullGroup](f"members[{chosen}]").get(self._resource) or ()]
+
+
+_MOST_LOOKED_AT = 2 * provisioned_groups.MOST_MEMBERS
+"""The most comparisons of members by the filters of one request."""
+
+
 def change(scim: ScimRequest, number: str) -> HttpResponseBase:
     """Apply the operations of the body, all or none."""
     scim.require(VIEW)
     selection = group_resources.read_selection(scim)
     group = _read_group(scim, number)
 
-    def match(chosen: FilterNode) -> list[str]:
-        members = provisioned_groups.read_members([group])[group.pk]
-        found = group_resources.build_resource(group, members, scim.base)
-        return [one.value for one in Path[FullGroup](f"members[{chosen}]").get(found) or ()]
-
-    members, others = group_patching.read_request(scim.read_json(), match)
+    members, others = group_patching.read_request(scim.read_json(), _Matcher(scim, group))
     resource = group_resources.build_resource(group, None, scim.base)
     group_patching.apply_others(resource, others)
     if resource.external_id is None:
@@ -204,13 +231,22 @@ def _write(
     active = group.active if extension is None or extension.active is None else extension.active
     external_id, name = resource.external_id or group.external_id, resource.display_name
     provisioned_groups.check(external_id, name)
-    if active and not group.active:  # before anyone can join it
-        provisioned_groups.change(group, group.external_id, group.name, True, scim.context)
-    waiting = None if members.is_empty else _change_members(scim, group, members)
-    if waiting is not None:
-        return waiting
     try:
-        provisioned_groups.change(group, external_id, name, active, scim.context)
+        provisioned_groups.check_free(group, external_id)
+        if active and not group.active:  # before anyone can join it
+            provisioned_groups.change(group, group.external_id, group.name, True, scim.context)
+        waiting = None if members.is_empty else _change_members(scim, group, members)
+        if waiting is not None:
+            return waiting
+        with agencies.holding(scim.agency):
+            before, group = group, provisioned_groups.read_group(scim.agency, group.pk)
+            if members.is_empty and "If-Match" in scim.http.headers:
+                _check_same(scim, before, group)
+            # What the request leaves alone stays as others have changed it meanwhile.
+            external_id = group.external_id if external_id == before.external_id else external_id
+            name = group.name if name == before.name else name
+            active = group.active if active == before.active else active
+            provisioned_groups.change(group, external_id, name, active, scim.context)
     except AlreadyExists as error:
         raise _refuse_existing(error) from None
     if (

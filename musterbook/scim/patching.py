@@ -3,7 +3,7 @@
 `normalize` rewrites the operations to the letter of the RFC. The library then applies them to the resource.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,8 @@ from musterbook.scim.answers import ScimError
 
 MOST_OPERATIONS = 1_000
 """The most operations of one request."""
+MOST_PATH_CHARACTERS = 100_000
+"""The most characters of the paths of one request."""
 _USER_PATCH: Any = PatchOp[schemas.FullUser]
 _NEVER_WRITTEN = frozenset({"schemas", "id", "meta"})
 """The attributes that a client may name without a path: it sends back the resource that it has read."""
@@ -34,8 +36,17 @@ def read_operations(body: dict[str, Any]) -> dict[str, Any]:
     if len(operations) > MOST_OPERATIONS:
         detail = f"The request has more than {MOST_OPERATIONS:,} operations. Split it."
         raise ScimError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+    check_paths(operations)
     normal = [one for operation in operations for one in normalize({k.lower(): v for k, v in operation.items()})]
     return {"schemas": body.get("schemas"), "Operations": normal}
+
+
+def check_paths(operations: Iterable[dict[str, Any]]) -> None:
+    """Raise ScimError if the paths are too long together: each is parsed, which costs more than its bytes."""
+    texts = (value for one in operations for name, value in one.items() if name.lower() == "path")
+    if sum(len(text) for text in texts if isinstance(text, str)) > MOST_PATH_CHARACTERS:
+        detail = f"The paths have more than {MOST_PATH_CHARACTERS:,} characters together. Split the request."
+        raise ScimError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 
 def normalize(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:

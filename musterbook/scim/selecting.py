@@ -62,7 +62,21 @@ class Selection:
 def read_selection(parameters: dict[str, Any]) -> Selection:
     """Return the attributes that the parameters of an address ask for. Raise ValidationError."""
     known = {name: parameters[name] for name in ("attributes", "excludedAttributes") if name in parameters}
+    check_attributes(known)
     return Selection(_Parameters.model_validate(known))
+
+
+def check_attributes(known: Mapping[Any, Any]) -> None:
+    """Raise ScimError if the parameters name too many attributes: each is looked for in each resource."""
+    for name in ("attributes", "excludedAttributes"):
+        value = known.get(name)
+        number = value.count(",") + 1 if isinstance(value, str) else len(value) if isinstance(value, list) else 0
+        if number > _MOST_ATTRIBUTES:
+            detail = f"{name} has more than {_MOST_ATTRIBUTES} names."
+            raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidValue")
+
+
+_MOST_ATTRIBUTES = 100
 
 
 def find(scim: ScimRequest) -> HttpResponseBase:
@@ -96,6 +110,7 @@ def parse_search(model: Any, parameters: Mapping[str, Any]) -> Any:
     Parameters that nobody knows are left out.
     """
     known = {_KNOWN[name.lower()]: value for name, value in parameters.items() if name.lower() in _KNOWN}
+    check_attributes(known)
     if len(str(known.get("filter") or "")) > filters.MOST_CHARACTERS:
         raise ScimError(HTTPStatus.BAD_REQUEST, "The filter is too long.", "invalidFilter")
     if isinstance(known.get("filter"), str):

@@ -738,7 +738,9 @@ class NewToken(TypedDict, total=False):
     days: Literal[7, 30, 90, 180, 365]
     """The days for which it is valid."""
     addresses: Sequence[str]
-    """The addresses or networks that may use it, such as 192.0.2.0/24. None: all."""
+    """The addresses or networks that may use it, such as 192.0.2.0/24: some of those of the token of the
+    request. None: all that may use that token
+    """
 
 
 class NewUser(TypedDict, total=False):

@@ -1,19 +1,23 @@
 """The addresses that may use a token: networks such as 192.0.2.0/24, or single addresses."""
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from django.utils.translation import gettext
 
 from musterbook.directory.agency.vocabularies import InvalidValue
 
+Network = IPv4Network | IPv6Network
 MOST = 50
 """The most networks of one token."""
 _LONGEST = 64
 
 
-def check_networks(texts: Iterable[str]) -> list[str]:
-    """Return the networks as they are stored, each once. Raise InvalidValue."""
+def check_networks(texts: Iterable[str], within: Sequence[str] = ()) -> list[str]:
+    """Return the networks as they are stored, each once; those of `within` if there are none. Raise InvalidValue.
+
+    `within`: the networks that have all of them; none for all addresses.
+    """
     networks: dict[str, None] = {}
     for text in texts:
         try:
@@ -21,11 +25,18 @@ def check_networks(texts: Iterable[str]) -> list[str]:
         except ValueError:
             wrong = gettext("%(text)s is not an address or a network. Write it like 192.0.2.7 or 192.0.2.0/24.")
             raise InvalidValue("addresses", wrong % {"text": f"“{text.strip()[:_LONGEST]}”"}) from None
+        if within and not any(_is_part(network, ip_network(one)) for one in within):
+            wrong = gettext("%(text)s is outside the addresses of the token that creates this one: %(within)s.")
+            raise InvalidValue("addresses", wrong % {"text": network, "within": ", ".join(within)})
         networks[str(network) if network.num_addresses > 1 else str(network.network_address)] = None
     if len(networks) > MOST:
         message = gettext("There are %(number)d addresses. Keep %(most)d, or write networks.")
         raise InvalidValue("addresses", message % {"number": len(networks), "most": MOST})
-    return list(networks)
+    return list(networks) or list(within)
+
+
+def _is_part(network: Network, of: Network) -> bool:
+    return network.version == of.version and network[0] in of and network[-1] in of
 
 
 def may_use(networks: Sequence[str], address: str) -> bool:

@@ -263,10 +263,16 @@ def change(group: models.Group, external_id: str, name: str, active: bool, conte
     """Change the group if anything differs; return whether it did. Raise AlreadyExists, InvalidValue."""
     if (external_id, name, active) == (group.external_id, group.name, group.active):
         return False
-    others = models.Group.objects.filter(agency=group.agency_id, external_id=external_id).exclude(pk=group.pk)
-    other = others.first()
-    if other is not None:
-        raise AlreadyExists(other)
+    check_free(group, external_id)
     groups.change(group, external_id, name, active, context)
     group.refresh_from_db()
     return True
+
+
+def check_free(group: models.Group, external_id: str) -> None:
+    """Raise AlreadyExists if another group has the external ID."""
+    stored = vocabularies.clean_text(external_id, "externalId")
+    others = models.Group.objects.filter(agency=group.agency_id, external_id=stored).exclude(pk=group.pk)
+    other = others.first()
+    if other is not None:
+        raise AlreadyExists(other)
