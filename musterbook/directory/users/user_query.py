@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import F, Manager, Q, QuerySet, TextField, Value, lookups
+from django.db.models import Exists, F, Manager, OuterRef, Q, QuerySet, TextField, Value, lookups
 from django.db.models.functions import Cast, Collate, Length, Right, StrIndex
 
 from musterbook.core.values.keys import make_key
@@ -19,7 +19,7 @@ from musterbook.directory.storage import frames
 from musterbook.directory.users import provisioning
 from musterbook.directory.users.provisioning import MADE, MADE_LENGTH, Provisioned
 
-MOST_EXAMINED = 10_000
+MOST_EXAMINED = 5_000
 """The most users that one answer checks one by one."""
 _AT_ONCE = 500
 
@@ -97,12 +97,24 @@ def _compare(stored: str, operator: Operator, value: str) -> Q:
     if operator is Operator.CO:
         return Q(lookups.GreaterThan(StrIndex(column, Value(value)), 0))
     if operator is Operator.SW:
-        return Q(lookups.Exact(StrIndex(column, Value(value)), 1))
+        return _bound(stored, value) & Q(lookups.Exact(StrIndex(column, Value(value)), 1))
     if operator is Operator.EW:
         return Q(lookups.Exact(Right(column, len(value)), value))
     return Q(_ORDERED[operator](Collate(column, "C") if frames.on_postgres() else column, value))
 
 
+def _bound(stored: str, value: str) -> Q:
+    """Return between which texts those are that begin with the value, so that an index of SQLite finds them.
+
+    PostgreSQL may order texts in another way.
+    """
+    last = ord(value[-1])
+    if frames.on_postgres() or last >= _SURROGATES - 1:
+        return Q()
+    return Q(**{f"{stored}__gte": value, f"{stored}__lt": value[:-1] + chr(last + 1)})
+
+
+_SURROGATES = 0xD800
 _ORDERED = {
     Operator.GT: lookups.GreaterThan,
     Operator.GE: lookups.GreaterThanOrEqual,
@@ -225,7 +237,9 @@ def find(
         return _find_after(agency, condition, accepts, wanted, ordered, at)
     if condition.exact:
         total = _count(agency, condition)
-        numbers = list(ordered.values_list("pk", flat=True)[wanted.start : wanted.start + wanted.count])
+        # To find that there is nobody may take a walk through all users in their order.
+        last = min(total, wanted.start + wanted.count)
+        numbers = list(ordered.values_list("pk", flat=True)[wanted.start : last]) if wanted.start < last else []
         return Found(provisioning.read_users(agency, numbers, at), total)
     numbers = list(ordered.values_list("pk", flat=True)[: MOST_EXAMINED + 1])
     if len(numbers) > MOST_EXAMINED:
@@ -262,12 +276,8 @@ def _find_after(
 
 def _select(agency: models.Agency) -> QuerySet[models.User]:
     """Return the users that the provider sees."""
-    return models.User.objects.filter(agency=agency).exclude(pk__in=_select_absent(agency))
-
-
-def _select_absent(agency: models.Agency) -> QuerySet[models.ProvisionedUser, int]:
-    deleted = models.ProvisionedUser.objects.filter(deleted_at__isnull=False, user__active=False, user__agency=agency)
-    return deleted.values_list("user_id", flat=True)
+    deleted = models.ProvisionedUser.objects.filter(user=OuterRef("pk"), deleted_at__isnull=False)
+    return models.User.objects.filter(Q(active=True) | ~Exists(deleted), agency=agency)
 
 
 def _count(agency: models.Agency, condition: Condition) -> int:
@@ -276,7 +286,12 @@ def _count(agency: models.Agency, condition: Condition) -> int:
     everybody = models.User.objects.filter(agency=agency).count()
     if condition.rest is not None:
         return everybody - models.User.objects.filter(condition.rest, agency=agency).count()
-    return everybody - _select_absent(agency).count()
+    return (
+        everybody
+        - models.ProvisionedUser.objects.filter(
+            deleted_at__isnull=False, user__active=False, user__agency=agency
+        ).count()
+    )
 
 
 def _list_order(wanted: Wanted) -> list[str]:
