@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server, filling
-from scim_sanity.probe.runner import run_probe  # type: ignore[import-untyped]  # it has no types
+from scim_sanity.probe.runner import run_probe
 
 from tests.attacks.serving import Server, serve
 from tests.databases import Home
