@@ -19,7 +19,7 @@ class Alert:
 ALERTS = (
     Alert(
         "MusterbookDown", 'up{job="musterbook"} == 0', "2m",
-        "The server does not answer. Look at its log and at `systemctl status musterbook-web`.",
+        "The server does not answer. Look at its log and at `systemctl status muster-web`.",
     ),
     Alert(
         "MusterbookDatabaseDown", "musterbook_database_up == 0", "2m",

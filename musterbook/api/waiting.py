@@ -6,7 +6,6 @@ from typing import Annotated
 
 from django.http import HttpResponse
 from ninja import Query, Status
-from pydantic import Field
 
 from musterbook.api import import_schemas
 from musterbook.api.import_schemas import ImportState
@@ -19,8 +18,12 @@ _PLACES = threading.BoundedSemaphore(4)
 """The requests of this process that wait at the same time. Others are answered at once."""
 Wait = Annotated[
     int,
-    Query(0, ge=0, le=LONGEST),
-    Field(description="The seconds to wait for the import to end: then 200, or else 202"),
+    Query(
+        0,
+        ge=0,
+        le=LONGEST,
+        description=f"The most seconds to wait for the import to end, up to {LONGEST}: then 200, or else 202.",
+    ),
 ]
 
 

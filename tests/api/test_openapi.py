@@ -71,6 +71,12 @@ def test_every_operation_says_what_it_does_what_it_needs_and_how_it_answers() ->
         assert re.fullmatch(r"(/[a-z-]+|/\{[a-z_]+\})+(:[a-z-]+)?", operation.path), operation.path
 
 
+def test_how_long_a_request_may_wait_is_described() -> None:
+    given = [one for value in list_values(DOCUMENT, "parameters") for one in value if one.get("name") == "wait"]
+    assert len(given) > 5
+    assert all("up to 30" in (one.get("description") or one["schema"].get("description", "")) for one in given)
+
+
 def test_no_two_forms_have_the_same_name() -> None:
     def walk(kind: Any) -> list[type]:
         return [one for each in kind.__subclasses__() for one in (each, *walk(each))]
