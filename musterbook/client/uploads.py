@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import IO, TypeAlias
 
 FileToSend: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
-"""The path of a file, a file that is open for reading bytes, or bytes."""
+"""The path of a file, a file that is open for reading bytes, or bytes. It is sent from its beginning."""
 _NAMELESS = "file"
 
 
@@ -21,7 +21,6 @@ class Upload:
 
     name: str
     source: str | bytes | IO[bytes]
-    start: int = 0
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -32,7 +31,7 @@ class Upload:
         elif isinstance(self.source, bytes):
             yield io.BytesIO(self.source)
         else:
-            self.source.seek(self.start)
+            self.source.seek(0)
             yield self.source
 
 
@@ -49,7 +48,7 @@ def make_upload(file: FileToSend, name: str = "") -> Upload:
     given = getattr(file, "name", "")
     named = name or (PurePath(given).name if isinstance(given, str) and not given.startswith("<") else "") or _NAMELESS
     if file.seekable():
-        return Upload(named, file, file.tell())
+        return Upload(named, file)
     # The server needs the length, and an attempt may be repeated.
     stored = tempfile.TemporaryFile()  # noqa: SIM115  (it is closed when the upload is gone)
     shutil.copyfileobj(file, stored)

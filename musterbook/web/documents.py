@@ -16,6 +16,7 @@ from markdown_it.token import Token
 _PACKAGE = Path(__file__).parents[1]
 FOLDER = next(filter(Path.is_dir, (_PACKAGE / "docs", _PACKAGE.parent / "docs")))
 """The documents: next to the package in a checkout, and within it once it is installed."""
+TUTORIALS = ("tutorial", "tutorial-for-programs")
 SECTIONS = ("how-to", "reference", "explanation")
 _LEFT_OUT = {"reference/modules", "explanation/architecture", "explanation/asvs", "explanation/dependencies"}
 """Documents for those who change the program."""
@@ -39,7 +40,7 @@ class Document:
 @cache
 def list_names() -> tuple[str, ...]:
     """Return the names of all documents that are shown, in the order of the sections."""
-    names = ["tutorial", *(f"{section}/{path.stem}" for section in SECTIONS for path in _list_section(section))]
+    names = [*TUTORIALS, *(f"{section}/{path.stem}" for section in SECTIONS for path in _list_section(section))]
     return tuple(name for name in names if name not in _LEFT_OUT)
 
 
