@@ -1,9 +1,12 @@
 """A server on loopback with the sample agency, for programs that use the client."""
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +39,12 @@ class Served:
     server: Server
     address: str
     token: str
+
+
+def run(going: Coroutine[Any, Any, Any]) -> Any:
+    """The result of what is awaited, in a thread of its own: a browser of other tests has a loop in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, going).result()
 
 
 def make_token(home: Home, *permissions: str) -> str:

@@ -1,6 +1,5 @@
 """What is repeated and what is not, what an answer means, and what is sent, with answers made by the test."""
 
-import asyncio
 import io
 import json
 import tracemalloc
@@ -27,6 +26,7 @@ from musterbook.client import (
     Unreachable,
 )
 from musterbook.client.sessions import AsyncSession
+from tests.client.conftest import run
 
 HERE = "https://muster.example/x"
 USER = {
@@ -97,16 +97,16 @@ def ask_async(server: Server, do: Callable[[AsyncAgency], Any]) -> Any:
         async with AsyncAgency(HERE, "token", transport=httpx2.MockTransport(server)) as agency:
             return await do(agency)
 
-    return asyncio.run(go())
+    return run(go())
 
 
 LOST = httpx2.ReadError("lost")
 
 
 def test_a_request_that_changes_nothing_is_repeated_after_a_lost_connection(pauses: list[float]) -> None:
-    for run in (ask, ask_async):
+    for do in (ask, ask_async):
         server = Server(httpx2.ConnectError("away"), LOST, httpx2.Response(502), httpx2.Response(200, json=USER))
-        assert run(server, lambda agency: agency.users.read(7)).etag == '"v1"'
+        assert do(server, lambda agency: agency.users.read(7)).etag == '"v1"'
         assert len(server.requests) == 4
     assert len(pauses) == 6 and 0 < pauses[0] < pauses[2] < 3
 
@@ -246,10 +246,10 @@ def test_an_answer_of_something_between_is_told_apart(reply: httpx2.Response, ex
 
 
 def test_a_longer_wait_asks_until_the_import_has_ended(pauses: list[float]) -> None:
-    for run in (ask, ask_async):
+    for do in (ask, ask_async):
         replies = [httpx2.Response(202, json=STATE) for _ in range(8)]
         server = Server(*replies, httpx2.Response(200, json=ENDED))
-        found = run(server, lambda agency: agency.imports.send(b"x", wait=600))
+        found = do(server, lambda agency: agency.imports.send(b"x", wait=600))
         assert found.state == "applied"
         assert [one.method for one in server.requests] == ["POST", *["GET"] * 8]
     assert len(pauses) == 16 and max(pauses) == 3

@@ -20,7 +20,7 @@ from musterbook.client import (
     PlanChanged,
 )
 from musterbook.client.described import bodies
-from tests.client.conftest import ROOT, Served, make_token
+from tests.client.conftest import ROOT, Served, make_token, run
 
 pytestmark = pytest.mark.any_database
 HEADINGS = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
@@ -217,7 +217,7 @@ def test_all_of_it_can_be_awaited(served: Served, tmp_path: Path) -> None:
                     pass
             assert (await agency.imports.discard(seen.number)).ended
 
-    asyncio.run(go())
+    run(go())
 
 
 def test_a_token_with_few_permissions_can_push_files(served: Served) -> None:
