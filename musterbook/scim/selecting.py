@@ -70,7 +70,7 @@ def check_attributes(known: Mapping[Any, Any]) -> None:
     """Raise ScimError if the parameters name too many attributes: each is looked for in each resource."""
     for name in ("attributes", "excludedAttributes"):
         value = known.get(name)
-        number = value.count(",") + 1 if isinstance(value, str) else len(value) if isinstance(value, list) else 0
+        number = len(value.split(",")) if isinstance(value, str) else len(value) if isinstance(value, list) else 0
         if number > _MOST_ATTRIBUTES:
             detail = f"{name} has more than {_MOST_ATTRIBUTES} names."
             raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidValue")
