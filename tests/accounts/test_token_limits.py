@@ -38,7 +38,7 @@ def test_the_limit_is_a_multiple_of_a_block() -> None:
 
 
 def test_a_token_gets_exactly_its_limit_and_then_waits(token: Token) -> None:
-    standings = [token_limits.take(token, NOW + timedelta(seconds=number * 30 / MOST)) for number in range(MOST)]
+    standings = [token_limits.take(token, NOW + timedelta(seconds=30 * number / MOST)) for number in range(MOST)]
     assert all(one.allowed for one in standings)
     assert [one.remaining for one in standings] == list(range(MOST - 1, -1, -1))
     assert (standings[0].seconds, standings[-1].seconds) == (60, 31)

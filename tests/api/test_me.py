@@ -222,4 +222,4 @@ def test_every_address_asks_for_a_token() -> None:
     ]
     assert operations
     for operation in operations:
-        assert [type(one) for one in operation.auth_callbacks] == [Needs], operation.path
+        assert [isinstance(one, Needs) for one in operation.auth_callbacks] == [True], operation.path
