@@ -225,3 +225,67 @@ def test_a_token_with_few_permissions_can_push_files(served: Served) -> None:
         assert agency.imports.send(file(row(60)), preview=True, wait=60).state == "previewed"
         with pytest.raises(AccessRefused, match=r"users\.synchronize"):
             agency.imports.send(file(row(60)), preview=True, mode="sync")
+
+
+def test_a_feed_is_added_and_takes_a_file_with_its_own_token(served: Served) -> None:
+    with Agency(served.address, served.token) as agency:
+        feed = agency.feeds.add(name="pushed", location={"kind": "sent"})
+        assert feed in agency.feeds.list_all()
+        changed = agency.feeds.change("pushed", strict=True, if_match=feed.etag)
+        assert agency.feeds.read("pushed").etag == changed.etag
+        with pytest.raises(Changed):
+            agency.feeds.remove("pushed", if_match=feed.etag)
+        secret = agency.feeds.make_token("pushed").token
+        with Agency(served.address, secret) as sender:
+            taken = sender.feeds.send_file("pushed", file(row(70)), name="hr.csv", key="tonight")
+            assert (taken.feed, taken.file["name"]) == ("pushed", "hr.csv")
+            assert (
+                sender.feeds.send_file("pushed", file(row(70)), name="hr.csv", key="tonight").import_ == taken.import_
+            )
+            with pytest.raises(AccessRefused):
+                sender.me()
+        assert taken.import_ and agency.imports.wait(taken.import_, 60).finished_at
+        assert [one.import_number for one in agency.feeds.files("pushed")] == [taken.import_]
+        assert agency.feeds.pause("pushed", "A test").name == agency.feeds.resume("pushed").name == "pushed"
+        agency.feeds.remove("pushed")
+        assert "pushed" not in {one.name for one in agency.feeds.list_all()}
+
+
+def test_the_trail_is_searched_exported_and_checked(served: Served, tmp_path: Path) -> None:
+    with Agency(served.address, served.token, program="auditor/1") as agency:
+        user = agency.users.find("000121")
+        assert user
+        agency.users.change(user.id, location="Hall")
+        event = next(agency.audit.search(about="000121", kind="user.updated"))
+        assert (event.changes["LOCATION"].after, event.through) == ("Hall", "api")
+        assert "auditor/1" in event.program
+        assert len({one.id for one in agency.audit.search()}) > 200, "over more pages than one"
+        with agency.audit.export(about="000121") as export:
+            assert "Hall" in export.save(tmp_path / "trail.csv").read_text("utf-8-sig")
+        assert agency.audit.verify().error == ""
+
+
+def test_settings_are_changed_if_nobody_else_has(served: Served) -> None:
+    with Agency(served.address, served.token) as agency:
+        settings = agency.settings.read()
+        changed = agency.settings.change(grace_days=settings.grace_days + 1, if_match=settings.etag)
+        with pytest.raises(Changed):
+            agency.settings.change(grace_days=0, if_match=settings.etag)
+        assert agency.settings.change(grace_days=settings.grace_days, if_match=changed.etag) == settings
+
+
+def test_a_webhook_is_added_rotated_and_its_messages_are_read(served: Served) -> None:
+    with Agency(served.address, served.token) as agency:
+        made = agency.webhooks.add(name="payroll", address="https://payroll.example.org/hook", kinds=["user.*"])
+        assert made.secret.startswith("whsec_") and made.webhook in list(agency.webhooks.search())
+        assert agency.webhooks.change("payroll", kinds=["user.added"]).kinds == ["user.added"]
+        assert agency.webhooks.pause("payroll").state == "paused"
+        assert agency.webhooks.rotate("payroll").secret != agency.webhooks.rotate("payroll", 0).secret
+        assert agency.webhooks.resume("payroll").state == "fine"
+        message = agency.webhooks.test("payroll")
+        assert agency.webhooks.read_message("payroll", message.id).id == message.id
+        assert message.id in {one.id for one in agency.webhooks.messages("payroll")}
+        assert agency.webhooks.send_all_again("payroll").messages == 0
+        assert agency.webhooks.read("payroll").name == "payroll"
+        agency.webhooks.remove("payroll")
+        assert list(agency.webhooks.search()) == []
