@@ -4,8 +4,10 @@ What a condition does not say exactly, `make_test` decides for each user, as the
 texts in the same way (`schemas.make_comparison_key`).
 """
 
+import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -48,6 +50,15 @@ def complete_names(text: str) -> str:
     """Return the filter with the id of the manager where it names the manager, as Entra ID asks for it."""
     whole = f"{schemas.EnterpriseUser.__schema__}:manager.value"
     return "".join(part if part.startswith('"') else _MANAGER.sub(whole, part) for part in _QUOTED.split(text))
+
+
+def has_unstorable(text: str) -> bool:
+    """Return whether a value in a filter or path is written with NUL or half of a character, which no database stores."""
+    for quoted in _QUOTED.findall(text) if "\\u" in text else ():
+        with suppress(ValueError):
+            if any(one == "\x00" or 0xD800 <= ord(one) < 0xE000 for one in json.loads(quoted)):
+                return True
+    return False
 
 
 def build_condition(agency: Agency, wanted: Any) -> Condition:

@@ -11,7 +11,7 @@ from typing import Any
 from scim2_models import Context, InvalidPathException, InvalidValueException, NoTargetException, PatchOp, Path
 from scim2_models.path import Comparison, FilterNode, LogicalExpr, LogicalOperator
 
-from musterbook.scim import schemas
+from musterbook.scim import filters, schemas
 from musterbook.scim.answers import ScimError
 from musterbook.scim.group_schemas import FullGroup
 from musterbook.scim.patching import check_paths
@@ -105,6 +105,8 @@ def _is_about_members(path: str) -> bool:
 
 
 def _apply(members: MemberChanges, operation: dict[str, Any], match: MatchMembers) -> None:
+    if filters.has_unstorable(operation["path"]):
+        raise InvalidPathException(detail="A value of the path has NUL or half of a character.")
     op, path, value = operation["op"], Path[FullGroup](operation["path"]), operation.get("value")
     binding = path.resolve()
     if binding is not None and binding.sub_field_name:

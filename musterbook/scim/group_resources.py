@@ -51,7 +51,9 @@ def build_resource(group: models.Group, members: Sequence[provisioned_groups.Mem
         id=format_id(group.pk),
         external_id=None if is_made(EXTERNAL_ID.heading, group.external_id) else group.external_id,
         display_name=group.name,
-        members=None if members is None else [Member.model_validate(_describe_member(one, base)) for one in members],
+        members=None if members is None else [
+            Member.model_validate({**_describe_member(one, base), "display": one.name}) for one in members
+        ],
         MusterbookGroup=MusterbookGroup(active=group.active),
         meta=Meta(
             resource_type="Group",
@@ -64,8 +66,9 @@ def build_resource(group: models.Group, members: Sequence[provisioned_groups.Mem
 
 
 def _describe_member(one: provisioned_groups.Member, base: str) -> dict[str, str]:
+    """Return what is shown of a member unless the client asks for more: not the name."""
     kind = "Group" if one.is_group else "User"
-    return {"value": one.id, "$ref": f"{base}/{kind}s/{one.id}", "type": kind, "display": one.name}
+    return {"value": one.id, "$ref": f"{base}/{kind}s/{one.id}", "type": kind}
 
 
 def make_version(group: models.Group, members: Sequence[provisioned_groups.Member] | None) -> str:

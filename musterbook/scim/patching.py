@@ -9,7 +9,7 @@ from typing import Any
 
 from scim2_models import Context, MutabilityException, PatchOp
 
-from musterbook.scim import schemas
+from musterbook.scim import filters, schemas
 from musterbook.scim.answers import ScimError
 
 MOST_OPERATIONS = 1_000
@@ -61,6 +61,7 @@ def normalize(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if not isinstance(path, str):
         yield {**operation, "op": op}
         return
+    _check_values(path)
     path = _QUALIFIED.get(path.lower(), path)
     attribute = _find_attribute(path)
     if attribute in _LEFT_OUT and path.lower().endswith(f".{_LEFT_OUT[attribute]}"):
@@ -74,6 +75,12 @@ def normalize(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"op": op, "path": path, "value": value}
         return
     yield {"op": op, "path": path, **({"value": value} if value else {})}
+
+
+def _check_values(path: str) -> None:
+    if filters.has_unstorable(path):
+        detail = "A value of the path has NUL or half of a character."
+        raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidPath")
 
 
 def _find_attribute(path: str) -> str:

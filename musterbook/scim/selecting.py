@@ -113,6 +113,9 @@ def parse_search(model: Any, parameters: Mapping[str, Any]) -> Any:
     check_attributes(known)
     if len(str(known.get("filter") or "")) > filters.MOST_CHARACTERS:
         raise ScimError(HTTPStatus.BAD_REQUEST, "The filter is too long.", "invalidFilter")
+    if filters.has_unstorable(str(known.get("filter") or "")):
+        detail = "A value of the filter has NUL or half of a character."
+        raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidFilter")
     if isinstance(known.get("filter"), str):
         known["filter"] = filters.complete_names(known["filter"])
     wanted = model.model_validate(known)

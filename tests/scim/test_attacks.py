@@ -3,6 +3,7 @@
 import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.urls import get_resolver
@@ -130,6 +131,7 @@ def test_bodies_are_bounded_and_named(scim: Scim) -> None:
         'emails[type eq "work"', 'userName eq "a" and', "title pr", "password pr", f"{OWN}:none pr", "urn:x:y:z pr",
         "active gt true",
         'active co "t"', "userName[value pr]", 'meta.created gt "yesterday"', "1 eq 1", "userName eq 'x'", "x.y.z pr", "\u0000",
+        'userName eq "\\ud800"', 'userName eq "a\\u0000"', 'emails[value co "\\udfff"]',
     ],
 )  # fmt: skip
 def test_a_filter_that_cannot_be_is_refused_soon(scim: Scim, text: str) -> None:
@@ -142,7 +144,7 @@ def test_a_filter_that_cannot_be_is_refused_soon(scim: Scim, text: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "' OR 1=1 --", '\\" or userName pr or userName eq \\"', "%", "_", ".*", "(a+)+$", "\\\\", "\\u0000",
+        "' OR 1=1 --", '\\" or userName pr or userName eq \\"', "%", "_", ".*", "(a+)+$", "\\\\",
         "\\ud83d\\ude00", "x" * 300,
     ],
 )  # fmt: skip
@@ -150,6 +152,9 @@ def test_a_filter_that_cannot_be_is_refused_soon(scim: Scim, text: str) -> None:
 def test_a_value_of_a_filter_is_only_a_value(scim: Scim, value: str, operator: str) -> None:
     for name in ("userName", "externalId", "emails.value", "displayName", "name.familyName", f"{OWN}:rank", "id"):
         assert scim.find(f'{name} {operator} "{value}"') == []
+    for name in ("displayName", "externalId", "id", "members.value", "members.display"):
+        text = quote(f'{name} {operator} "{value}"')
+        assert scim.get(f"Groups?filter={text}")["totalResults"] == 0, name
 
 
 def test_parameters_of_pages_are_bounded(scim: Scim) -> None:
@@ -267,3 +272,10 @@ def test_a_patch_that_is_large_or_deep_is_refused_soon(scim: Scim) -> None:
         body = {"schemas": [PATCH], "Operations": [{"op": "add", "path": path, "value": "x"}]}
         read(scim.ask("Users/2", "patch", body), 400)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("value", ["\\ud800", "a\\u0000"])
+def test_a_path_with_a_value_that_no_database_stores_is_refused(scim: Scim, value: str) -> None:
+    path = f'emails[type eq "{value}"].value'
+    for operation in ({"op": "add", "path": path, "value": "x@y.org"}, {"op": "add", "value": {path: "x@y.org"}}):
+        assert scim.patch("2", operation, status=400)["scimType"] == "invalidPath"

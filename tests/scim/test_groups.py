@@ -59,6 +59,13 @@ def find(client: Scim, text: str, **others: object) -> list[str]:
     return [one["displayName"] for one in client.get(f"Groups?filter={quote(text)}{more}")["Resources"]]
 
 
+def test_the_names_of_members_are_returned_if_they_are_asked_for(client: Scim) -> None:
+    made = client.post({"schemas": [GROUP], "displayName": "North", "members": [{"value": "2"}]}, path="Groups")
+    [shown] = client.get(f"Groups/{made['id']}")["members"]
+    assert shown == {"value": "2", "type": "User", "$ref": shown["$ref"]} == made["members"][0]
+    assert client.get(f"Groups/{made['id']}?attributes=members.display")["members"] == [{"display": "First 2 Last 2"}]
+
+
 def test_a_group_has_the_name_and_the_external_id_that_files_use(client: Scim) -> None:
     made = make(client, "Precinct North", externalId="PN", **{OWN: {"active": True}})
     group = models.Group.objects.get(agency=client.agency)

@@ -71,7 +71,12 @@ UNKNOWN = Condition(Q(), exact=False)
 
 def match_key(column: str, operator: Operator, value: str) -> Condition:
     """Return the condition on a column that is compared by its key: `username`, `email` or `badge_number` (rule M4)."""
-    return _match_text(column, f"{column}_key", operator, make_key(value))
+    try:
+        key = make_key(value)
+    except UnicodeEncodeError:
+        # Half of a character has no key, so no text compares with it.
+        return EVERYBODY if operator is Operator.NE else NOBODY
+    return _match_text(column, f"{column}_key", operator, key)
 
 
 def match_external_id(operator: Operator, value: str) -> Condition:
@@ -82,8 +87,9 @@ def match_external_id(operator: Operator, value: str) -> Condition:
 def _match_text(column: str, stored: str, operator: Operator, value: str) -> Condition:
     if operator is Operator.NE:
         return ~_match_text(column, stored, Operator.EQ, value)
-    if "\x00" in value:
-        return NOBODY
+    if any(one == "\x00" or 0xD800 <= ord(one) < 0xE000 for one in value):
+        # No database stores these, or compares with them.
+        return UNKNOWN if operator in _ORDERED else NOBODY
     found = Condition(_compare(stored, operator, value))
     return found & ~_match_made(column) if column.upper() in MADE else found
 
@@ -109,12 +115,11 @@ def _bound(stored: str, value: str) -> Q:
     PostgreSQL may order texts in another way.
     """
     last = ord(value[-1])
-    if frames.on_postgres() or last >= _SURROGATES - 1:
+    if frames.on_postgres() or last >= 0xD800 - 1:
         return Q()
     return Q(**{f"{stored}__gte": value, f"{stored}__lt": value[:-1] + chr(last + 1)})
 
 
-_SURROGATES = 0xD800
 _ORDERED = {
     Operator.GT: lookups.GreaterThan,
     Operator.GE: lookups.GreaterThanOrEqual,
