@@ -130,8 +130,9 @@ def test_no_metric_has_a_name_of_anybody(springfield: Springfield) -> None:
     Client().get("/springfield-secret/x", headers={"Host": "localhost"})
     totals.add_finished(NOW)
     text = Client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).content.decode()
-    for hidden in ("springfield", "Springfield", "E-1", "agency.example", "user.1", "ecret", "no-such-page", TOKEN):
+    for hidden in ("springfield", "Springfield", "E-1", "agency.example", "user.1", "no-such-page", TOKEN):
         assert hidden not in text
+    assert "secret" not in text.lower()
 
 
 def test_no_client_makes_new_series(springfield: Springfield) -> None:
