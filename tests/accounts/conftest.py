@@ -1,5 +1,7 @@
 """An agency with an administrator and an officer, whom an import has added; and quick hashes of passwords."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
@@ -7,6 +9,7 @@ from http.cookies import SimpleCookie
 import pytest
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -117,10 +120,35 @@ def _quick_hashes(settings: Settings) -> None:
 
 @built_once
 def build_springfield() -> Springfield:
-    """An agency with an administrator, an officer, and an Inactive officer."""
+    """An agency with an administrator, an officer, and an Inactive officer, whose ids are 1, 2 and 3 in an empty database."""
     made = Springfield(cast.agency())
-    made.imported(cast.person(1, ROLE="Admin"), cast.person(2), cast.person(3, STATUS="Inactive"))
+    with _ids_from_one():
+        made.imported(cast.person(1, ROLE="Admin"), cast.person(2), cast.person(3, STATUS="Inactive"))
     return made
+
+
+@contextmanager
+def _ids_from_one() -> Iterator[None]:
+    """Give new users the ids from 1, whatever earlier tests used up. Later users have ids that none has had before."""
+    table = models.User._meta.db_table
+    if models.User.objects.exists():
+        yield
+        return
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+            used = (cursor.fetchone() or (0,))[0]
+            cursor.execute("UPDATE sqlite_sequence SET seq = 0 WHERE name = %s", [table])
+            yield
+            cursor.execute("UPDATE sqlite_sequence SET seq = max(seq, %s) WHERE name = %s", [used, table])
+            return
+        cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
+        (sequence,) = cursor.fetchone()
+        cursor.execute(f"SELECT last_value FROM {sequence}")
+        (used,) = cursor.fetchone()
+        cursor.execute(f"ALTER SEQUENCE {sequence} RESTART WITH 1")
+        yield
+        cursor.execute(f"SELECT setval('{sequence}', greatest(%s, (SELECT max(id) FROM {table})))", [used])
 
 
 @pytest.fixture
@@ -143,7 +171,9 @@ def _build_shelbyville() -> Springfield:
 
 
 def make_notice(agency: models.Agency, kind: str) -> models.Notice | None:
-    """The notice of an email of this kind, about a feed; None for an email about a user. It is in no table."""
+    """The notice of an email of this kind, about a feed or a webhook; None for an email about a user. It is in no table."""
     if kind not in models.NoticeKind.values:
         return None
+    if kind == models.NoticeKind.WEBHOOK:
+        return models.Notice(agency=agency, kind=kind, facts={"webhook": "hr-system", "problem": ""}, at=NOW)
     return models.Notice(agency=agency, kind=kind, feed=models.Feed(agency=agency, name="hr"), at=NOW)

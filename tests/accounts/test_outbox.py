@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -141,7 +142,9 @@ def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Ma
         registration.queue_mail(springfield.user(1 if kind == "invitation" else 2), kind, clock())
         if kind in NoticeKind.values:
             is_about_feed = kind in (NoticeKind.LATE, NoticeKind.UNREACHABLE, NoticeKind.STOPPED)
-            about = {"feed": feed} if is_about_feed else {"of": record}
+            about: dict[str, Any] = {"feed": feed} if is_about_feed else {"of": record}
+            if kind == NoticeKind.WEBHOOK:
+                about = {"facts": {"webhook": "hr-system", "problem": ""}}
             notice = models.Notice.objects.create(
                 agency=springfield.agency, kind=kind, permission="users.import", at=clock(), **about
             )

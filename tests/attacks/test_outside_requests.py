@@ -350,6 +350,11 @@ KNOWN = {
     ("accounts/anchor_delivery.py", "smtplib"),  # the same: it names the errors of the outbox's connection
     ("jobs.py", "socket"), ("feeds/watched_folder.py", "socket"),  # the machine's own name
     ("cli/serving.py", "socket"),  # looks whether the port is free
+    # The client of REST runs in programs of others, and connects to the address that they give it.
+    *((f"client/{name}.py", "httpx2") for name in ("agency", "calling", "exchanging", "sessions")),
+    ("client/sessions.py", "asyncio"),
+    # It listens where the installation says, for its own monitoring.
+    *(("server/metrics_port.py", way) for way in ("http.client", "socket")),
     # What clients send to us is paced, and a client that is too slow is cut off.
     ("server/responses.py", "asyncio"), ("server/bodies.py", "asyncio"), ("server/paces.py", "asyncio"),
     ("server/concurrency.py", "asyncio"), ("server/connection_closer.py", "asyncio"), ("server/connection_closer.py", "socket"),

@@ -5,6 +5,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -117,7 +118,9 @@ def answer(path: str, method: str = "GET") -> list[dict[str, Any]]:
     async def within(_scope: object, _receive: object, send: Any) -> None:
         await send({"type": "within"})
 
-    asyncio.run(AliveApplication(within)({"path": path, "method": method}, None, send))
+    asking = AliveApplication(within)({"path": path, "method": method}, None, send)
+    with ThreadPoolExecutor(1) as thread:  # the thread of the tests may have a loop, which a browser runs
+        thread.submit(asyncio.run, asking).result()
     return sent
 
 

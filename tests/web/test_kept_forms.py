@@ -24,7 +24,7 @@ from tests.web.test_every_page import make_agency
 ORIGIN = {"Origin": "http://testserver"}
 TYPED = {"typed": "Ångström\r\nsecond line", "cell-3-RANK": EVIL, "many": ["one", "two"]}
 SIGN_IN = "/springfield/sign-in?next="
-OWN_WAY = {"import_users", "import_waiting"}
+OWN_WAY = {"import_users", "groups_import", "roles_import", "ranks_import", "import_waiting"}
 """Pages of files, which are kept by themselves."""
 
 
