@@ -20,7 +20,7 @@ from tests.accounts.conftest import Springfield, build_springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
 from tests.api.calls import make_program
 
-pytestmark = pytest.mark.any_database
+pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parents[2]
 _MOST_SECONDS = 1_800
 _EXAMPLES = 10
