@@ -178,7 +178,7 @@ def test_a_worker_that_is_killed_after_it_was_asked_loses_nothing(fresh_home: Ho
     process.send_signal(signal.SIGTERM)
     process.kill()
     process.wait(10)
-    assert fresh_home.muster("worker", "--once", timeout=120).returncode == 0
+    assert fresh_home.muster("worker", "--once", timeout=400).returncode == 0
     assert site.states() == ["applied"]
     assert site.select("SELECT COUNT(*) FROM directory_user") == [(40_000,)]
 
