@@ -107,7 +107,7 @@ def test_no_other_module_of_pages_reads_numbers_or_days() -> None:
         "search.py: int(editing.find_named(self._agency, name, parsers.parse_number(name)).pk)",
         "search.py: int(record.pk)",
         # Of what was checked before: a choice of the form, and rows of at most eight digits.
-        "import_forms.py: int(number)", "actions.py: int(row)", "drafts.py: int(row)",
+        "import_forms.py: int(number)", "actions.py: int(row)", "drafts.py: int(row)", "decisions.py: int(row)",
         # Of our own: a time in the session, and constants.
         "links.py: datetime.fromisoformat", "links.py: int(SHOWN_FOR.total_seconds() // 60)",
         "links.py: int(links.RESET_LIFETIME.total_seconds() // 3600)",
