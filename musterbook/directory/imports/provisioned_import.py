@@ -124,21 +124,22 @@ def run(agency: models.Agency, changes: Sequence[Change], context: AuditContext)
     waiting = _find_held(agency, changes, context)
     if waiting is not None:
         return Result([], waiting)
-    for left in reversed(range(_TRIES)):
+    left = _TRIES
+    while True:
         batch = _prepare(agency, changes, context)
         if not batch.rows:
-            break
+            return Result(_list_outcomes(len(changes), batch, []))
         attempt = _make_attempt(agency, changes, batch, context)
         quotas.check_quotas(agency, context, attempt.record.file_size)
         try:
             done = runner.run_attempt(attempt)
         except ImportFailed as failed:
+            left -= 1
             if left and isinstance(failed.__cause__, _WrittenMeanwhile):
                 continue
             raise
         rows = report.list_rows(done.plan, RowFilter.ALL) if done.plan else []
         return Result(_list_outcomes(len(changes), batch, rows, numbers=_read_numbers(agency, batch)), done.record)
-    return Result(_list_outcomes(len(changes), batch, []))
 
 
 def _prepare(agency: models.Agency, changes: Sequence[Change], context: AuditContext) -> _Batch:

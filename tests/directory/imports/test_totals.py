@@ -114,3 +114,14 @@ def test_an_import_that_waits_for_a_person_is_held() -> None:
     cast.run(agency, cast.file(cast.people(1)), Options(mode=Mode.SYNC))
     assert totals.count_held() == 1
     assert cancellation.get_shown_state(models.Import.objects.latest("pk")) == "held"
+
+
+def test_an_import_that_runs_does_not_wait() -> None:
+    agency = cast.agency()
+    at = datetime.now(UTC) - timedelta(hours=1)
+    for number, state in enumerate(("running", "waiting")):
+        models.Import.objects.create(
+            number=f"01TEST{number:020}", agency=agency, mode="update", state=state, started_at=at, through="cli",
+        )  # fmt: skip
+    states, oldest = totals.read_queue()
+    assert states == {"waiting": 1, "running": 1} and 3_500 < oldest < 3_700
