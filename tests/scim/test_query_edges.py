@@ -40,7 +40,8 @@ def test_a_place_whose_time_is_none_is_refused() -> None:
 
 
 def test_a_bulk_of_which_nothing_is_left_to_write_writes_nothing(client: Scim) -> None:
-    (result,) = send(client, {"method": "DELETE", "path": "/Users/404"})
+    number = 404
+    (result,) = send(client, {"method": "DELETE", "path": f"/Users/{number}"})
     assert result["status"] == "404"
     gone = provisioned_import.run(client.agency, [], AuditContext(datetime.now(UTC), "E-1", "scim"))
     assert (gone.record, models.Import.objects.filter(through="scim").count()) == (None, 0)
