@@ -36,7 +36,7 @@ class Needs:
             bodies.read_large(request, self.longest_body)
         return token
 
-    def find_permission(self, request: HttpRequest) -> str:  # noqa: ARG002  (others depend on what the address names)
+    def find_permission(self, request: HttpRequest) -> str:  # noqa: ARG002  (a subclass reads the request, to see what the address names)
         """Return the permission that this request needs."""
         return self.permission
 
