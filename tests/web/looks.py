@@ -23,6 +23,8 @@ def barriers(page: Page) -> list[Any]:
     if not assets.AXE.exists() or not assets.INTO.exists():
         pytest.skip("there are no styles, or no axe-core: ./test fetches them")
     found: list[Any] = []
+    # A link that was clicked may lead to a page that is still empty.
+    page.wait_for_load_state()
     if not page.evaluate("'axe' in window"):
         page.evaluate(assets.AXE.read_text(encoding="utf-8"))
     for colors, width, rules in _LOOKS:

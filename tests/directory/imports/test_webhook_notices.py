@@ -12,6 +12,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import webhook_problems, webhooks
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import notices, webhook_notices
+from musterbook.directory.storage import locks
 from tests.directory import cast
 from tests.directory.cast import NOW, people, person
 
@@ -30,13 +31,19 @@ def endpoint(settings: Settings, tmp_path: Path) -> models.WebhookEndpoint:
     return webhooks.add(made, values, AuditContext(NOW, "", "cli"), None)[0]
 
 
+def disable(endpoint: models.WebhookEndpoint, why: str) -> None:
+    """Disable the webhook in a transaction, as the worker does."""
+    with locks.write_transaction(lambda: None):
+        webhook_notices.disable(endpoint, why, NOW)
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_the_email_names_the_webhook_and_its_page_and_has_no_address(
     endpoint: models.WebhookEndpoint, language: str
 ) -> None:
     models.Agency.objects.update(language=language)
     for _ in range(2):
-        webhook_notices.disable(endpoint, webhook_problems.AWAY, NOW)
+        disable(endpoint, webhook_problems.AWAY)
     assert outbox.send_due("worker", lambda: NOW + timedelta(minutes=1)) == 1
     (file,) = outbox.get_folder().glob("*.eml")
     message = message_from_bytes(file.read_bytes(), policy=policy.default)
@@ -50,7 +57,7 @@ def test_the_email_names_the_webhook_and_its_page_and_has_no_address(
 
 
 def test_only_users_who_manage_webhooks_see_the_notice(endpoint: models.WebhookEndpoint) -> None:
-    webhook_notices.disable(endpoint, webhook_problems.GONE, NOW)
+    disable(endpoint, webhook_problems.GONE)
     made = endpoint.agency
     users = models.User.objects.select_related("role", "agency")
     seen = {
@@ -63,7 +70,7 @@ def test_only_users_who_manage_webhooks_see_the_notice(endpoint: models.WebhookE
 
 
 def test_the_email_is_not_sent_to_a_user_who_has_lost_the_permission(endpoint: models.WebhookEndpoint) -> None:
-    webhook_notices.disable(endpoint, webhook_problems.GONE, NOW)
+    disable(endpoint, webhook_problems.GONE)
     models.User.objects.filter(external_id="E-1").update(role=models.Role.objects.get(name="Officer"))
     outbox.send_due("worker", lambda: NOW + timedelta(minutes=1))
     assert "may no longer see" in models.Mail.objects.get().problem
