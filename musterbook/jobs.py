@@ -41,12 +41,12 @@ from musterbook.directory.imports import (
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.models import WebhookEndpoint
-from musterbook.directory.storage import import_files
+from musterbook.directory.storage import database_errors, import_files
 from musterbook.feeds import fetching, lateness, rounds
 from musterbook.webhooks import claims, sending, upkeep
 
 _LOG = logging.getLogger(__name__)
-_PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
+_PAUSE, _PAUSE_AFTER_ERROR = 2.0, 3.0
 """Seconds between rounds that found no mail, and after one that failed."""
 _LOOK_EVERY = 0.2
 """Seconds between checks for an import. They are frequent, because a user may be waiting for it in front of a page."""
@@ -112,10 +112,20 @@ def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
 def _run_round(job: Callable[[], float]) -> float:
     try:
         return job()
-    except Error:
-        _LOG.warning("The worker could not use the database. It tries again", exc_info=True)
+    except Error as error:
+        _log_database_error(error)
         close_old_connections()
         return _PAUSE_AFTER_ERROR
+
+
+def _log_database_error(error: Error) -> None:
+    """Log the error. A database that is away for a minute would otherwise fill the log with traces."""
+    if database_errors.is_lost(error):
+        _LOG.warning(
+            "The worker cannot reach the database. It tries again: %s", database_errors.describe_briefly(error)
+        )
+    else:
+        _LOG.warning("The worker could not use the database. It tries again", exc_info=error)
 
 
 class _ImportLoop:
@@ -182,8 +192,8 @@ class _FeedLoop:
         try:
             while not self._stop.is_set() and rounds.check_remote(self._worker, now, self._stop.is_set):
                 pass
-        except Error:
-            _LOG.warning("The worker could not use the database. It tries again", exc_info=True)
+        except Error as error:
+            _log_database_error(error)
         finally:
             connection.close()
 
@@ -214,8 +224,8 @@ class _WebhookLoop:
     def _serve(self, endpoint: WebhookEndpoint) -> None:
         try:
             sending.serve(endpoint, now, self._stop.is_set)
-        except Error:
-            _LOG.warning("The worker could not use the database. It tries again", exc_info=True)
+        except Error as error:
+            _log_database_error(error)
         finally:
             connection.close()
 
@@ -247,12 +257,14 @@ def run_once() -> tuple[int, int]:
 def tidy() -> None:
     """Do the work that is due by the clock: alerts, expired locks, and the deletion of expired data.
 
-    A task that fails is logged, and does not stop the others.
+    A task that fails is logged, and does not stop the others. A lost connection does, because they would fail as well.
     """
     for task in _DUE_TASKS:
         try:
             task(now())
-        except Exception:  # noqa: BLE001  (it is logged in full, and retried in a minute)
+        except Exception as error:
+            if isinstance(error, Error) and database_errors.is_lost(error):
+                raise
             _LOG.warning("The worker could not do %s.%s", task.__module__, task.__qualname__, exc_info=True)
 
 

@@ -10,11 +10,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 from musterbook.config import databases
 
+LIMITS = {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
+
 
 def parts(url: str) -> dict[str, object]:
     """What Django connects to, without what is left at its default."""
     chosen = databases.make_settings(url, Path("unused"))
-    return {key: chosen[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS") if chosen[key]}
+    given = {key: value for key, value in chosen["OPTIONS"].items() if key not in LIMITS}
+    named = {key: chosen[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT") if chosen[key]}
+    return named | ({"OPTIONS": given} if given else {})
 
 
 def test_without_a_url_it_is_sqlite_in_the_folder(tmp_path: Path) -> None:
@@ -59,6 +63,21 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_the_password(url: 
     assert sentence.startswith(f"{beginning} Write it as postgres://")
     assert "hush" not in sentence
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed_within_half_a_minute_unless_the_url_says_otherwise() -> None:
+    def read(url: str) -> dict[str, int]:
+        options = databases.make_postgres(url)["OPTIONS"]
+        return {name: int(options[name]) for name in LIMITS}
+
+    usual = read("postgres://db/muster")
+    assert usual["connect_timeout"] <= 10
+    assert usual["keepalives_idle"] + usual["keepalives_interval"] * usual["keepalives_count"] <= 30
+    assert usual["tcp_user_timeout"] <= 30_000
+    assert read("postgres://db/muster?connect_timeout=3&tcp_user_timeout=9000") == usual | {
+        "connect_timeout": 3,
+        "tcp_user_timeout": 9000,
+    }
 
 
 def test_importing_the_settings_makes_nothing_and_reads_no_driver(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
 from django.test import Client
 from pytest_django import Settings
 
@@ -24,6 +25,7 @@ from musterbook.directory.imports import heartbeats, queue
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.worker import run_next_import
+from musterbook.directory.storage import frames
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -168,6 +170,44 @@ def test_what_cannot_be_deleted_keeps_nothing_else(
     jobs.tidy()
     assert len(done) == 1
     assert "The worker could not do" in caplog.text
+
+
+def test_a_database_that_is_away_is_said_in_one_line_and_not_once_for_each_task(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[datetime] = []
+
+    def lose(_: datetime) -> None:
+        cause = psycopg.OperationalError("server login has been failing\n\tTry again later")
+        raise OperationalError(str(cause)) from cause
+
+    monkeypatch.setattr(jobs, "_DUE_TASKS", (lose, done.append))
+    assert jobs._run_round(jobs._MailLoop("worker", threading.Event()).round) == jobs._PAUSE_AFTER_ERROR
+    assert done == []
+    [line] = caplog.records
+    assert line.getMessage().endswith("It tries again: server login has been failing Try again later")
+    assert line.exc_info is None
+
+
+def test_heartbeats_go_on_after_the_connection_of_their_thread_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not frames.on_postgres():
+        pytest.skip("heartbeats are files on SQLite")
+    monkeypatch.setattr(heartbeats, "INTERVAL", 0.01)
+    monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.01)
+    usual, backends = heartbeats.send_heartbeat, []
+
+    def send(heartbeat: heartbeats.Heartbeat) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            backends.append(cursor.fetchone()[0])
+        usual(heartbeat)
+
+    monkeypatch.setattr(heartbeats, "send_heartbeat", send)
+    with heartbeats.report_progress("worker", "1"):
+        until(lambda: backends)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [backends[0]])
+        until(lambda: len(set(backends)) > 1)
 
 
 def test_kept_plans_are_their_owners_alone(settings: Settings) -> None:

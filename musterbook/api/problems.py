@@ -41,6 +41,7 @@ from musterbook.directory.storage import database_errors
 from musterbook.directory.storage.formats import TooManyRows
 from musterbook.directory.storage.import_files import FileGone
 from musterbook.directory.users.editing import UnknownUser
+from musterbook.http import database_away
 from musterbook.http.bearer import AccessRefused
 
 Headers = Mapping[str, str]
@@ -209,6 +210,7 @@ CODES: dict[str, str] = {
     "too-large": "The body is too large.",
     "too-many-corrections": "There are too many corrections in one request.",
     "too-much-work": "The request needs more time or memory than one request may have.",
+    "unavailable": "Musterbook cannot reach its database.",
     "unknown-parameter": "The operation has no parameter of this name.",
     "unknown-value": "The agency has nothing of this name.",
     "unreachable": "The server of the feed cannot be used: the sentence says why.",
@@ -364,6 +366,12 @@ def not_found(_request: HttpRequest, **_kwargs: Any) -> JsonResponse:
 
 
 def failed(_request: HttpRequest) -> JsonResponse:
-    """Return the response for a bug of ours; the log contains the details."""
+    """Return the response while the database is away, or for a bug of ours; the log contains the details."""
+    if database_away.is_away():
+        return database_away.log_briefly(
+            make_problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, database_away.FOR_PROGRAMS, database_away.RETRY, code="unavailable"
+            )
+        )
     detail = f"The request failed because of an error in Musterbook. The log has the details: request {log_lines.get_number()}."
     return make_problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -10,6 +10,14 @@ BUSY_SECONDS = 20
 """The time in seconds that a writer waits for another one on SQLite before it gives up."""
 
 _EXPECTED = "Write it as postgres://user:password@host:5432/name, or as postgres:///name?host=/folder/of/the/socket."
+_LIMITS = {
+    "connect_timeout": "10", "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}  # fmt: skip
+"""How long libpq waits for a server, in seconds and for the last in milliseconds, unless DATABASE_URL says otherwise.
+
+Without them, a statement waits for many minutes or hours for a machine that is gone without a word.
+"""
 _SETTINGS = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
 
 
@@ -48,7 +56,7 @@ def make_postgres(url: str) -> dict[str, Any]:
         **values,
         # Each request closes its connection: a kept connection is lost with its thread (docs: decisions).
         "CONN_MAX_AGE": 0,
-        "OPTIONS": parts,
+        "OPTIONS": _LIMITS | parts,
     }
 
 

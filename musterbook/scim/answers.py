@@ -22,6 +22,7 @@ from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users.editing import UnknownUser
+from musterbook.http import database_away
 from musterbook.http.bearer import AccessRefused
 
 CONTENT_TYPE = "application/scim+json"
@@ -154,7 +155,11 @@ def not_found(_request: HttpRequest, **_kwargs: Any) -> HttpResponseBase:
 
 
 def failed(_request: HttpRequest) -> HttpResponseBase:
-    """Return the response for a bug of ours; the log contains the details."""
+    """Return the response while the database is away, or for a bug of ours; the log contains the details."""
+    if database_away.is_away():
+        return database_away.log_briefly(
+            make_error(HTTPStatus.SERVICE_UNAVAILABLE, database_away.FOR_PROGRAMS, headers=database_away.RETRY)
+        )
     number = log_lines.get_number()
     detail = f"The request failed because of an error in Musterbook. The log has the details: request {number}."
     return make_error(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -1,38 +1,41 @@
 """The pages for internal errors and for forged forms."""
 
-import sys
 from http import HTTPStatus
 
-from django.db import Error
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template import loader
+from django.urls import get_resolver
 
 from musterbook.config import log_lines
-from musterbook.directory.storage import database_errors
-from musterbook.http import refusals
+from musterbook.http import database_away, refusals
 from musterbook.web import kept_forms
 
 FORGED = "the form was not made for this session (CSRF)"
 """The reason in the log and in the audit trail."""
 
 
-_SECONDS = 30
-"""The value of Retry-After, in seconds, when the database is not available."""
-
-
-def failed(_request: HttpRequest) -> HttpResponse:
+def failed(request: HttpRequest) -> HttpResponseBase:
     """Render the error page, with the number under which the log has the error.
 
     The status is 500, or 503 while the database is not available. The page explains that the reader is not at fault.
-    The view needs no database and no session. Django calls it while it handles the error.
+    The view needs no database and no session. Django calls it while it handles the error, also that of finding the agency
+    of a program's request: the program gets the error of its own interface.
     """
-    error = sys.exc_info()[1]
-    away = isinstance(error, Error) and database_errors.is_lost(error)
-    page = loader.get_template("503.html" if away else "500.html").render({"number": log_lines.get_number()})
+    programs = settings.AGENCY_URLCONFS.get("/".join(request.path.split("/")[2:3]))
+    if programs:
+        response: HttpResponseBase = get_resolver(programs).resolve_error_handler(500)(request)
+        return response
+    away = database_away.is_away()
+    page = loader.get_template("503.html" if away else "500.html").render(
+        {"number": log_lines.get_number(), "sent": request.method == "POST"}
+    )
     if not away:
         return HttpResponse(page, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-    return HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": str(_SECONDS)})
+    return database_away.log_briefly(
+        HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=database_away.RETRY)
+    )
 
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponseBase:  # noqa: ARG001  (Django passes a reason, and logs it)

@@ -147,9 +147,13 @@ class _Reporter:
             heartbeat = self._heartbeat
             if heartbeat != last or time.monotonic() - at > INTERVAL:
                 # Without heartbeats, other workers consider this one gone, and end its session.
-                with suppress(Error, OSError):
+                try:
                     send_heartbeat(heartbeat)
                     last, at = heartbeat, time.monotonic()
+                except Error:
+                    connection.close()  # the next one gets a new connection
+                except OSError:
+                    pass
         if last and last.worker == last.number:
             with suppress(Error, OSError):
                 delete_heartbeat(last.worker)

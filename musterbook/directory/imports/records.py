@@ -224,7 +224,7 @@ def record_failure(record: models.Import, message: str, canceled_by: str | None 
     `canceled_by`: the external ID of the user who canceled it, "" for the system, None if it was not canceled.
 
     Return False if it was committed after all. If the database itself fails, the record stays as it is until the
-    next check (`reap_orphans`).
+    next check (`reap_orphans`), and the message says that the end is not known.
     """
     try:
         return _write_failure(record, message, canceled_by)
@@ -233,7 +233,8 @@ def record_failure(record: models.Import, message: str, canceled_by: str | None 
         connection.close()
     try:
         return _write_failure(record, message, canceled_by)
-    except Error:
+    except Error as error:
+        record.message = database_errors.UNKNOWN if database_errors.is_lost(error) else message
         return True
 
 

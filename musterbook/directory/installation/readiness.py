@@ -8,6 +8,7 @@ from django.db import Error
 from musterbook.config import serve_run
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.installation import migration
+from musterbook.directory.storage import locks
 
 _KEEP_SECONDS = 1.0
 """Seconds for which an answer is kept, so that no client can burden the database with the question."""
@@ -35,6 +36,8 @@ def forget() -> None:
 
 def _check() -> str:
     try:
+        if locks.is_read_only():
+            return "The database takes no changes."
         if migration.list_pending():
             return "The database lacks migrations. Run: muster migrate"
         if _needs_worker() and not heartbeats.has_live_worker():

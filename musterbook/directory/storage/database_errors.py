@@ -20,12 +20,20 @@ CANCELLED, DIED, DIED_OFTEN, NOT_ALLOWED = (
     f"{sentence} {NOTHING}" for sentence in (_CANCELLED, _DIED, _DIED_OFTEN, _NOT_ALLOWED)
 )
 
+UNKNOWN = gettext_noop(
+    "The connection to the database was lost, and it is not known whether the import was applied. Look for it in the import"
+    " history before you import again."
+)
+
 _BUSY = gettext_noop("The database was busy with another program. Import again when that program is done.")
 _FULL = gettext_noop("The disk is full. Free some space, then import again.")
 _READ_ONLY = gettext_noop(
     "Musterbook cannot write to the database. Check that its folder and files belong to it and are not read-only."
 )
 _LOST = gettext_noop("The connection to the database was lost. Check that the database is running, then import again.")
+_STANDBY = gettext_noop(
+    "The database takes no changes, because another server has become the primary or the database is read-only. Import again."
+)
 _DAMAGED = gettext_noop(
     "The database file is damaged. Stop all processes, then restore the latest backup with `muster restore FILE --yes`,"
     " which keeps the damaged file."
@@ -60,7 +68,8 @@ _SQLITE = {
 _POSTGRES = {
     "08": _LOST,
     "23": _CROSSED,
-    "25006": _READ_ONLY,
+    "25006": _STANDBY,
+    "25P03": _LOST,
     "40": _BUSY,
     "53": _FULL,
     "53200": _MEMORY,
@@ -88,6 +97,8 @@ def explain_error(error: BaseException) -> str:
 
 def translate_message(message: str) -> str:
     """Return the message of an import's record in the language of the reader. A text of an older version stays as it is."""
+    if message == UNKNOWN:
+        return gettext(UNKNOWN)
     sentence = message.removesuffix(NOTHING).rstrip()
     if sentence == message:
         return message
@@ -113,11 +124,16 @@ def describe_cancel(by: str) -> str:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether the connection to the database was lost.
+    """Return whether the connection to the database was lost, or its server has become a standby and takes no changes.
 
-    The work that was begun is then rolled back, and may be retried.
+    The work that was begun is then rolled back, and may be retried on a new connection.
     """
-    return _explain_postgres(error.__cause__ or error) == _LOST
+    return _explain_postgres(error.__cause__ or error) in (_LOST, _STANDBY)
+
+
+def describe_briefly(error: BaseException) -> str:
+    """Return what the driver says about a lost connection, in one line for the log."""
+    return " ".join(str(error.__cause__ or error).split())
 
 
 def is_damaged(error: BaseException) -> bool:

@@ -169,6 +169,15 @@ def read_version() -> int | None:
         return int(cursor.fetchone()[0])
 
 
+def is_read_only() -> bool:
+    """Return whether the PostgreSQL server takes no changes, as a standby does. On SQLite, return False."""
+    if not frames.on_postgres():
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        return str(cursor.fetchone()[0]) == "on"
+
+
 def end_holder(agency: models.Agency) -> None:
     """End the PostgreSQL session that holds the agency's import lock, and discard its uncommitted work.
 

@@ -45,7 +45,7 @@ def wrapped(cause: BaseException) -> Error:
         (wrapped(errors.DeadlockDetected()), "The database was busy with another program"),
         (wrapped(errors.LockNotAvailable()), "The database was busy with another program"),
         (wrapped(errors.UniqueViolation()), "Another change to the same data"),
-        (wrapped(errors.ReadOnlySqlTransaction()), "Musterbook cannot write to the database"),
+        (wrapped(errors.ReadOnlySqlTransaction()), "The database takes no changes"),
         (OSError(errno.ENOSPC, "full"), "The disk is full"),
         (OSError(errno.EDQUOT, "quota"), "The disk is full"),
         (PermissionError(errno.EACCES, "no", "files"), "Musterbook cannot write to files"),
@@ -63,6 +63,15 @@ def test_a_foreseen_cause_has_its_sentence(error: BaseException, told: str) -> N
 def test_a_statement_that_took_too_long_is_no_lost_connection_after_which_the_import_would_be_tried_again() -> None:
     assert database_errors.is_lost(wrapped(errors.AdminShutdown()))
     assert not database_errors.is_lost(wrapped(errors.QueryCanceled()))
+
+
+def test_a_primary_that_has_become_a_standby_and_a_pooler_without_a_server_are_lost_connections() -> None:
+    assert database_errors.is_lost(wrapped(errors.ReadOnlySqlTransaction()))
+    assert database_errors.is_lost(wrapped(errors.ProtocolViolation("query_wait_timeout")))  # as PgBouncer says it
+    assert database_errors.is_lost(wrapped(errors.IdleInTransactionSessionTimeout()))
+    assert not database_errors.is_lost(wrapped(sqlite(sqlite3.SQLITE_READONLY)))
+    said = psycopg.OperationalError("server closed the connection\n\tThis probably means …")
+    assert database_errors.describe_briefly(wrapped(said)) == "server closed the connection This probably means …"
 
 
 @pytest.mark.parametrize(
@@ -155,3 +164,24 @@ def test_a_stored_message_is_shown_in_the_language_of_the_reader(
     assert database_errors.translate_message(message) == message
     monkeypatch.setattr(database_errors, "gettext", str.upper)
     assert database_errors.translate_message(message).startswith(shown)
+
+
+@pytest.mark.django_db
+def test_an_import_whose_end_cannot_be_looked_up_does_not_claim_that_nothing_was_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server may have gone after it committed, before it said so."""
+    made = agency()
+    lost = wrapped(psycopg.OperationalError("gone"))
+
+    def fail(*_: object, **__: object) -> None:
+        raise lost
+
+    monkeypatch.setattr(connection, "close", lambda: None)
+    monkeypatch.setattr(records, "_write_failure", fail)
+    monkeypatch.setattr("musterbook.directory.audit.trail.append_events", fail)
+    with pytest.raises(ImportFailed, match="not known whether the import was applied") as failed:
+        run(made, people(1))
+    assert "Nothing was changed" not in str(failed.value)
+    monkeypatch.setattr(database_errors, "gettext", str.upper)
+    assert database_errors.translate_message(str(failed.value)).isupper()
