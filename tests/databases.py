@@ -45,10 +45,10 @@ class Home:
         """Run `muster` with its arguments to its end, on this installation."""
         return self.run(_MUSTER, *arguments, timeout=timeout)
 
-    def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run any command to its end, on this installation."""
+    def run(self, *command: str, timeout: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run any command to its end, on this installation, with these environment variables."""
         run = forks.run if forks.are_used and command[0] in (_MUSTER, sys.executable) else _run_process
-        return run(command, self.environment, timeout)
+        return run(command, self.environment | variables, timeout)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `muster` on this installation, for a test that watches or kills it, and that waits for its end."""

@@ -32,10 +32,9 @@ class Site:
 
     def do(self, *arguments: str, **variables: str) -> str:
         """Runs the driver to its end; gives the last line that it says."""
-        process = self.start(*arguments, **variables)
-        said, wrong = process.communicate(timeout=60)
-        assert process.returncode == 0, wrong
-        return (said.strip().splitlines() or [""])[-1]
+        done = self.home.run(*_DRIVER, *arguments, timeout=60, **variables)
+        assert done.returncode == 0, done.stderr
+        return (done.stdout.strip().splitlines() or [""])[-1]
 
     def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
         """Starts the driver."""

@@ -14,7 +14,7 @@ def write_files(site: Site) -> tuple[str, str]:
     return site.file("one.csv", ONE), site.file("other.csv", OTHER)
 
 
-def ends(site: Site, seconds: float = 30) -> None:
+def ends(site: Site, seconds: float = 150) -> None:
     """Waits until no import waits or runs."""
     end = time.monotonic() + seconds
     while {"waiting", "running"} & set(site.states()):
