@@ -54,8 +54,12 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_number(parser, "--peer-users", "users of the runs with django-import-export; repeatable (default 10,000)")
     _add_number(parser, "--kolibri-users", "users of the runs with Kolibri; repeatable (default 1,000)")
     _add_number(parser, "--feeds", "feeds that are due at once; repeatable (default 2,000; 0: none)")
-    parser.add_argument("--feed-users", type=int, metavar="N", help="users of the agency of each (default 500)")
-    parser.add_argument("--rows", type=int, metavar="N", help="rows of the large feed (default 1,000,000; 0: none)")
+    _add_number(parser, "--agencies", "agencies in one night; repeatable (default 250, 500, 1,000 and 2,000; 0: none)")
+    _add_number(parser, "--workers", "workers of that night; repeatable (default 1, 2 and 4)")
+    parser.add_argument("--feed-users", type=int, metavar="N", help="users of each of these agencies (default 500)")
+    parser.add_argument(
+        "--rows", type=int, metavar="N", help="rows of the large file next to small ones (default 1,000,000; 0: none)"
+    )
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
     parser.add_argument("--case", choices=CASES, action="append", help="repeatable (default: all)")
     parser.add_argument("--runs", type=int, default=3, help="how often each is run (default 3)")
@@ -87,6 +91,8 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         peer_users=tuple(options.peer_users or [500 if options.quick else 10_000]),
         kolibri_users=tuple(options.kolibri_users or [20 if options.quick else 1_000]),
         feeds=tuple(options.feeds or [8 if options.quick else 2_000]),
+        agencies=tuple(options.agencies or ([4, 8] if options.quick else Plan.agencies)),
+        workers=tuple(options.workers or Plan.workers),
         feed_users=options.feed_users or (100 if options.quick else 500),
         feed_rows=options.rows if options.rows is not None else (1_000 if options.quick else 1_000_000),
         profile=options.profile,

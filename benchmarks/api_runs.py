@@ -118,7 +118,7 @@ def _read_rows(file: Path, users: Sequence[User], number: int) -> list[dict[str,
 def _serve_ours(home: Home, secrets: Sequence[str]) -> Iterator[Program]:
     port = free_port()
     command = [_MUSTER, "serve", "--port", str(port), "--workers", "2"]
-    with _run(command, home.environment | {"MUSTER_URL": f"http://127.0.0.1:{port}"}, port, "/healthz") as pid:
+    with run_server(command, home.environment | {"MUSTER_URL": f"http://127.0.0.1:{port}"}, port, "/healthz") as pid:
         yield Program(MUSTERBOOK, port, pid, secrets)
 
 
@@ -145,7 +145,9 @@ def _serve_peers(bench: Bench, row: Row, home: Home, sizes: Sizes) -> list[Serve
 def _serve_peer(bench: Bench, name: str, environment: Mapping[str, str], sizes: Sizes) -> Served:
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.peers.scim_servers", name, str(port)]
-    pid = bench.stack.enter_context(_run(command, environment, port, f"{scim_servers.PATH}/ServiceProviderConfig"))
+    pid = bench.stack.enter_context(
+        run_server(command, environment, port, f"{scim_servers.PATH}/ServiceProviderConfig")
+    )
     program = Program(name, port, pid, [scim_servers.TOKEN])
     users = _find_users(program, name, bench.files / _FILE)
     return program, api_requests.list_scim(scim_servers.PATH, users, sizes, bulk=name == scim_servers.MEMORY)
@@ -167,7 +169,7 @@ def _find_id(connection: Any, username: str) -> str:
 
 
 @contextmanager
-def _run(command: list[str], environment: Mapping[str, str], port: int, path: str) -> Iterator[int]:
+def run_server(command: list[str], environment: Mapping[str, str], port: int, path: str) -> Iterator[int]:
     """Run a server until the end of the block. Yield its process when it answers at the path."""
     process = subprocess.Popen(command, cwd=setup.ROOT, env=environment)
     try:

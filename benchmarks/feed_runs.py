@@ -53,7 +53,7 @@ def _prepare(bench: Bench, row: Row, feeds: int) -> Home:
     print(f"{bench.database}, {feeds:,} feeds, preparation …", file=sys.stderr)
     home = bench.make_empty()
     run_job("run", home, file=str(bench.files / "small" / _BASE), mode="update")
-    _add(row, run_job("feeds", home, part="prepare", number=feeds))
+    add_figures(row, run_job("feeds", home, part="prepare", number=feeds))
     bench.settle(home)
     return home
 
@@ -62,14 +62,14 @@ def _measure_many(bench: Bench, feeds: int) -> None:
     row = bench.make_row("feeds")
     home = _prepare(bench, row, feeds)
     file = str(bench.files / "small" / _NEXT)
-    _add(row, run_job("feeds", home, part="look", runs=1 if bench.plan.quick else _LOOKS))
+    add_figures(row, run_job("feeds", home, part="look", runs=1 if bench.plan.quick else _LOOKS))
     bench.results.put(row)
     for number in range(bench.plan.runs):
         for workers in WORKERS:
             bench.announce(f"feeds, workers: {workers}", number)
             with bench.copy_home(home) as copy:
-                _add(row, run_job("feeds", copy, part="arrive", file=file, name="night.csv"))
-                _add(row, run_job("feeds", copy, part="run_night", workers=workers))
+                add_figures(row, run_job("feeds", copy, part="arrive", file=file, name="night.csv"))
+                add_figures(row, run_job("feeds", copy, part="run_night", workers=workers))
             bench.results.put(row)
 
 
@@ -81,11 +81,12 @@ def _measure_waits(bench: Bench) -> None:
         for workers in WORKERS:
             bench.announce(f"{FEED_WAITS}, workers: {workers}", number)
             with bench.copy_home(home) as copy:
-                _add(row, run_job("feeds", copy, part="run_waits", workers=workers, small=small, large=large))
+                add_figures(row, run_job("feeds", copy, part="run_waits", workers=workers, small=small, large=large))
             bench.results.put(row)
 
 
-def _add(row: Row, done: Mapping[str, Any]) -> None:
+def add_figures(row: Row, done: Mapping[str, Any]) -> None:
+    """Add the seconds and counts of a job to the row."""
     for name, seconds in done.get("seconds", {}).items():
         row.add(name, *seconds)
     row.counts.update(done.get("counts", {}))

@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import api_runs, feed_runs, installations, machine, peer_runs
+from benchmarks import agency_runs, api_runs, feed_runs, installations, machine, peer_runs
 from benchmarks.bench import Bench
 from benchmarks.jobs import get_source, make_files, run_job, time_import
 from benchmarks.limits import Manner
@@ -30,7 +30,7 @@ def measure(plan: Plan, results: Results) -> None:
         for users in plan.users:
             _measure_size(plan, results, users)
     _measure_peers(plan, results)
-    for case, runs in (("feeds", feed_runs), ("api", api_runs)):
+    for case, runs in (("feeds", feed_runs), ("agencies", agency_runs), ("api", api_runs)):
         if case in plan.cases:
             runs.measure(plan, results)
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.plans import CASES, DATABASES, FEED_WAITS, PEERS, Row
+from benchmarks.plans import AGENCY_WAITS, CASES, DATABASES, FEED_WAITS, PEERS, Row
 
-_ORDER = (*CASES, FEED_WAITS, *PEERS)
+_ORDER = (*CASES, FEED_WAITS, AGENCY_WAITS, *PEERS)
 
 
 class Results:

@@ -29,11 +29,14 @@ PEERS = {
 }
 """The imports that django-import-export does too."""
 
-ALONE = ("edit", "list", "pages", "peers", "kolibri", "feeds", "api", "start")
-"""The other cases: edits of one user, lists and search, both peers, feeds, requests of programs, and the start of commands."""
+ALONE = ("edit", "list", "pages", "peers", "kolibri", "feeds", "agencies", "api", "start")
+"""The other cases: edits of one user, lists and search, both peers, feeds, many agencies, requests of programs, and the start of
+commands."""
 
 FEED_WAITS = "feed-waits"
 """The row of small feeds next to a large one, in the case of feeds."""
+AGENCIES, AGENCY_WAITS = "agencies", "agency-waits"
+"""The rows of a night of many agencies, and of a small one next to a large one."""
 CASES = (*IMPORTS, *ALONE)
 DATABASES = ("sqlite", "postgresql")
 SMALL_AGENCY = 100
@@ -55,6 +58,9 @@ class Plan:
     feed_users: int = 500
     feed_rows: int = 1_000_000
     """The rows of the large feed; 0: no large feed."""
+    agencies: tuple[int, ...] = (250, 500, 1_000, 2_000)
+    workers: tuple[int, ...] = (1, 2, 4)
+    """The numbers of workers, in the case of many agencies."""
     profile: bool = False
     quick: bool = False
 

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import TypeVar
 
+from benchmarks.agency_tables import NIGHTS, VISITS, WAITS, list_nights, list_visits, list_waits
 from benchmarks.bursts import Burst, list_bursts
 from benchmarks.machine import PASSING
-from benchmarks.plans import IMPORTS, PEERS, Row
+from benchmarks.plans import AGENCIES, AGENCY_WAITS, IMPORTS, PEERS, Row
 from benchmarks.targets import Verdict, find_median, find_p95, get_import_target, get_memory_target, list_verdicts
 
+_OWN_TABLES = ("api", AGENCIES, AGENCY_WAITS)
 _STAGES = ("reading", "planning", "writing", "committing")
 _Thing = TypeVar("_Thing")
 
@@ -17,7 +19,11 @@ def make_report(rows: Sequence[Row]) -> str:
     """Return all tables, and the remarks."""
     imports = [row for row in rows if row.case in IMPORTS]
     others = [
-        (row, name) for row in rows if row.case not in (*IMPORTS, "api") for name in row.seconds if _is_shown(name)
+        (row, name)
+        for row in rows
+        if row.case not in (*IMPORTS, *_OWN_TABLES)
+        for name in row.seconds
+        if _is_shown(name)
     ]
     parts = [
         *_list_machines(rows),
@@ -26,6 +32,9 @@ def make_report(rows: Sequence[Row]) -> str:
             "Imports of a whole agency (seconds)", _format_table(_IMPORTS | _MOMENT, [(row, rows) for row in imports])
         ),
         *_add_heading("Requests of programs", _format_table(_REQUESTS, list_bursts(rows))),
+        *_add_heading("Many agencies in one night", _format_table(NIGHTS, list_nights(rows))),
+        *_add_heading("Pages during that night", _format_table(VISITS, list_visits(rows))),
+        *_add_heading("A small agency next to a large one", _format_table(WAITS, list_waits(rows))),
         *_add_heading("What else was timed", _format_table(_OTHERS, others)),
         *sorted({remark for row in rows for remark in row.remarks}),
     ]

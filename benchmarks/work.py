@@ -160,6 +160,17 @@ def measure_feeds(part: str, **given: Any) -> Measured:
     return measured
 
 
+def measure_agencies(part: str, **given: Any) -> Measured:
+    """Run a part of `benchmarks.agencies`: prepare, visit, run_night, run_waits."""
+    agency = _find_agency()
+    from benchmarks import agencies
+
+    if part == "prepare":
+        return agencies.prepare(agency, **given)
+    measured: Measured = getattr(agencies, part)(**given)
+    return measured
+
+
 def prepare_programs(tokens: int) -> Measured:
     """Make one user an administrator with so many tokens. Return the tokens, and the numbers and names of some users."""
     agency = _find_agency()
@@ -223,6 +234,7 @@ _JOBS = {
     "peer": run_peer,
     "limit": time_limit,
     "feeds": measure_feeds,
+    "agencies": measure_agencies,
     "programs": prepare_programs,
 }
 

@@ -39,7 +39,7 @@ from musterbook.directory.imports import (
     totals,
 )
 from musterbook.directory.imports.heartbeats import Heartbeat
-from musterbook.directory.imports.worker import run_next_import
+from musterbook.directory.imports.worker import Turns, run_next_import
 from musterbook.directory.models import WebhookEndpoint
 from musterbook.directory.storage import database_errors, import_files
 from musterbook.feeds import fetching, lateness, rounds
@@ -133,7 +133,7 @@ class _ImportLoop:
 
     def __init__(self, worker: str, stop: threading.Event) -> None:
         self._worker, self._stop = worker, stop
-        self._seen = time.monotonic() - heartbeats.INTERVAL
+        self._seen, self._turns = time.monotonic() - heartbeats.INTERVAL, Turns()
 
     def round(self) -> float:
         if time.monotonic() - self._seen >= heartbeats.INTERVAL:
@@ -141,7 +141,7 @@ class _ImportLoop:
             close_old_connections()
             process.release_memory()
             heartbeats.send_heartbeat(Heartbeat(self._worker))
-        return 0 if run_next_import(self._worker, now, self._stop.is_set) else _LOOK_EVERY
+        return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
 
     def end(self) -> None:
         with suppress(Error, OSError):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import Error
+from django.db.models import Q
 
 from musterbook.directory import models
 from musterbook.directory.imports import feed_notices
@@ -19,6 +20,8 @@ from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
 
 _LOG = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
+_CLOCK = ("schedule", "created_at", "counts_at", "paused_at", "agency__time_zone")
+"""The columns that say whether a file is late."""
 
 
 STATES = ("on time", "late", "unreachable", "stopped", "paused")
@@ -27,16 +30,7 @@ STATES = ("on time", "late", "unreachable", "stopped", "paused")
 
 def count_states(at: datetime) -> Counter[str]:
     """Return the number of feeds of all agencies in each of STATES."""
-    feeds = models.Feed.objects.select_related("agency").only(
-        "schedule",
-        "created_at",
-        "counts_at",
-        "paused_at",
-        "stopped",
-        "unreachable",
-        "failing_since",
-        "agency__time_zone",
-    )
+    feeds = models.Feed.objects.select_related("agency").only(*_CLOCK, "stopped", "unreachable", "failing_since")
     return Counter(_find_state(feed, at) for feed in feeds.iterator())
 
 
@@ -52,8 +46,8 @@ def _find_state(feed: models.Feed, at: datetime) -> str:
 
 def notify_late(at: datetime) -> int:
     """Add a notice of each feed whose file is late: one when the deadline passes, and one each day. Return their number."""
-    feeds = models.Feed.objects.filter(paused_at=None).select_related("agency").order_by("pk")
-    return sum(_try(_notify_if_late, feed, at) for feed in feeds)
+    feeds = models.Feed.objects.filter(paused_at=None, schedule__has_key="expected_by").order_by("pk")
+    return sum(_try(_notify_if_late, feed, at) for feed in feeds.select_related("agency").only(*_CLOCK, "name"))
 
 
 def _notify_if_late(feed: models.Feed, at: datetime) -> bool:
@@ -79,7 +73,9 @@ def correct_times(at: datetime) -> int:
             with locks.write_transaction(lambda: None):
                 ahead.update(**{name: at})
     waiting = models.Feed.objects.filter(paused_at=None, stopped="", next_check_at__gt=at).select_related("agency")
-    wrong = [feed.pk for feed in waiting if _try(_waits_too_long, feed, at)]
+    # Usually that is no feed, and all others are thousands.
+    suspect = waiting.filter(Q(checked_at__gt=at + SKEW) | Q(next_check_at__gt=at + LONGEST_BACKOFF + SKEW))
+    wrong = [feed.pk for feed in suspect if _try(_waits_too_long, feed, at)]
     if not wrong:
         return 0
     with locks.write_transaction(lambda: None):
@@ -91,8 +87,7 @@ def correct_times(at: datetime) -> int:
 def _waits_too_long(feed: models.Feed, at: datetime) -> bool:
     if feed.checked_at and feed.checked_at > at + SKEW:
         return True
-    soon = at + LONGEST_BACKOFF + SKEW
-    if feed.next_check_at is None or feed.next_check_at <= soon:
+    if feed.next_check_at is None:
         return False
     return feed.next_check_at > schedule.find_next_check(feed.schedule, at, schedule.get_zone(feed.agency)) + SKEW
 

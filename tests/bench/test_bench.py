@@ -24,7 +24,9 @@ pytestmark = pytest.mark.any_database
 
 ROOT = Path(__file__).parents[2]
 _USERS = 500
-_OTHERS = tuple(chain.from_iterable(("--case", case) for case in CASES if case not in ("api", "feeds", "kolibri")))
+_OTHERS = tuple(
+    chain.from_iterable(("--case", case) for case in CASES if case not in ("api", "agencies", "feeds", "kolibri"))
+)
 
 
 @pytest.fixture

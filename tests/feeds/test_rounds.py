@@ -32,6 +32,7 @@ from musterbook.feeds.rounds import FeedBusy
 from musterbook.feeds.taking import FeedPaused, LeaseLost
 from tests.directory import cast
 from tests.feeds.places import MINUTE, NOW, Place
+from tests.feeds.test_lateness import DAYS
 
 TEN = cast.people(*range(1, 11))
 NIGHTLY = {"windows": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "02:00", "to": "03:00"}]}
@@ -524,6 +525,7 @@ def test_a_database_that_fails_is_no_failure_of_the_feed(
         raise OperationalError("gone")
 
     models.FeedFile.objects.create(feed=place.feed, name="hr.csv", size=1, modified="", sha256="", at=NOW)
+    models.Feed.objects.update(schedule={**place.feed.schedule, "expected_by": [{"days": DAYS, "at": "06:00"}]})
     if name == "look_at":
         models.FeedFile.objects.update(settled_at=NOW)
     monkeypatch.setattr(owner, name, fail)

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
 import polars as pl
-from django.db.models import Q
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce, Greatest
 
 from musterbook.core.domain.policy import Confirmed, LimitKind
 from musterbook.directory import models
@@ -36,8 +36,34 @@ def submit_due(at: datetime) -> int:
     A worker carries the deactivations out. Return the number of users concerned.
     """
     day = (at - _ZONE_MARGIN).date()
-    agencies = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day))
-    return sum(_submit(agency, day, at) for agency in agencies.iterator())
+    due = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day))
+    if not due.exists():
+        return 0
+    concerned = _find_concerned(due, day, at)
+    quiet = [agency for agency in due.order_by("pk").values_list("pk", flat=True) if agency not in concerned]
+    for start in range(0, len(quiet), _AGENCIES_AT_ONCE):
+        models.Agency.objects.filter(pk__in=quiet[start : start + _AGENCIES_AT_ONCE]).update(looked_on=day)
+    found = (models.Agency.objects.filter(pk=agency).first() for agency in sorted(concerned))
+    return sum(_submit(agency, day, at) for agency in found if agency)
+
+
+_AGENCIES_AT_ONCE = 5_000
+
+
+def _find_concerned(due: "QuerySet[models.Agency]", day: date, at: datetime) -> set[int]:
+    """Return the ids of those agencies in which something ends on that day, or might.
+
+    The number of queries does not depend on the number of agencies: most of thousands have nothing to do.
+    """
+    ended = models.User.objects.filter(active=True, ends_on__lt=day, agency__in=due).values_list("agency", flat=True)
+    concerned = {*ended.distinct(), *due.filter(unused_days__gt=0).values_list("pk", flat=True)}
+    kept = due.annotate(days=Greatest("reuse_days", "replaced_addresses_days"))
+    for days in set(kept.values_list("days", flat=True)):
+        names = models.ReleasedName.objects.filter(
+            released_at__lt=at - timedelta(days=days), agency__in=kept.filter(days=days).values("pk")
+        )
+        concerned.update(names.values_list("agency", flat=True).distinct())
+    return concerned
 
 
 def _submit(agency: models.Agency, day: date, at: datetime) -> int:

@@ -302,6 +302,8 @@ def reap_with_lock(agency: models.Agency) -> None:
     claimed is requeued, unless it has been attempted ATTEMPTS times.
     """
     running = models.Import.objects.filter(agency=agency, state="running")
+    if not running.exists():
+        return
     with transaction.atomic():
         _end_dead(running.filter(worker=""), database_errors.DIED)
         _end_dead(running.filter(attempts__gte=ATTEMPTS), database_errors.DIED_OFTEN)

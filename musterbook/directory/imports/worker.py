@@ -7,11 +7,12 @@ session is ended if its worker has sent no heartbeat for a long time.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from musterbook.config import log_lines
 from musterbook.directory import models
@@ -36,15 +37,45 @@ def never_end() -> bool:
     return False
 
 
-def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
+class Turns:
+    """The agencies that have work, first the one whose last import began the longest ago.
+
+    Their order is made by a query that takes longer the more of them have work. So it is remembered for a while, which
+    is a small multiple of the time that the query took: however many agencies wait, most of the time is left for imports,
+    and the turns of a few agencies are never remembered for long.
+    """
+
+    def __init__(self, multiple: float = 20) -> None:
+        self._multiple, self._until = multiple, 0.0
+        self._remembered: list[int] = []
+
+    def list_agencies(self) -> Iterator[models.Agency]:
+        """Yield the agencies whose turn it is. One that has no import in the queue any more may be among them."""
+        if time.monotonic() < self._until:
+            yield from self._take()
+        since = time.monotonic()
+        self._remembered = [*_query_turns()][::-1]
+        now = time.monotonic()
+        self._until = now + self._multiple * (now - since)
+        yield from self._take()
+
+    def _take(self) -> Iterator[models.Agency]:
+        while self._remembered:
+            # Usually the first is free, so the others are not loaded.
+            yield from models.Agency.objects.filter(pk=self._remembered.pop())
+
+
+def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end, turns: Turns | None = None) -> bool:
     """Run the next import in the queue. Return False if there is none.
 
     `worker`: a name that no other worker has. `now`: the clock. `ending`: return whether the worker is asked to
-    end; in that case, the current import is requeued for another worker.
+    end; in that case, the current import is requeued for another worker. `turns`: what the worker remembers.
     """
     if not _has_work():
         return False
-    for agency in _list_agencies():
+    for agency in (turns or Turns()).list_agencies():
+        if turns and not _has_work(agency):
+            continue
         with locks.try_import_lock(agency) as free:
             record = _claim_next(agency, worker, now) if free else None
             if record:
@@ -56,15 +87,19 @@ def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end) -> bo
     return False
 
 
-def _has_work() -> bool:
-    """Return whether any import is queued or running. This runs several times a second, so it uses one short query."""
+def _has_work(agency: models.Agency | None = None) -> bool:
+    """Return whether any import, or any of an agency, is queued or running.
+
+    This runs several times a second, so it uses one short query.
+    """
+    of, parameters = ("agency_id = %s AND ", [agency.pk]) if agency else ("", [])
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {frames.table(models.Import)} WHERE finished_at IS NULL LIMIT 1")
+        cursor.execute(f"SELECT 1 FROM {frames.table(models.Import)} WHERE {of}finished_at IS NULL LIMIT 1", parameters)
         return cursor.fetchone() is not None
 
 
-def _list_agencies() -> Iterator[models.Agency]:
-    """Yield the agencies that have work, first the one whose last import began the longest ago."""
+def _query_turns() -> "QuerySet[models.Agency, int]":
+    """Return the ids of the agencies that have work, first that of the one whose last import began the longest ago."""
     queued = models.Import.objects.filter(finished_at=None, state__in=("waiting", "running"))
     own = queued.filter(agency=OuterRef("pk")).order_by("pk").values("pk")
     # The index by time gives the last one at once, however many imports there are.
@@ -72,9 +107,7 @@ def _list_agencies() -> Iterator[models.Agency]:
     last = begun.order_by(F("started_at").desc()).values("started_at")
     agencies = models.Agency.objects.filter(pk__in=queued.values("agency"))
     turns = agencies.annotate(first=Subquery(own[:1]), last=Subquery(last[:1]))
-    # Usually the first is free, so the others are not loaded.
-    for turn in turns.order_by(F("last").asc(nulls_first=True), "first").values_list("pk", flat=True):
-        yield from models.Agency.objects.filter(pk=turn)
+    return turns.order_by(F("last").asc(nulls_first=True), "first").values_list("pk", flat=True)
 
 
 def _claim_next(agency: models.Agency, worker: str, now: Clock) -> models.Import | None:

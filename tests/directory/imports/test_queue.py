@@ -244,9 +244,9 @@ def test_of_many_agencies_that_wait_only_the_next_one_is_loaded() -> None:
     for made in waiting:
         submit(made, people(1))
     with CaptureQueriesContext(connection) as queries:
-        assert next(iter(worker._list_agencies())) == waiting[0]
+        assert next(worker.Turns().list_agencies()) == waiting[0]
     assert len(queries) == 2
-    assert list(worker._list_agencies()) == waiting
+    assert list(worker.Turns().list_agencies()) == waiting
 
 
 def test_an_import_of_the_command_line_goes_before_one_that_waits() -> None:

@@ -1,0 +1,130 @@
+"""Thousands of agencies on one installation: what a worker does by the clock and between imports does not grow with them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
+
+from musterbook import jobs
+from musterbook.directory import models
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports import queue, worker
+from musterbook.directory.imports.file_import import Upload
+from musterbook.directory.imports.options import Options
+from musterbook.directory.imports.worker import Turns, run_next_import
+from musterbook.feeds import lateness
+from tests.directory import cast
+
+pytestmark = pytest.mark.django_db(transaction=True)
+_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings: Settings, tmp_path: Path) -> None:
+    settings.MUSTER_HOME = tmp_path
+
+
+def _add_agencies(first: int, number: int) -> None:
+    """Each with a feed that is not due, a plan that can be applied, and a name that was released."""
+    made = models.Agency.objects.bulk_create(
+        models.Agency(slug=f"a-{one}", name=f"A {one}", created_at=_AT) for one in range(first, first + number)
+    )
+    schedule = {"every_minutes": 5}
+    models.Feed.objects.bulk_create(
+        models.Feed(
+            agency=one, name="hr", mode="update", source="", created_at=_AT, location={"kind": "folder", "path": "hr"},
+            schedule=schedule, next_check_at=_AT + timedelta(minutes=5),
+        )
+        for one in made
+    )  # fmt: skip
+    models.Import.objects.bulk_create(
+        models.Import(
+            agency=one, number=f"{one.pk:026}", mode="update", state="previewed", digest="d", started_at=_AT,
+            finished_at=_AT, in_totals=True, options={},
+        )
+        for one in made
+    )  # fmt: skip
+
+
+def _count_queries(at: datetime) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        jobs.tidy()
+        lateness.correct_times(at)
+        lateness.notify_late(at)
+    return len(queries)
+
+
+def test_the_work_by_the_clock_takes_as_many_queries_for_many_agencies_as_for_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the first round of a day, too, which looks for users whose access ends."""
+    counts = []
+    for number, first in enumerate((0, 3, 40)):
+        _add_agencies(first, 3 if not first else 37)
+        at = _AT + timedelta(days=number)
+        monkeypatch.setattr(jobs, "now", lambda at=at: at)
+        counts.append((_count_queries(at), _count_queries(at)))
+    assert counts[1] == counts[2]
+    assert set(models.Agency.objects.values_list("looked_on", flat=True)) == {_AT.date() + timedelta(days=2)}
+
+
+def _submit(*agencies: models.Agency) -> None:
+    for one in agencies:
+        upload = Upload(cast.file(cast.people(1)), f"{one.slug}.csv")
+        queue.submit(one, upload, Options(), context=AuditContext(datetime.now(UTC), "", "cli"))
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The agencies that each query has found."""
+    found: list[list[int]] = []
+    query = worker._query_turns
+
+    def note() -> list[int]:
+        found.append([*query()])
+        return found[-1]
+
+    monkeypatch.setattr(worker, "_query_turns", note)
+    return found
+
+
+def _run(remembered: Turns) -> bool:
+    return run_next_import("one", lambda: datetime.now(UTC), turns=remembered)
+
+
+def test_turns_are_remembered_for_some_imports_and_then_made_again(turns: list[list[int]]) -> None:
+    agencies = [cast.agency(slug) for slug in ("one", "two", "three")]
+    _submit(*agencies)
+    remembered = Turns(1e9)
+    assert [_run(remembered) for _ in range(4)] == [True, True, True, False]
+    assert turns == [[one.pk for one in agencies]]
+    _submit(agencies[1])
+    assert _run(remembered)
+    assert set(models.Import.objects.values_list("state", flat=True)) == {"applied"}
+
+
+def test_an_import_that_another_worker_has_done_is_passed_over_and_a_new_one_is_found(turns: list[list[int]]) -> None:
+    agencies = [cast.agency(slug) for slug in ("one", "two", "three")]
+    _submit(*agencies[:2])
+    remembered = Turns(1e9)
+    assert _run(remembered)
+    assert run_next_import("two", lambda: datetime.now(UTC))
+    _submit(agencies[2])
+    assert _run(remembered)
+    assert not _run(remembered)
+    assert models.Import.objects.get(agency=agencies[2]).state == "applied"
+
+
+def test_turns_that_took_no_time_are_not_remembered(turns: list[list[int]]) -> None:
+    """A small agency that arrives next to a few others waits for none of them twice."""
+    agencies = [cast.agency(slug) for slug in ("one", "two")]
+    _submit(agencies[0], agencies[0], agencies[1])
+    remembered = Turns(0)
+    while _run(remembered):
+        pass
+    done = models.Import.objects.order_by("started_at").values_list("agency", flat=True)
+    assert [*done] == [agencies[0].pk, agencies[1].pk, agencies[0].pk]
+    assert len(turns) == 3
