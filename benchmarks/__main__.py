@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import measure, plot, report
 from benchmarks.measurements import Results
-from benchmarks.plans import CASES, DATABASES, Plan
+from benchmarks.plans import CASES, DATABASES, NIGHTS, WORKERS, Plan
 
 _HERE = Path(__file__).resolve().parent
 _SIZES_OF_A_PLOT = 3
@@ -91,8 +91,8 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         peer_users=tuple(options.peer_users or [500 if options.quick else 10_000]),
         kolibri_users=tuple(options.kolibri_users or [20 if options.quick else 1_000]),
         feeds=tuple(options.feeds or [8 if options.quick else 2_000]),
-        agencies=tuple(options.agencies or ([4, 8] if options.quick else Plan.agencies)),
-        workers=tuple(options.workers or Plan.workers),
+        agencies=tuple(options.agencies or ([4, 8] if options.quick else NIGHTS)),
+        workers=tuple(options.workers or WORKERS),
         feed_users=options.feed_users or (100 if options.quick else 500),
         feed_rows=options.rows if options.rows is not None else (1_000 if options.quick else 1_000_000),
         profile=options.profile,

@@ -37,6 +37,8 @@ FEED_WAITS = "feed-waits"
 """The row of small feeds next to a large one, in the case of feeds."""
 AGENCIES, AGENCY_WAITS = "agencies", "agency-waits"
 """The rows of a night of many agencies, and of a small one next to a large one."""
+NIGHTS, WORKERS = (250, 500, 1_000, 2_000), (1, 2, 4)
+"""The numbers of agencies and of workers that the case of many agencies has by default."""
 CASES = (*IMPORTS, *ALONE)
 DATABASES = ("sqlite", "postgresql")
 SMALL_AGENCY = 100
@@ -58,8 +60,8 @@ class Plan:
     feed_users: int = 500
     feed_rows: int = 1_000_000
     """The rows of the large feed; 0: no large feed."""
-    agencies: tuple[int, ...] = (250, 500, 1_000, 2_000)
-    workers: tuple[int, ...] = (1, 2, 4)
+    agencies: tuple[int, ...] = NIGHTS
+    workers: tuple[int, ...] = WORKERS
     """The numbers of workers, in the case of many agencies."""
     profile: bool = False
     quick: bool = False
