@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from musterbook.directory import models
 from musterbook.directory.storage import locks
+from musterbook.webhooks import schedule
 
 LEASE = timedelta(minutes=2)
 PER_AGENCY = 3
@@ -51,7 +52,7 @@ def claim_next(worker: str, at: datetime) -> models.WebhookEndpoint | None:
 def select_due(at: datetime) -> "QuerySet[models.WebhookEndpoint]":
     """Return the free endpoints that a message can be sent to, as a query set: those that wait the longest first."""
     free = Q(lease_until=None) | Q(lease_until__lt=at) | Q(lease_until__gt=at + LEASE + _SKEW)
-    awake = Q(next_attempt_at=None) | Q(next_attempt_at__lte=at)
+    awake = _is_due(at)
     endpoints = models.WebhookEndpoint.objects.filter(free, awake, paused_at=None, disabled_at=None)
     due = select_messages(at).filter(endpoint=OuterRef("pk"))
     return endpoints.filter(Exists(due)).order_by(F("served_at").asc(nulls_first=True), "pk")
@@ -62,8 +63,19 @@ def select_messages(at: datetime) -> "QuerySet[models.WebhookMessage]":
     earlier = models.WebhookMessage.objects.filter(
         endpoint=OuterRef("endpoint"), subject=OuterRef("subject"), ended_at=None, pk__lt=OuterRef("pk")
     )
-    due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=at)
-    return models.WebhookMessage.objects.filter(~Exists(earlier), due, ended_at=None)
+    return models.WebhookMessage.objects.filter(~Exists(earlier), _is_due(at), ended_at=None)
+
+
+def _is_due(at: datetime) -> Q:
+    """Return whether another attempt is due. One further in the future than any wait is one of a clock that was set back."""
+    ahead = Q(next_attempt_at__gt=at + schedule.LONGEST_WAIT + _SKEW)
+    return Q(next_attempt_at=None) | Q(next_attempt_at__lte=at) | ahead
+
+
+def is_resting(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
+    """Return whether the endpoint rests because it failed several times in a row."""
+    rests_until = endpoint.next_attempt_at
+    return rests_until is not None and at < rests_until <= at + schedule.LONGEST_WAIT + _SKEW
 
 
 def renew(endpoint: models.WebhookEndpoint, at: datetime) -> bool:

@@ -9,6 +9,7 @@ WAITS = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 300, 900, 1800,
 """The waits after the first failures. After the last one, there is an attempt every hour."""
 JITTER = 0.2
 """Each wait is longer by a random share up to this one, so that many messages do not come back at the same moment."""
+LONGEST_WAIT = WAITS[-1] * (1 + JITTER)
 RESTS_AFTER = 3
 """After so many failures in a row, an endpoint rests: only one message is tried at a time, after the same waits."""
 

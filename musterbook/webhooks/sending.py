@@ -61,8 +61,7 @@ def _send_batch(endpoint: models.WebhookEndpoint, lanes: ThreadPoolExecutor, now
     at = now()
     with locks.write_transaction(lambda: None):
         is_ours = claims.renew(endpoint, at)
-    resting = endpoint.next_attempt_at is not None and endpoint.next_attempt_at > at
-    if not is_ours or resting:
+    if not is_ours or claims.is_resting(endpoint, at):
         return 0
     most = 1 if endpoint.failures else _BATCH
     messages = list(claims.select_messages(at).filter(endpoint=endpoint).order_by("pk")[:most])

@@ -197,6 +197,40 @@ def test_a_mail_whose_worker_died_while_handing_it_over_is_not_sent_again(
     assert (first.sent_at, first.ended_at, "Send it again by hand" in first.problem) == (None, clock.at, True)
 
 
+def test_a_mail_claimed_by_a_clock_that_was_set_back_does_not_wait_until_then(
+    springfield: Springfield, server: Mailbox, clock: Clock
+) -> None:
+    [first, second] = outbox._claim("dies", clock() + timedelta(hours=26))
+    assert outbox._prepare_mail(first, clock() + timedelta(hours=26))
+    assert outbox.send_due("w", clock) == 1
+    assert [mail["To"] for mail in server.mails] == [second.to]
+    first.refresh_from_db()
+    assert "Send it again by hand" in first.problem
+
+
+def test_mails_that_left_before_the_clock_was_set_back_do_not_use_up_the_pace(
+    springfield: Springfield, server: Mailbox, settings: Settings, clock: Clock
+) -> None:
+    settings.MUSTER_MAILS_PER_MINUTE = 2
+    clock.on(26 * 60)
+    assert outbox.send_due("w", clock) == 2
+    clock.on(-26 * 60)
+    springfield.imported(*(person(number) for number in (10, 11)))
+    assert outbox.send_due("w", clock) == 2
+
+
+def test_another_attempt_does_not_wait_for_the_time_of_a_clock_that_was_set_back(
+    springfield: Springfield, settings: Settings, server: Mailbox, clock: Clock
+) -> None:
+    there, settings.MAIL_SERVER = settings.MAIL_SERVER, MailServer("127.0.0.1", free_port(), "", "", "")
+    clock.on(26 * 60)
+    assert outbox.send_due("w", clock) == 2
+    clock.on(-26 * 60)
+    settings.MAIL_SERVER = there
+    assert outbox.send_due("w", clock) == 2
+    assert len(server.mails) == 2
+
+
 def test_a_server_that_hangs_up_in_the_middle_gets_no_second_copy(
     springfield: Springfield, server: Mailbox, clock: Clock
 ) -> None:

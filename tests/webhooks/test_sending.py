@@ -69,6 +69,22 @@ def test_a_receiver_that_was_away_for_an_hour_gets_everything_in_order_and_once(
     assert [int(one.id.split("_")[1]) for one in of_one] == sorted(int(one.id.split("_")[1]) for one in of_one)
 
 
+def test_another_attempt_does_not_wait_for_the_time_of_a_clock_that_was_set_back(
+    hook: Hook, receiver: Receiver, clock: Clock
+) -> None:
+    for _ in range(3):
+        hook.test()
+    receiver.stop()
+    clock.go(hours=26)
+    hook.work()
+    hook.work()
+    assert hook.again().next_attempt_at
+    receiver.start()
+    clock.go(hours=-26)
+    hook.work()
+    assert [message.delivered for message in hook.messages()] == [True, True, True]
+
+
 def test_a_message_waits_for_the_earlier_one_about_its_subject_and_for_no_other(
     hook: Hook, receiver: Receiver, clock: Clock
 ) -> None:

@@ -6,6 +6,7 @@ advisory lock (so a connection pooler must pool by session). On SQLite it is a l
 
 import fcntl
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -23,6 +24,8 @@ _CLASS = 0x6D75
 
 _POLL_SECONDS = 0.1
 _BUSY_MILLISECONDS = 200
+_BETWEEN_SECONDS = 0.02
+"""The time between two attempts to begin a transaction, in which the connection is not in use."""
 
 
 @contextmanager
@@ -109,6 +112,7 @@ def write_transaction(on_wait: Callable[[], None]) -> Iterator[None]:
         with _shorten_busy_wait():
             while not _try_begin(stack):
                 on_wait()
+                time.sleep(_BETWEEN_SECONDS)
         yield
 
 
@@ -117,9 +121,20 @@ def _try_begin(stack: ExitStack) -> bool:
         stack.enter_context(transaction.atomic(durable=True))
     except OperationalError as error:
         if database_errors.is_busy(error):
+            _drop_cursors(error)
             return False
         raise
     return True
+
+
+def _drop_cursors(error: BaseException) -> None:
+    """Let go of the cursors that the frames of the error hold, here and now.
+
+    Otherwise the garbage collection of any thread closes them, and waits for this connection meanwhile. If that thread is
+    the writer, and this one waits for the writer again and again, neither goes on.
+    """
+    for one in (error, error.__cause__):
+        traceback.clear_frames(one.__traceback__ if one else None)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Locks: an edit by hand and an import do not cross, and only a busy database is waited for."""
 
+import gc
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
@@ -112,6 +114,36 @@ def test_an_import_waits_for_a_busy_database_as_long_as_it_takes() -> None:
     assert waits[:3] == ["reading", "waiting for the database", "waiting for the database"]
     with connection.cursor() as cursor:
         assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_the_writer_leaves_no_cursor_that_another_thread_would_close() -> None:
+    if connection.vendor == "postgresql":
+        pytest.skip("PostgreSQL has no single writer")
+    left: list[int] = []
+    held, ended = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locks.write_transaction(lambda: None):
+            held.set()
+            ended.wait(60)
+
+    def wait_for_writer() -> None:
+        left.append(sum(type(one) is SQLiteCursorWrapper for one in gc.get_objects()))
+        if len(left) == 5:
+            ended.set()
+
+    holder = elsewhere(hold)
+    held.wait(60)
+    gc.collect()
+    gc.disable()
+    try:
+        with locks.write_transaction(wait_for_writer):
+            pass
+    finally:
+        gc.enable()
+    holder.join()
+    assert left[0] == left[4]
 
 
 @pytest.mark.django_db
