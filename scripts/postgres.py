@@ -77,7 +77,7 @@ def find_binaries() -> Path:
 
 
 @dataclass(frozen=True)
-class _Cluster:
+class Cluster:
     """The folder of a server, its programs, and its operating-system user ("" for the user that starts it)."""
 
     folder: Path
@@ -86,9 +86,11 @@ class _Cluster:
     port: int
 
     def url(self) -> str:
+        """Return its DATABASE_URL, by its socket."""
         return f"postgresql:///muster?host={self.folder}&port={self.port}&user={SERVER_USER}"
 
     def start(self, program: str, *options: object, die: bool = False) -> subprocess.Popen[bytes]:
+        """Start one of its programs. `die`: it ends when this process dies."""
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [self.programs / program, *map(str, options)],
@@ -98,20 +100,21 @@ class _Cluster:
             )  # fmt: skip
 
     def run(self, program: str, *options: object) -> None:
+        """Run one of its programs to its end. Raise CannotStart."""
         if self.start(program, *options).wait() != 0:
             raise CannotStart(f"PostgreSQL's {program} failed:\n{(self.folder / 'log').read_text(errors='replace')}")
 
 
 @contextlib.contextmanager
 def _run_cluster(folder: Path, *, durable: bool) -> Iterator[str]:
-    cluster = _make_cluster(folder)
+    cluster = make_cluster(folder)
     data = folder / "data"
     cluster.run("initdb", "-D", data, "-U", SERVER_USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
     fast = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
     where = ["-k", folder, "-p", cluster.port, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
     process = cluster.start("postgres", "-D", data, *where, *fast, die=True)
     try:
-        _wait_for_start(process, cluster)
+        wait_for_start(process, cluster)
         cluster.run("createdb", "-h", folder, "-p", cluster.port, "-U", SERVER_USER, "muster")
         yield cluster.url()
     finally:
@@ -120,7 +123,7 @@ def _run_cluster(folder: Path, *, durable: bool) -> Iterator[str]:
         process.wait()
 
 
-def _make_cluster(folder: Path) -> _Cluster:
+def make_cluster(folder: Path) -> Cluster:
     """Return the cluster to make in the folder. initdb and postgres refuse root, so root runs them as another user."""
     programs, user = find_binaries(), ""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -131,7 +134,7 @@ def _make_cluster(folder: Path) -> _Cluster:
             ignored = shutil.ignore_patterns("pginstall1*", "*.pyc")
             shutil.copytree(FETCHED, folder / "programs", symlinks=True, ignore=ignored)
             programs = folder / "programs" / BUNDLED.relative_to(FETCHED)
-    return _Cluster(folder, programs, user, _find_free_port())
+    return Cluster(folder, programs, user, find_free_port())
 
 
 def _find_user() -> str:
@@ -141,13 +144,15 @@ def _find_user() -> str:
     return "postgres" if "postgres" in known else "nobody"
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
+    """Return a port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for_start(process: subprocess.Popen[bytes], cluster: _Cluster) -> None:
+def wait_for_start(process: subprocess.Popen[bytes], cluster: Cluster) -> None:
+    """Wait until the server takes connections. Raise CannotStart."""
     until = time.monotonic() + START_SECONDS
     ready = cluster.folder / "data" / "postmaster.pid"
     while process.poll() is None and time.monotonic() < until:
