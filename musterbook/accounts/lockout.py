@@ -200,7 +200,7 @@ def unlock_due(at: datetime) -> int:
     This also deletes old failures.
     """
     Failure.objects.filter(at__lt=at - SPAN).delete()
-    locked = User.objects.filter(locked_at__isnull=False).select_related("agency", "role")
+    locked = User.objects.filter(locked_at__isnull=False, agency__paused_at=None).select_related("agency", "role")
     return sum(end_due(user, AuditContext(at, "", "system")) for user in locked.iterator())
 
 

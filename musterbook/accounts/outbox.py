@@ -23,6 +23,7 @@ from musterbook.config import mail_server
 from musterbook.config.home import prepare_folder
 from musterbook.config.mail_server import MailServer
 from musterbook.core.values import emails
+from musterbook.directory.agency import pausing
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -120,7 +121,7 @@ def _is_over(at: datetime) -> Q:
 
 
 def _query_due(at: datetime) -> "QuerySet[Mail]":
-    waiting = Mail.objects.filter(ended_at=None, handed_at=None)
+    waiting = Mail.objects.filter(ended_at=None, handed_at=None).exclude(agency__in=pausing.select_paused())
     due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=at) | Q(next_attempt_at__gt=at + _LONGEST_WAIT + _SKEW)
     query = waiting.filter(due, Q(lease_until=None) | _is_over(at))
     return query.select_for_update(skip_locked=True) if connection.features.has_select_for_update_skip_locked else query
@@ -133,7 +134,8 @@ def _list_import_mails(at: datetime, room: int) -> list[Mail]:
     """
     if room <= 0:
         return []
-    agencies = list(Mail.objects.filter(ended_at=None, of__isnull=False).values_list("agency", flat=True).distinct())
+    waiting = Mail.objects.filter(ended_at=None, of__isnull=False).exclude(agency__in=pausing.select_paused())
+    agencies = list(waiting.values_list("agency", flat=True).distinct())
     share = max(room // max(len(agencies), 1), 1)
     batch: list[Mail] = []
     for agency in agencies:

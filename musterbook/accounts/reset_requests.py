@@ -18,7 +18,7 @@ def store_request(agency: Agency, name: str, context: AuditContext) -> None:
 
 def answer_requests() -> int:
     """Answer each stored request once, and return how many there were."""
-    waiting = ResetRequest.objects.select_related("agency").order_by("pk")
+    waiting = ResetRequest.objects.filter(agency__paused_at=None).select_related("agency").order_by("pk")
     return sum(_answer_request(request) for request in waiting.iterator())
 
 

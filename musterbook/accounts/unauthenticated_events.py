@@ -129,7 +129,7 @@ def _execute(sql: str, values: list[str | int | None]) -> int:
 
 def record_repetitions(at: datetime) -> int:
     """Record how often events were repeated, for each minute that is over; return the number of these records."""
-    over = Repeated.objects.filter(since__lte=int(at.timestamp()) - _MINUTE - _LATE)
+    over = Repeated.objects.filter(since__lte=int(at.timestamp()) - _MINUTE - _LATE, agency__paused_at=None)
     return sum(_record_repeated(repeated, at) for repeated in over.select_related("agency", "subject").iterator())
 
 

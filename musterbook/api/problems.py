@@ -40,6 +40,7 @@ from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
 from musterbook.directory.storage.formats import TooManyRows
 from musterbook.directory.storage.import_files import FileGone
+from musterbook.directory.storage.locks import AgencyPaused
 from musterbook.directory.users.editing import UnknownUser
 from musterbook.http import database_away
 from musterbook.http.bearer import AccessRefused
@@ -86,6 +87,7 @@ def list_errors(problems: Iterable[Problem], pointers: Mapping[str, str] | None 
 
 _MOST_ERRORS = 100
 _TOO_LARGE = "The body of the request is too large. Send less at once."
+_PAUSED = "The agency is paused: it is being moved or worked on. Nothing was changed. Send the request again later."
 _NOT_FOUND = "There is nothing at this address."
 _Detail = str | Callable[[Any], str]
 TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
@@ -132,6 +134,7 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
         "needs-approver",
         "Another user must confirm this import: the agency requires a second approver.",
     ),
+    AgencyPaused: (HTTPStatus.SERVICE_UNAVAILABLE, "paused", _PAUSED),
     FileGone: (HTTPStatus.GONE, "file-gone", "The file of this import is no longer kept."),
     PlanGone: (HTTPStatus.GONE, "plan-gone", "The rows of this import are no longer kept."),
     ResultsInProgress: (
@@ -363,6 +366,12 @@ def bad_request(_request: HttpRequest, **_kwargs: Any) -> JsonResponse:
 def not_found(_request: HttpRequest, **_kwargs: Any) -> JsonResponse:
     """Return the response for an address with nothing there, or of another agency."""
     return make_problem(HTTPStatus.NOT_FOUND, _NOT_FOUND)
+
+
+def paused(request: HttpRequest) -> HttpResponseBase:
+    """Return the response while the agency is paused."""
+    wait = {"Retry-After": "120"}
+    return make_problem(HTTPStatus.SERVICE_UNAVAILABLE, _PAUSED, wait, code="paused", request=request)
 
 
 def failed(_request: HttpRequest) -> JsonResponse:

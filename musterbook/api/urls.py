@@ -13,3 +13,4 @@ urlpatterns = [
 handler400 = "musterbook.api.problems.bad_request"
 handler404 = "musterbook.api.problems.not_found"
 handler500 = "musterbook.api.problems.failed"
+handler503 = "musterbook.api.problems.paused"

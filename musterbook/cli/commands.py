@@ -10,6 +10,7 @@ import typer
 from musterbook import __version__
 from musterbook.cli import (
     agencies,
+    agency_archive,
     audit,
     entry_files,
     export,
@@ -36,6 +37,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+agencies.app.command("pause")(agency_archive.pause)
+agencies.app.command("resume")(agency_archive.resume)
+agencies.app.command("export")(agency_archive.export_)
+agencies.app.command("import")(agency_archive.import_)
 app.add_typer(agencies.app, name="agency")
 app.command("import")(imports.import_file)
 app.command("rekey")(rekeys.rekey)

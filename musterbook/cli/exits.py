@@ -79,12 +79,18 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.accounts import credentials, registration
     from musterbook.config import key_rotation
     from musterbook.directory import permissions
-    from musterbook.directory.agency import agencies, feeds, vocabularies, webhook_values, webhooks
+    from musterbook.directory.agency import agencies, feeds, pausing, vocabularies, webhook_values, webhooks
     from musterbook.directory.apply import snapshot_queries
     from musterbook.directory.imports import approval, file_import, plan_ends, quotas, selection, undo
     from musterbook.directory.imports.runner import ImportFailed
-    from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
-    from musterbook.directory.storage import formats, import_files
+    from musterbook.directory.installation import (
+        agency_archive,
+        backup_encryption,
+        backups,
+        key_changes,
+        migration,
+    )
+    from musterbook.directory.storage import formats, import_files, locks
     from musterbook.directory.users import export, marks
     from musterbook.feeds.locations.location import LocationError
     from musterbook.feeds.taking import FeedPaused
@@ -163,6 +169,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     failed: dict[type[Exception], Sentence] = {
         LocationError: str,
         backups.CannotBackUp: str,
+        agency_archive.CannotExport: str,
         ImportFailed: str,
         OperationalError: lambda e: (
             _("The database could not be used: %(what)s. To find the cause, run `muster doctor`.")
@@ -171,6 +178,15 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     }
     return {
         backups.CannotRestore: (Exit.REFUSED, str),
+        agency_archive.CannotImport: (Exit.REFUSED, str),
+        pausing.CannotPause: (Exit.REFUSED, str),
+        locks.AgencyPaused: (
+            Exit.REFUSED,
+            lambda e: (
+                _("%(slug)s is paused. Nothing was changed. `muster agency resume %(slug)s` ends the pause.")
+                % {"slug": e}
+            ),
+        ),
         FolderBusy: (Exit.REFUSED, str),
         FolderOfFeed: (Exit.WRONG_CALL, str),
         approval.NeedsApprover: (

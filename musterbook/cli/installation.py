@@ -94,7 +94,7 @@ def doctor() -> None:
             raise typer.Exit(Exit.SOME_ERRORED)
 
 
-_PassphraseFile: TypeAlias = Annotated[
+PassphraseFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--passphrase-file", metavar="FILE",
@@ -110,7 +110,7 @@ def backup(
         list[str] | None,
         typer.Option("--recipient", metavar="AGE1…", help="Encrypt for this age recipient. Can be repeated."),
     ] = None,
-    passphrase_file: _PassphraseFile = None,
+    passphrase_file: PassphraseFile = None,
     unencrypted: Annotated[
         bool, typer.Option("--unencrypted", help="Do not encrypt the backup, and do not warn about it.")
     ] = False,
@@ -126,7 +126,7 @@ def backup(
         from musterbook.config import secret_keys
         from musterbook.directory.installation import backups
 
-        lock = _make_lock(recipient or [], passphrase_file, unencrypted=unencrypted)
+        lock = make_lock(recipient or [], passphrase_file, unencrypted=unencrypted)
         backups.write_backup(path, overwrite=overwrite, lock=lock)
         say(_("The backup was written to %(path)s.") % {"path": path})
         if lock is None and not unencrypted:
@@ -142,7 +142,8 @@ def backup(
         )
 
 
-def _make_lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: bool) -> "Lock | None":
+def make_lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: bool = False) -> "Lock | None":
+    """Return the encryption that the options ask for, or None for none. Raise WrongCall."""
     from musterbook.directory.installation import backup_encryption
 
     # A passphrase of the environment gives way to what the command says.
@@ -186,7 +187,7 @@ def restore(
     identity: Annotated[
         Path | None, typer.Option("--identity", metavar="FILE", help="The age identity that decrypts the backup.")
     ] = None,
-    passphrase_file: _PassphraseFile = None,
+    passphrase_file: PassphraseFile = None,
     without_key: Annotated[
         bool,
         typer.Option(
@@ -209,7 +210,7 @@ def restore(
     with open_installation(migrated=False):
         from musterbook.directory.installation import backups
 
-        opener = _make_opener(identity, passphrase_file)
+        opener = make_opener(identity, passphrase_file)
         restored = backups.restore_backup(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
         say(
             _("Restored the backup that Musterbook %(version)s wrote on %(at)s.")
@@ -226,7 +227,8 @@ def restore(
         _warn_lost_values()
 
 
-def _make_opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":
+def make_opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":
+    """Return the secret that the options name. Raise WrongCall."""
     from musterbook.directory.installation import backup_encryption
 
     if identity is None:

@@ -118,8 +118,13 @@ class Agency(models.Model):
     """Whether a SCIM request whose plan is held is answered with 409, for clients that cannot wait, instead of 202."""
     looked_on = models.DateField(null=True)
     """The last day on which `imports.expiry` looked for users whose access ends."""
+    paused_at = models.DateTimeField(null=True)
+    """Since when the agency is closed for every change and every sign-in (`agency.pausing`); null if it is not."""
     sign_on = models.JSONField(default=list)
     """The identity providers, as `agency.sign_on_file` reads them; secrets are sealed (`config.encryption`)."""
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], condition=Q(paused_at__isnull=False), name="agency_paused")]
 
 
 class Role(models.Model):
@@ -873,6 +878,28 @@ class TrailEnd(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agency", "links"], name="trail_end_once")]
+
+
+class MovedTrail(models.Model):
+    """The links of an agency's trail that another installation sealed, before the agency moved here (`audit.moved_trails`).
+
+    They are kept as they were sealed, and verify with what they were sealed with: its key, and the ids that rows had there.
+    """
+
+    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
+    until = models.PositiveBigIntegerField()
+    """The number of the last of these links. The first follows those of an earlier installation."""
+    keys = models.JSONField(default=list)
+    """The keys of that installation's trails: each with its `name` and the sealed `secret`."""
+    agency_there = models.BigIntegerField()
+    """The id that the agency had there."""
+    events = models.BigIntegerField()
+    """The number that was added to the id of each event since; the same for users and imports."""
+    users = models.BigIntegerField()
+    imports = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "until"], name="moved_trail_once")]
 
 
 class Mail(models.Model):

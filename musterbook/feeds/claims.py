@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import F, Q, QuerySet
 
 from musterbook.directory import models
+from musterbook.directory.agency import pausing
 from musterbook.directory.storage import locks
 from musterbook.feeds.taking import LeaseLost
 
@@ -40,6 +41,7 @@ def select_due(at: datetime) -> "QuerySet[models.Feed]":
     """Return the feeds that are due and free, as a query set: those that wait the longest first."""
     due = Q(next_check_at=None) | Q(next_check_at__lte=at) | Q(asked_at__isnull=False)
     running = models.Feed.objects.filter(due, _is_free(at), paused_at=None, stopped="")
+    running = running.exclude(agency__in=pausing.select_paused())
     return running.exclude(location__kind__in=UNCHECKED).order_by(F("next_check_at").asc(nulls_first=True), "pk")
 
 
@@ -56,7 +58,8 @@ def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[mod
         feeds = feeds.select_for_update(skip_locked=True)
     with locks.write_transaction(lambda: None):
         ids = list(feeds.values_list("pk", flat=True))
-        models.Feed.objects.filter(_is_free(at), pk__in=ids).update(worker=name, lease_until=at + LEASE)
+        free = models.Feed.objects.filter(_is_free(at), pk__in=ids).exclude(agency__in=pausing.select_paused())
+        free.update(worker=name, lease_until=at + LEASE)
     claimed = models.Feed.objects.filter(worker=name, pk__in=ids).select_related("agency")
     return sorted(claimed, key=lambda one: ids.index(one.pk))
 

@@ -46,7 +46,9 @@ def _find_state(feed: models.Feed, at: datetime) -> str:
 
 def notify_late(at: datetime) -> int:
     """Add a notice of each feed whose file is late: one when the deadline passes, and one each day. Return their number."""
-    feeds = models.Feed.objects.filter(paused_at=None, schedule__has_key="expected_by").order_by("pk")
+    feeds = models.Feed.objects.filter(
+        paused_at=None, agency__paused_at=None, schedule__has_key="expected_by"
+    ).order_by("pk")
     return sum(_try(_notify_if_late, feed, at) for feed in feeds.select_related("agency").only(*_CLOCK, "name"))
 
 

@@ -21,6 +21,7 @@ from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
+from musterbook.directory.storage.locks import AgencyPaused
 from musterbook.directory.users.editing import UnknownUser
 from musterbook.http import database_away
 from musterbook.http.bearer import AccessRefused
@@ -28,6 +29,7 @@ from musterbook.http.bearer import AccessRefused
 CONTENT_TYPE = "application/scim+json"
 Headers = Mapping[str, str]
 
+_PAUSED = "The agency is paused: it is being moved or worked on. Nothing was changed. Send the request again later."
 _NOT_FOUND = "There is nothing at this address."
 _Detail = str | Callable[[Any], str]
 
@@ -62,6 +64,7 @@ TRANSLATIONS: dict[type[Exception], tuple[HTTPStatus, str, _Detail]] = {
         "",
         "Others have changed the user meanwhile. Nothing was changed. Send the request again.",
     ),
+    AgencyPaused: (HTTPStatus.SERVICE_UNAVAILABLE, "", _PAUSED),
     OverQuota: (HTTPStatus.TOO_MANY_REQUESTS, "", str),
     Http404: (HTTPStatus.NOT_FOUND, "", _NOT_FOUND),
     RecursionError: (HTTPStatus.BAD_REQUEST, "invalidSyntax", "The request is nested too deeply."),
@@ -152,6 +155,11 @@ def bad_request(_request: HttpRequest, **_kwargs: Any) -> HttpResponseBase:
 def not_found(_request: HttpRequest, **_kwargs: Any) -> HttpResponseBase:
     """Return the response for an address with nothing there, or of another agency."""
     return make_error(HTTPStatus.NOT_FOUND, _NOT_FOUND)
+
+
+def paused(_request: HttpRequest) -> HttpResponseBase:
+    """Return the response while the agency is paused."""
+    return make_error(HTTPStatus.SERVICE_UNAVAILABLE, _PAUSED, headers=_WAIT)
 
 
 def failed(_request: HttpRequest) -> HttpResponseBase:

@@ -25,3 +25,4 @@ urlpatterns = [
 handler400 = "musterbook.scim.answers.bad_request"
 handler404 = "musterbook.scim.answers.not_found"
 handler500 = "musterbook.scim.answers.failed"
+handler503 = "musterbook.scim.answers.paused"

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from musterbook.accounts import hashing
 from musterbook.directory.storage import database_errors, locks
+from musterbook.web import errors
 
 _SECONDS = 30
 """The value of Retry-After, in seconds."""
@@ -42,6 +43,8 @@ class Busy:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Return the page that asks to retry if the error is such a timeout, else None."""
+        if isinstance(error, locks.AgencyPaused):
+            return errors.paused(request)
         if isinstance(error, hashing.Busy):
             return _render_page(request, _HASHING)
         return _render_page(request, _WRITING) if _is_timeout(error) else None

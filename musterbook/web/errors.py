@@ -38,6 +38,17 @@ def failed(request: HttpRequest) -> HttpResponseBase:
     )
 
 
+_PAUSED_SECONDS = 120
+"""The value of Retry-After, in seconds, while an agency is paused."""
+
+
+def paused(request: HttpRequest) -> HttpResponseBase:
+    """Render the page of an agency that is paused. It needs no session."""
+    page = render(request, "paused.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
+    page.headers["Retry-After"] = str(_PAUSED_SECONDS)
+    return page
+
+
 def forged(request: HttpRequest, reason: str = "") -> HttpResponseBase:  # noqa: ARG001  (Django passes a reason, and logs it)
     """Explain that the form was not accepted. Log the refusal and record it in the audit trail.
 

@@ -4,6 +4,7 @@ It also enforces re-authentication, the age of passwords, and second factors.
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 from allauth.core.exceptions import ReauthenticationRequired
@@ -123,7 +124,7 @@ def agencies(respond: Respond) -> Respond:
         set_script_prefix(prefix)
         set_urlconf(request.urlconf)
         try:
-            response = respond(request)
+            response = _answer_paused(request) if agency.paused_at else respond(request)
         finally:
             set_urlconf(None)
             set_script_prefix(before)
@@ -131,6 +132,13 @@ def agencies(respond: Respond) -> Respond:
         return response
 
     return answer
+
+
+def _answer_paused(request: HttpRequest) -> HttpResponseBase:
+    """Return the response for a paused agency, in the form that programs read if the address is one of theirs."""
+    resolver = get_resolver(request.urlconf)
+    found: HttpResponseBase = resolver.resolve_error_handler(HTTPStatus.SERVICE_UNAVAILABLE.value)(request)
+    return found
 
 
 def _get_agency(slug: str) -> Agency | None:

@@ -32,6 +32,7 @@ from musterbook.web.webhooks import actions as webhook_acts
 from musterbook.web.webhooks import pages as webhook_pages
 
 handler500 = "musterbook.web.errors.failed"
+handler503 = "musterbook.web.errors.paused"
 
 urlpatterns = [
     path("", home.home, name="home"),

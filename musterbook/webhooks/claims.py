@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from musterbook.directory import models
+from musterbook.directory.agency import pausing
 from musterbook.directory.storage import locks
 from musterbook.webhooks import schedule
 
@@ -54,6 +55,7 @@ def select_due(at: datetime) -> "QuerySet[models.WebhookEndpoint]":
     free = Q(lease_until=None) | Q(lease_until__lt=at) | Q(lease_until__gt=at + LEASE + _SKEW)
     awake = _is_due(at)
     endpoints = models.WebhookEndpoint.objects.filter(free, awake, paused_at=None, disabled_at=None)
+    endpoints = endpoints.exclude(agency__in=pausing.select_paused())
     due = select_messages(at).filter(endpoint=OuterRef("pk"))
     return endpoints.filter(Exists(due)).order_by(F("served_at").asc(nulls_first=True), "pk")
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from musterbook.directory import models
+from musterbook.directory.agency import pausing
 
 KEPT_FOR = timedelta(days=30)
 """For this long a message is kept after it was delivered or given up."""
@@ -19,6 +20,7 @@ def give_up_old(at: datetime) -> int:
     idle = Q(paused_at__isnull=False) | Q(disabled_at__isnull=False) | Q(failing_since__isnull=False)
     endpoints = models.WebhookEndpoint.objects.filter(idle).values_list("pk", flat=True)
     waiting = models.WebhookMessage.objects.filter(endpoint__in=list(endpoints), ended_at=None)
+    waiting = waiting.exclude(endpoint__agency__in=pausing.select_paused())
     return waiting.filter(until__lt=at - timedelta(hours=1)).update(ended_at=at)
 
 

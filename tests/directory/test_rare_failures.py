@@ -62,7 +62,7 @@ def test_what_another_backup_has_half_done_is_left_alone() -> None:
     other = configured.MUSTER_HOME / ".backup-other"
     other.mkdir(parents=True)
     try:
-        with backups._open_work_folder() as work:
+        with backups.open_work_folder() as work:
             assert work.is_dir() and other.is_dir()
     finally:
         other.rmdir()

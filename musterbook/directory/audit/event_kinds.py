@@ -205,6 +205,30 @@ class EventKind(StrEnum):
         gettext_noop("Secret key changed"),
         gettext_noop("Changed the secret key of this installation"),
     )
+    AGENCY_PAUSED = (
+        "agency.paused",
+        Category.AGENCY,
+        gettext_noop("Agency paused"),
+        gettext_noop("Paused the agency"),
+    )
+    AGENCY_RESUMED = (
+        "agency.resumed",
+        Category.AGENCY,
+        gettext_noop("Agency resumed"),
+        gettext_noop("Resumed the agency"),
+    )
+    AGENCY_EXPORTED = (
+        "agency.exported",
+        Category.AGENCY,
+        gettext_noop("Agency exported"),
+        gettext_noop("Exported the whole agency to a file"),
+    )
+    AGENCY_IMPORTED = (
+        "agency.imported",
+        Category.AGENCY,
+        gettext_noop("Agency imported"),
+        gettext_noop("Imported the whole agency from a file of another installation"),
+    )
     GROUP_MONITOR_ADDED = (
         "group.monitor-added",
         Category.AGENCY,

@@ -8,7 +8,7 @@ import polars as pl
 from django.db.models import Exists, OuterRef
 
 from musterbook.directory import models
-from musterbook.directory.audit import anchors, cross_checks, hash_chain, runs
+from musterbook.directory.audit import anchors, cross_checks, hash_chain, moved_trails, runs
 from musterbook.directory.audit.anchors import KnownAnchors
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import frames
@@ -110,6 +110,8 @@ def _find_end_error(agency: models.Agency, end: tuple[int, str], progress: Check
         return "passages that have no events stand after the last link"
     if progress.keys[-1:] == ("",):
         return f"no key seals the last links, up to link {progress.links}, though this version seals every trail with a key"
+    if models.MovedTrail.objects.filter(agency=agency, until__gte=progress.links).exists():
+        return "the link is missing that records the move from another installation"
     return _find_head_error(agency)
 
 
@@ -138,6 +140,7 @@ class _LinkCheck:
 
     def __init__(self, agency: models.Agency, so_far: CheckProgress) -> None:
         self._agency, self._so_far, self._ring = agency, so_far, hash_chain.derive_keys()
+        self._parts_moved = moved_trails.read_parts(agency)
         self._ids: list[int] = []
         self._lines: list[str] = []
         self._runs: list[pl.DataFrame] = []
@@ -165,14 +168,35 @@ class _LinkCheck:
 
         A key replaces another only once, and no key is ever replaced by none.
         """
+        if self._follows_move(link):
+            # The keys of one installation say nothing about those of the next.
+            return self._find_arrival_error(link)
         if so_far.keys[-1:] == (link.key,):
             return ""
-        if link.key not in self._ring and link.key:
+        if link.key not in self._find_keys(link) and link.key:
             return f"link {link.number} names the key {link.key}, which this installation does not have"
         if so_far.keys == ("",) and not self._begins_keys(link):
             return f"link {link.number} is not the one with which keys began, and the links before it have none"
         if link.key in so_far.keys or (so_far.keys and not link.key):
             return f"link {link.number} is sealed by {_describe_key(link.key)}, which another key had replaced before"
+        return ""
+
+    def _find_keys(self, link: models.TrailLink) -> dict[str, bytes]:
+        """Return the keys that may have sealed the link: those of the installation where the agency was then."""
+        part = moved_trails.find_part(self._parts_moved, link.number)
+        return part.keys if part else self._ring
+
+    def _follows_move(self, link: models.TrailLink) -> bool:
+        """Return whether the link is the first one after those of another installation."""
+        return any(part.until == link.number - 1 for part in self._parts_moved)
+
+    def _find_arrival_error(self, link: models.TrailLink) -> str:
+        """Return an error in the link with which an installation records that the agency has moved to it."""
+        arrives = (
+            self._find_next_event() == link.last and f"\x1f{EventKind.AGENCY_IMPORTED}\x1f" in self._lines[self._at]
+        )
+        if not arrives or link.key not in self._find_keys(link):
+            return f"link {link.number} is not the one that records the move to another installation"
         return ""
 
     def _begins_keys(self, link: models.TrailLink) -> bool:
@@ -190,12 +214,16 @@ class _LinkCheck:
 
         Return None if its events, or its own columns, are not as they were sealed.
         """
-        digest = hash_chain.begin_digest(so_far.digest, self._ring[link.key] if link.key else None)
+        digest = hash_chain.begin_digest(so_far.digest, self._find_keys(link)[link.key] if link.key else None)
+        part = moved_trails.find_part(self._parts_moved, link.number)
         first = self._find_next_event()
         events, last = self._add(digest, link.last)
-        if (first, last) != (link.first, link.last) or hash_chain.finish_digest(digest, link) != link.digest:
+        if (first, last) != (link.first, link.last):
             return None
-        keys = so_far.keys if so_far.keys[-1:] == (link.key,) else (*so_far.keys, link.key)
+        if hash_chain.finish_digest(digest, part.restore_link(link) if part else link) != link.digest:
+            return None
+        before = () if self._follows_move(link) else so_far.keys
+        keys = before if before[-1:] == (link.key,) else (*before, link.key)
         return CheckProgress(link.number, so_far.events + events, link.last, link.digest, keys)
 
     def _find_next_event(self) -> int | None:
@@ -204,7 +232,8 @@ class _LinkCheck:
             part = next(self._parts, None)
             if part is None:
                 return None
-            self._ids, self._lines, self._at = part["id"].to_list(), hash_chain.build_lines(part).to_list(), 0
+            sealed = moved_trails.restore_events(part, self._parts_moved)
+            self._ids, self._lines, self._at = part["id"].to_list(), hash_chain.build_lines(sealed).to_list(), 0
             link = self._starts.search_sorted(part["id"], side="right").alias("link")
             self._runs.append(runs.find_passages(part.with_columns(link), "link"))
         return self._ids[self._at]

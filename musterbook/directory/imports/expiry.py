@@ -36,7 +36,7 @@ def submit_due(at: datetime) -> int:
     A worker carries the deactivations out. Return the number of users concerned.
     """
     day = (at - _ZONE_MARGIN).date()
-    due = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day))
+    due = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day), paused_at=None)
     if not due.exists():
         return 0
     concerned = _find_concerned(due, day, at)

@@ -189,7 +189,9 @@ def expire_due(at: datetime) -> int:
     """
     number = 0
     for days in models.Agency.objects.order_by("preview_days").values_list("preview_days", flat=True).distinct():
-        old = _select_open().filter(finished_at__lt=at - timedelta(days=days), agency__preview_days=days)
+        old = _select_open().filter(
+            finished_at__lt=at - timedelta(days=days), agency__preview_days=days, agency__paused_at=None
+        )
         if old.exists():
             number += _end(old, PlanEnd.EXPIRED, at)
     return number

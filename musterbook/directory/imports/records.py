@@ -69,8 +69,9 @@ def make_record(
     """Return a new record, not yet written.
 
     `shown`: the preview or held import whose plan this one applies, and whose feed it belongs to. `more`: fields that not
-    every kind of import has, such as its file and its feed.
+    every kind of import has, such as its file and its feed. Raise AgencyPaused.
     """
+    locks.refuse_paused(agency)
     granted = {} if context.granted is None else {"actor": sorted(context.granted)}
     shown_fields: dict[str, Any] = {"requester": context.actor}
     if shown:

@@ -105,7 +105,7 @@ def _query_turns() -> "QuerySet[models.Agency, int]":
     # The index by time gives the last one at once, however many imports there are.
     begun = models.Import.objects.filter(agency=OuterRef("pk")).exclude(state="waiting")
     last = begun.order_by(F("started_at").desc()).values("started_at")
-    agencies = models.Agency.objects.filter(pk__in=queued.values("agency"))
+    agencies = models.Agency.objects.filter(pk__in=queued.values("agency"), paused_at=None)
     turns = agencies.annotate(first=Subquery(own[:1]), last=Subquery(last[:1]))
     return turns.order_by(F("last").asc(nulls_first=True), "first").values_list("pk", flat=True)
 

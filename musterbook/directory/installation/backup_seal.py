@@ -18,6 +18,8 @@ from typing import IO, BinaryIO, cast
 
 from musterbook.config.secret_keys import Key
 
+SHA256 = "sha256"
+"""The name in place of a key's, for a seal that is a plain digest."""
 _SEAL = "seal"
 _LONGEST_SEAL = 100
 _PIECE = 1 << 16
@@ -30,9 +32,9 @@ class NotPlainFile(Exception):
 
 
 class Packing:
-    """A tar file that is being written, and its seal."""
+    """A tar file that is being written, and its seal: by a key, or without one, a plain digest of all content."""
 
-    def __init__(self, tar: tarfile.TarFile, key: Key) -> None:
+    def __init__(self, tar: tarfile.TarFile, key: Key | None) -> None:
         self._tar, self._key, self._seal = tar, key, _Seal()
 
     def add(self, name: str, content: bytes) -> None:
@@ -65,8 +67,14 @@ class Packing:
         self._tar.addfile(entry, _SealingReader(file, self._seal))
 
     def close(self) -> None:
-        """Add the seal: the name of the key, and the HMAC."""
-        self.add(_SEAL, f"{self._key.name}:{self._seal.by(self._key)}".encode())
+        """Add the seal: the name of the key, and the HMAC. Without a key: SHA-256, and the digest."""
+        self.finish()
+
+    def finish(self) -> str:
+        """Add the seal. Return the HMAC, or the digest."""
+        name, seal = (self._key.name, self._seal.by(self._key)) if self._key else (SHA256, self._seal.plain())
+        self.add(_SEAL, f"{name}:{seal}".encode())
+        return seal
 
 
 class _Seal:
@@ -80,6 +88,9 @@ class _Seal:
 
     def add(self, content: bytes) -> None:
         self._digest.update(content)
+
+    def plain(self) -> str:
+        return self._digest.hexdigest()
 
     def by(self, key: Key) -> str:
         return hmac.new(key.derive("backup"), self._digest.digest(), "sha256").hexdigest()
@@ -109,13 +120,23 @@ class BackupSeal:
     strange: int
     _seal: _Seal = field(repr=False)
 
+    @property
+    def digest(self) -> str:
+        """Return the digest of all unpacked content."""
+        return self._seal.plain()
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the seal is a plain digest, and of exactly the unpacked content."""
+        return self.key == SHA256 and not self.strange and hmac.compare_digest(self.mac, self.digest)
+
     def is_by(self, key: Key) -> bool:
         """Return whether that key sealed exactly the unpacked content."""
         return hmac.compare_digest(self.mac, self._seal.by(key))
 
 
-def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> BackupSeal:
-    """Write the members of those names, and those of the folder, into `into`, readable only by their owner.
+def unpack(file: BinaryIO, into: Path, names: Collection[str], *folders: str) -> BackupSeal:
+    """Write the members of those names, and those of the folders, into `into`, readable only by their owner.
 
     Nothing else is written, regardless of the tar file's content: none of its links, devices, paths, owners or
     modes. Memory is bounded, and the size of the file bounds the disk space. Raise tarfile.TarError, OSError and
@@ -125,7 +146,7 @@ def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> B
     for tar, entry in _read_members(file):
         if entry.name == _SEAL and not sealed:
             sealed = _read_seal(tar, entry)
-        elif entry.isreg() and not entry.issparse() and not sealed and _is_known(entry.name, names, folder):
+        elif entry.isreg() and not entry.issparse() and not sealed and _is_known(entry.name, names, folders):
             seal.begin(entry.name, entry.size, int(entry.mtime))
             _extract(tar, entry, into / entry.name, seal)
         else:
@@ -134,9 +155,9 @@ def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> B
     return BackupSeal(key, mac, strange, seal)
 
 
-def _is_known(name: str, names: Collection[str], folder: str) -> bool:
+def _is_known(name: str, names: Collection[str], folders: Collection[str]) -> bool:
     before, slash, last = name.rpartition("/")
-    return name in names or (slash == "/" and before == folder and bool(_PLAIN_NAME.fullmatch(last)))
+    return name in names or (slash == "/" and before in folders and bool(_PLAIN_NAME.fullmatch(last)))
 
 
 def _read_members(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

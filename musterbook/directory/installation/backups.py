@@ -64,7 +64,7 @@ def write_backup(path: Path, *, overwrite: bool = False, lock: Lock | None = Non
         raise CannotBackUp(_("%(path)s already exists. Name another file, or add --overwrite.") % {"path": path})
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with _open_work_folder() as work:
+        with open_work_folder() as work:
             # The database first: files that come later are too many, which hurts nobody.
             database = _dump_database(work)
             with (
@@ -83,7 +83,7 @@ def write_backup(path: Path, *, overwrite: bool = False, lock: Lock | None = Non
 
 
 @contextmanager
-def _open_work_folder() -> Iterator[Path]:
+def open_work_folder() -> Iterator[Path]:
     """Yield a folder for half-done things, on the disk of the installation."""
     folder = home.prepare_folder(settings.MUSTER_HOME)
     for leftover in folder.glob(".backup-*"):
@@ -140,7 +140,7 @@ def restore_backup(
     `without_key`: also if this installation lacks the key of the backup, so that what it holds cannot be checked, nor the
     sealed values in it be read. `unsealed`: also if it is of a version that did not seal its backups. All sessions end.
     """
-    with _open_work_folder() as work:
+    with open_work_folder() as work:
         unpacked = _unpack_backup(path, work, opener or Opener())
         manifest = unpacked.manifest
         _refuse(manifest, replace=replace)
@@ -170,7 +170,7 @@ class _UnpackedBackup:
 
 def _unpack_backup(path: Path, work: Path, opener: Opener) -> _UnpackedBackup:
     try:
-        plain = _decrypt_backup(path, work, opener)
+        plain = decrypt_backup(path, work, opener)
         with plain.open("rb") as file:
             seal = backup_seal.unpack(file, work, (_MANIFEST, home.KEY_FILE, _SQLITE, _POSTGRES), _FILES)
         return _UnpackedBackup(_read_manifest(work), seal, _read_held_key(work))
@@ -189,7 +189,7 @@ def _unpack_backup(path: Path, work: Path, opener: Opener) -> _UnpackedBackup:
         ) from None
 
 
-def _decrypt_backup(path: Path, work: Path, opener: Opener) -> Path:
+def decrypt_backup(path: Path, work: Path, opener: Opener) -> Path:
     """Return the backup itself, decrypted into the folder if it is encrypted. The folder must have room for all of it."""
     size, encrypted = path.stat().st_size, backup_encryption.is_encrypted(path)
     free, needed = shutil.disk_usage(work).free, size * (2 if encrypted else 1)

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.signing import BadSignature, TimestampSigner
 from django.db import transaction
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, Exists, Model, OuterRef, QuerySet
 
 from musterbook.config import encryption, secret_keys
 from musterbook.directory import models
@@ -46,6 +46,7 @@ COLUMNS = (
     SealedColumn("secrets of feeds", models.Feed, "secrets", ("password", "key", "passphrase", "header")),
     SealedColumn("secrets of webhooks", models.WebhookEndpoint, "secrets", ("secret",)),
     SealedColumn("second factors", Authenticator, "data", ("secret", "seed")),
+    SealedColumn("keys of moved trails", models.MovedTrail, "keys", ("secret",)),
 )
 """All columns of the database that hold sealed values.
 
@@ -83,17 +84,20 @@ TRAILS = "links of audit trails"
 
 
 def _count_links() -> dict[tuple[str, str], int]:
-    links = models.TrailLink.objects.exclude(key="").order_by().values_list("key")
+    # The links of another installation need its key, which is kept with them (`audit.moved_trails`).
+    moved = models.MovedTrail.objects.filter(agency=OuterRef("agency"), until__gte=OuterRef("number"))
+    links = models.TrailLink.objects.exclude(key="").exclude(Exists(moved)).order_by().values_list("key")
     return {(key, TRAILS): number for key, number in links.annotate(number=Count("pk"))}
 
 
 def _read_values(column: SealedColumn) -> Iterator[str]:
     for data in column.rows().values_list(column.field, flat=True).iterator(_BATCH):
-        for entry in _list_entries(data):
+        for entry in list_entries(data):
             yield from (entry[name] for name in column.names if _is_sealed(entry.get(name)))
 
 
-def _list_entries(data: Any) -> list[dict[str, Any]]:
+def list_entries(data: Any) -> list[dict[str, Any]]:
+    """Return the objects of a column that may hold sealed values."""
     return [entry for entry in (data if isinstance(data, list) else [data]) if isinstance(entry, dict)]
 
 
@@ -139,7 +143,7 @@ def _reseal(column: SealedColumn, unseal: _Unseal = encryption.unseal) -> int:
 
 def _reseal_row(row: Model, column: SealedColumn, unseal: _Unseal) -> bool:
     changed = False
-    for entry in _list_entries(getattr(row, column.field)):
+    for entry in list_entries(getattr(row, column.field)):
         for name in column.names:
             again = _reseal_value(entry.get(name), unseal)
             if again:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -118,18 +118,21 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
     return pl.Series("id", range(last + 1, last + number + 1), dtype=pl.Int64)
 
 
-def insert(model: type[Model], rows: pl.DataFrame) -> None:
-    """Insert the rows into the model's table. The frame's columns are the table's."""
-    _insert(table(model), rows)
+def insert(model: type[Model], rows: pl.DataFrame, nullable: Collection[str] = ()) -> None:
+    """Insert the rows into the model's table. The frame's columns are the table's.
+
+    `nullable`: the columns of text in which null stays null. They never hold "".
+    """
+    _insert(table(model), rows, nullable)
 
 
-def _insert(name: str, rows: pl.DataFrame) -> None:
+def _insert(name: str, rows: pl.DataFrame, nullable: Collection[str] = ()) -> None:
     if rows.is_empty():
         return
     columns = ", ".join(f'"{column}"' for column in rows.columns)
     with connection.cursor() as cursor:
         if on_postgres():
-            texts = ", ".join(f'"{c}"' for c, kind in rows.schema.items() if kind == pl.String)
+            texts = ", ".join(f'"{c}"' for c, kind in rows.schema.items() if kind == pl.String and c not in nullable)
             options = f"FORMAT csv, FORCE_NOT_NULL ({texts})" if texts else "FORMAT csv"
             with cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN ({options})') as copy:
                 for text in prefetch(part.write_csv(include_header=False) for part in rows.iter_slices(_WRITE_AT_ONCE)):

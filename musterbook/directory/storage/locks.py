@@ -22,6 +22,11 @@ from musterbook.directory.storage import database_errors, frames
 _CLASS = 0x6D75
 """The class that separates our advisory locks from others in the same database ("mu")."""
 
+
+class AgencyPaused(Exception):
+    """The agency is paused: nothing of it may be changed until it is resumed. The message is its slug."""
+
+
 _POLL_SECONDS = 0.1
 _BUSY_MILLISECONDS = 200
 _BETWEEN_SECONDS = 0.02
@@ -163,13 +168,21 @@ def limit_wait(milliseconds: int) -> Iterator[None]:
             cursor.execute(f"{set_to} {name} = '{usual}'")
 
 
-def lock_row(agency: models.Agency) -> None:
+def lock_row(agency: models.Agency, *, paused: bool = False) -> None:
     """Lock the agency's row, so that no other transaction writes its users until this one ends.
 
     Call it within a transaction. SQLite has one writer anyway. Rows that only refer to the agency can be written
-    meanwhile.
+    meanwhile. Raise AgencyPaused if the agency is paused, unless the caller may change a `paused` one.
     """
-    models.Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
+    stored = models.Agency.objects.select_for_update(no_key=True).only("slug", "paused_at").get(pk=agency.pk)
+    if stored.paused_at and not paused:
+        raise AgencyPaused(stored.slug)
+
+
+def refuse_paused(agency: models.Agency) -> None:
+    """Raise AgencyPaused if the agency is paused now."""
+    if models.Agency.objects.filter(pk=agency.pk, paused_at__isnull=False).exists():
+        raise AgencyPaused(agency.slug)
 
 
 def read_version() -> int | None:

@@ -1,0 +1,66 @@
+"""`muster agency pause`, `export`, `import`, `resume`: an agency moves between installations, on either database."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import databases
+from tests.directory.installation import moved
+
+PHRASE = "the passphrase of the move"
+
+
+@pytest.fixture
+def other_home(tmp_path: Path) -> Iterator[databases.Home]:
+    """Another installation: on SQLite, whichever database the first one has."""
+    with databases.template(tmp_path / "other", "") as home:
+        yield home
+
+
+def make(home: databases.Home, act: str, slug: str) -> str:
+    done = home.run(sys.executable, "-m", "tests.directory.installation.moved", act, slug, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def show(home: databases.Home, slug: str) -> dict[str, list[dict[str, object]]]:
+    return moved.without_move(json.loads(make(home, "show", slug)))
+
+
+def muster(home: databases.Home, *arguments: str, status: int = 0) -> str:
+    done = home.muster(*arguments, timeout=300)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_an_agency_moves_to_another_installation_and_back(
+    fresh_home: databases.Home, other_home: databases.Home, tmp_path: Path
+) -> None:
+    phrase, there, back = tmp_path / "phrase", tmp_path / "there.age", tmp_path / "back.age"
+    phrase.write_text(PHRASE)
+    make(fresh_home, "fill", "springfield-pd")
+    make(other_home, "fill", "shelbyville-pd")
+    before = show(fresh_home, "springfield-pd")
+    assert "is paused" in muster(fresh_home, "agency", "pause", "springfield-pd")
+    assert "is paused. Nothing was changed" in muster(
+        fresh_home, "import", str(Path("examples/first-night.csv")), "--agency", "springfield-pd", status=3
+    )
+    told = muster(fresh_home, "agency", "export", "springfield-pd", str(there), "--passphrase-file", str(phrase))
+    digest = told.split("Digest: ")[1].split()[0]
+    # It has other ids there, and the same content.
+    done = muster(
+        other_home, "agency", "import", str(there), "--passphrase-file", str(phrase), "--expect", digest, "--slug", "north-pd"
+    )  # fmt: skip
+    assert "north-pd was imported: 4 users" in done and "It is paused" in done and "numbers were in use" in done
+    assert show(other_home, "north-pd") == before
+    assert "north-pd: whole" in muster(other_home, "audit", "verify")
+    assert "would run twice" in muster(fresh_home, "agency", "resume", "springfield-pd", status=3)
+    assert "is resumed" in muster(other_home, "agency", "resume", "north-pd")
+    muster(other_home, "agency", "pause", "north-pd")
+    muster(other_home, "agency", "export", "north-pd", str(back), "--passphrase-file", str(phrase))
+    refused = muster(fresh_home, "agency", "import", str(back), "--passphrase-file", str(phrase), status=3)
+    assert "in this installation already" in refused
+    assert show(fresh_home, "springfield-pd") == before

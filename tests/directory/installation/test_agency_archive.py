@@ -1,0 +1,322 @@
+"""An agency that moves by an archive: everything of it arrives, in one piece, with the trail as it was sealed."""
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from pyrage import x25519
+
+from musterbook.accounts import outbox
+from musterbook.accounts.models import Account, Repeated, ResetRequest, Token
+from musterbook.config import encryption
+from musterbook.directory import models
+from musterbook.directory.agency import pausing
+from musterbook.directory.audit import verify
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.installation import (
+    agency_archive_export,
+    agency_archive_import,
+    agency_archive_tables,
+    backup_seal,
+    migration,
+)
+from musterbook.directory.installation.agency_archive import CannotImport
+from musterbook.directory.installation.backup_encryption import Lock, Opener, decrypt, encrypting
+from musterbook.webhooks import claims
+from tests.directory import cast
+from tests.directory.installation import moved
+
+pytestmark = pytest.mark.django_db
+
+IDENTITY = x25519.Identity.generate()
+LOCK, OPENER = Lock((IDENTITY.to_public(),)), Opener((IDENTITY,))
+CONTEXT = AuditContext(cast.NOW, "", "cli")
+
+
+class _RolledBack(Exception):
+    pass
+
+
+def leave(
+    path: Path, *, numbers: tuple[int, ...] = (1, 2, 3, 4), paused: bool = True
+) -> dict[str, list[dict[str, object]]]:
+    """Make an agency, write its archive, and let the agency be gone, as another installation is. Return its content."""
+    try:
+        # As the transaction around each test, it lets the code under test begin what it calls its outermost transaction.
+        outermost: Any = transaction.Atomic(using=None, savepoint=True, durable=False)
+        outermost._from_testcase = True
+        with outermost:
+            agency = moved.fill("springfield-pd", numbers)
+            if paused:
+                models.Agency.objects.filter(pk=agency.pk).update(paused_at=cast.NOW)
+            content = moved.read_content(agency)
+            with path.open("w+b") as file, encrypting(file, LOCK) as into:
+                agency_archive_export.write_archive(agency, into)
+            for _name, kept in agency_archive_export._list_files(agency):
+                kept.unlink()
+            raise _RolledBack
+    except _RolledBack:
+        return content
+
+
+def arrive(path: Path, **options: Any) -> agency_archive_import.ImportedAgency:
+    return agency_archive_import.import_agency(path, OPENER, CONTEXT, **options)
+
+
+def test_every_table_moves_or_has_a_reason_to_stay() -> None:
+    labels = {model._meta.label for model in agency_archive_tables.list_models()}
+    moving = {table.label for table in agency_archive_tables.list_tables()}
+    assert moving | set(agency_archive_tables.LEFT_OUT) == labels
+    assert not moving & set(agency_archive_tables.LEFT_OUT)
+
+
+def test_every_json_column_says_whether_it_holds_ids() -> None:
+    columns = {
+        f"{table.label}.{column.name}"
+        for table in agency_archive_tables.list_tables()
+        for column in table.columns
+        if column.json
+    }
+    assert columns == {*agency_archive_tables.JSON_WITH_IDS, *agency_archive_tables.JSON_WITHOUT_IDS}
+
+
+def test_an_agency_arrives_with_all_that_it_had(tmp_path: Path) -> None:
+    before = leave(tmp_path / "a.age")
+    assert [label for label, rows in before.items() if not rows] == ["directory.MovedTrail"]
+    done = arrive(tmp_path / "a.age")
+    after = moved.read_content(done.agency)
+    assert moved.without_move(after) == moved.without_move(before)
+    assert verify.verify_trail(done.agency).error == ""
+
+
+def test_an_agency_gets_new_ids_where_its_own_are_in_use(tmp_path: Path) -> None:
+    before = leave(tmp_path / "a.age")
+    moved.fill("shelbyville-pd", (11, 12, 13, 14, 15, 16))
+    done = arrive(tmp_path / "a.age", slug="new-pd")
+    assert done.renumbered
+    after = moved.read_content(done.agency)
+    assert moved.without_move(after) == moved.without_move(before)
+    assert verify.verify_trail(done.agency).error == ""
+
+
+def test_a_trail_that_moves_twice_has_the_same_digests_and_verifies(tmp_path: Path) -> None:
+    leave(tmp_path / "a.age")
+    moved.fill("shelbyville-pd", (11, 12, 13))
+    first = arrive(tmp_path / "a.age").agency
+    digests = list(models.TrailLink.objects.filter(agency=first).order_by("number").values_list("digest", flat=True))
+    keys = dict(encryption_of(first))
+    with (tmp_path / "b.age").open("w+b") as file, encrypting(file, LOCK) as into:
+        agency_archive_export.write_archive(first, into)
+    forget(first)
+    second = arrive(tmp_path / "b.age", slug="third-pd").agency
+    links = models.TrailLink.objects.filter(agency=second).order_by("number")
+    assert list(links.values_list("digest", flat=True))[: len(digests)] == digests
+    assert models.MovedTrail.objects.filter(agency=second).count() == 2
+    assert dict(encryption_of(second)) == keys
+    assert verify.verify_trail(second).error == ""
+
+
+def encryption_of(agency: models.Agency) -> list[tuple[str, str]]:
+    """The secrets of the agency as they are stored open, and never twice the same sealed."""
+    feeds = models.Feed.objects.filter(agency=agency).values_list("name", "secrets__password")
+    return [(name, encryption.unseal(secret)) for name, secret in feeds]
+
+
+def forget(agency: models.Agency) -> None:
+    """Rename what is unique in an installation, as if the agency were in another one."""
+    for record in models.Import.objects.filter(agency=agency):
+        models.Import.objects.filter(pk=record.pk).update(number=f"X{record.number[1:]}")
+    Account.objects.filter(user__agency=agency).update(handle="another")
+    Token.objects.filter(agency=agency).update(digest="another")
+    Repeated.objects.filter(agency=agency).update(key="another")
+
+
+def test_what_an_attacker_changes_in_a_moved_trail_is_found(tmp_path: Path, as_owner: None) -> None:
+    leave(tmp_path / "a.age")
+    moved.fill("shelbyville-pd", (11, 12, 13, 14, 15, 16))  # so that ids change
+    agency = arrive(tmp_path / "a.age").agency
+    event = models.Event.objects.filter(agency=agency, kind="user.added").earliest("pk")
+    moved_trail = models.MovedTrail.objects.get(agency=agency)
+    for attack, error in (
+        (lambda: models.Event.objects.filter(pk=event.pk).update(actor="E-9"), "not those that were sealed"),
+        (lambda: models.MovedTrail.objects.filter(agency=agency).delete(), "not the one|does not have|not those"),
+        (lambda: models.MovedTrail.objects.filter(agency=agency).update(keys=[]), "does not have"),
+        (lambda: models.MovedTrail.objects.filter(agency=agency).update(users=moved_trail.users + 1), "not those"),
+        (
+            lambda: models.MovedTrail.objects.filter(agency=agency).update(until=moved_trail.until + 1),
+            "not those|missing",
+        ),
+        (
+            lambda: models.MovedTrail.objects.filter(agency=agency).update(until=moved_trail.until - 1),
+            "records the move",
+        ),
+    ):
+        with transaction.atomic():
+            attack()
+            found = verify.verify_trail(agency).error
+            assert re.search(error, found), (error, found)
+            transaction.set_rollback(True)
+    assert verify.verify_trail(agency).error == ""
+
+
+def test_a_copy_of_an_agency_that_goes_on_sends_nothing(tmp_path: Path) -> None:
+    leave(tmp_path / "a.age", paused=False)
+    done = arrive(tmp_path / "a.age")
+    assert done.is_copy
+    pausing.resume(done.agency, CONTEXT)
+    assert not models.Mail.objects.filter(ended_at=None).exists()
+    assert not models.WebhookMessage.objects.filter(ended_at=None).exists()
+    assert not ResetRequest.objects.exists()
+    assert models.Feed.objects.get().paused_at and models.WebhookEndpoint.objects.get().paused_at
+
+
+def test_what_waits_in_a_paused_agency_leaves_from_the_new_installation(tmp_path: Path) -> None:
+    leave(tmp_path / "a.age")
+    done = arrive(tmp_path / "a.age")
+    waiting = claims.select_due(cast.NOW)
+    assert not waiting.exists() and not outbox._query_due(cast.NOW).exists()
+    pausing.resume(done.agency, CONTEXT)
+    assert waiting.exists() and outbox._query_due(cast.NOW).exists()
+
+
+def test_an_agency_is_in_an_installation_only_once(tmp_path: Path) -> None:
+    leave(tmp_path / "a.age")
+    arrive(tmp_path / "a.age")
+    files = sorted((settings.MUSTER_HOME / "files").iterdir())
+    with pytest.raises(CannotImport, match="There is an agency “springfield-pd” here already"):
+        arrive(tmp_path / "a.age")
+    with pytest.raises(CannotImport, match="exists in this installation already"):
+        arrive(tmp_path / "a.age", slug="twin-pd")
+    assert models.Agency.objects.count() == 1
+    assert sorted((settings.MUSTER_HOME / "files").iterdir()) == files
+
+
+def repack(path: Path, change: Callable[[dict[str, bytes]], None], *, digest: bool = True) -> Path:
+    """Change what is in an archive, as someone who knows the recipient can, and write it again with a right digest."""
+    plain = io.BytesIO()
+    decrypt(path, plain, OPENER)
+    plain.seek(0)
+    with tarfile.open(fileobj=plain) as tar:
+        members = {one.name: (tar.extractfile(one) or io.BytesIO()).read() for one in tar if one.isfile()}
+    seal = members.pop("seal")
+    change(members)
+    changed = path.with_name("changed.age")
+    with changed.open("w+b") as file, encrypting(file, LOCK) as into, tarfile.open(fileobj=into, mode="w|") as tar:
+        packing = backup_seal.Packing(tar, None)
+        for name, content in members.items():
+            packing.add(name, content)
+        if digest:
+            packing.finish()
+        else:
+            packing.add("seal", seal)
+    return changed
+
+
+def change_rows(label: str, change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, bytes]], None]:
+    def act(members: dict[str, bytes]) -> None:
+        name = f"rows/{label}.000001"
+        rows = [json.loads(line) for line in members[name].splitlines()]
+        for row in rows:
+            change(row)
+        members[name] = "\n".join(json.dumps(row) for row in rows).encode()
+
+    return act
+
+
+def set_to(name: str, value: object) -> Callable[[dict[str, Any]], None]:
+    return lambda row: row.update({name: value})
+
+
+def add_member(name: str, content: bytes) -> Callable[[dict[str, bytes]], None]:
+    return lambda members: members.update({name: content})
+
+
+def change_manifest(**fields: object) -> Callable[[dict[str, bytes]], None]:
+    return lambda members: members.update(
+        {"manifest.json": json.dumps(json.loads(members["manifest.json"]) | fields).encode()}
+    )
+
+
+def claim_range(label: str, **numbers: int) -> Callable[[dict[str, bytes]], None]:
+    def act(members: dict[str, bytes]) -> None:
+        manifest = json.loads(members["manifest.json"])
+        manifest["tables"][label] |= numbers
+        members["manifest.json"] = json.dumps(manifest).encode()
+
+    return act
+
+
+ATTACKS: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
+    "the role of another agency": (change_rows("directory.User", set_to("role_id", 999)), "rows that are not in it"),
+    "the agency of others": (change_rows("directory.User", set_to("agency_id", 2)), "rows that are not in it"),
+    "an id beyond the range": (change_rows("directory.Role", set_to("id", 1 << 40)), "rows that are not in it"),
+    "ids without end": (claim_range("directory.User", last=1 << 60), "its manifest is not one"),
+    "rows that are not there": (claim_range("directory.User", rows=3), "lacks rows"),
+    "a text as a number": (change_rows("directory.User", set_to("role_id", "1; DROP TABLE x")), "no table holds"),
+    "a time that is none": (change_rows("directory.User", set_to("created_at", "yesterday")), "no table holds"),
+    "a name without end": (change_rows("directory.User", set_to("last_name", "x" * 300)), "no table holds"),
+    "a NUL": (change_rows("directory.User", set_to("last_name", "a\0b")), "no table holds"),
+    "no name": (change_rows("directory.User", set_to("last_name", None)), "no table holds"),
+    "nested JSON": (change_rows("directory.Feed", set_to("secrets", "[" * 100_000)), "cannot be read"),
+    "permissions of a newer version": (
+        change_rows("directory.Role", set_to("permissions", '["system.root"]')), "roles that this version does not know"),
+    "two administrators": (change_rows("directory.Role", set_to("administrator", False)), "does not know"),
+    "a file of another import": (add_member("files/01J000", b"x"), "not of its imports"),
+    "a file elsewhere": (add_member("files/../../secret-key", b"x"), "changed or cut off"),
+    "a file anywhere": (add_member("/etc/cron.d/x", b"x"), "changed or cut off"),
+    "rows of another table": (add_member("rows/directory.Worker.000001", b'{"id": 1}'), "rows that no agency has"),
+    "a newer version": (change_manifest(changes=[*migration.list_required(), "directory.9999_later"], version="9.9"), "newer"),
+    "an older version": (change_manifest(changes=["directory.0001_start"], version="0.1"), "older Musterbook"),
+    "another format": (change_manifest(format="zip"), "not an archive of an agency"),
+    "a slug that is an address": (change_manifest(slug="static"), "cannot be used"),
+    "a slug that is markup": (change_manifest(slug="<b>"), "cannot be used"),
+    "an event of nobody": (change_rows("directory.Event", set_to("actor", "E-9")), "does not verify"),
+    "keys of its own": (add_member("trail-keys.json", b"{}"), "does not verify"),
+}  # fmt: skip
+
+
+def test_a_hostile_archive_changes_nothing_and_says_why(tmp_path: Path) -> None:
+    leave(tmp_path / "a.age")
+    cast.agency("shelbyville-pd")
+    files = sorted((settings.MUSTER_HOME / "files").iterdir())
+    for what, (attack, message) in ATTACKS.items():
+        with pytest.raises(CannotImport, match=message):
+            arrive(repack(tmp_path / "a.age", attack))
+        assert models.Agency.objects.count() == 1, what
+    assert sorted((settings.MUSTER_HOME / "files").iterdir()) == files
+    assert models.User.objects.count() == models.Event.objects.count() == 0
+    assert arrive(repack(tmp_path / "a.age", lambda members: None)).users == 4
+
+
+def test_an_archive_that_is_not_the_one_that_was_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.age"
+    leave(path)
+    content = path.read_bytes()
+    other = Opener((x25519.Identity.generate(),))
+    cases = {
+        "cut off": (content[:-100], OPENER, "cannot be decrypted"),
+        "changed": (content[:-100] + bytes(100), OPENER, "cannot be decrypted"),
+        "the wrong key": (content, other, "encrypted for other recipients"),
+        "no key": (content, Opener(), "Name the file of your age identity"),
+        "not encrypted": (b"PK\x03\x04 something else", OPENER, "not encrypted"),
+        "empty": (b"", OPENER, "not encrypted"),
+    }
+    for text, opener, message in cases.values():
+        path.write_bytes(text)
+        with pytest.raises(CannotImport, match=message):
+            agency_archive_import.import_agency(path, opener, CONTEXT)
+    path.write_bytes(content)
+    with pytest.raises(CannotImport, match="changed or cut off"):
+        arrive(repack(path, change_manifest(slug="x-pd"), digest=False))
+    with pytest.raises(CannotImport, match="not the expected one"):
+        arrive(path, expected="0" * 64)
+    with pytest.raises(CannotImport, match="does not exist"):
+        arrive(tmp_path / "absent.age")
+    assert not models.Agency.objects.exists()

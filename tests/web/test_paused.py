@@ -1,0 +1,81 @@
+"""A paused agency: pages, programs and workers leave it alone, and say so, until it is resumed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+
+from musterbook.directory import models
+from musterbook.directory.agency import pausing
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports import queue, worker
+from musterbook.directory.imports.bulk import BulkChange
+from musterbook.directory.storage import locks
+from tests.directory import cast
+
+pytestmark = pytest.mark.django_db
+CONTEXT = AuditContext(cast.NOW, "", "cli")
+
+
+@pytest.fixture
+def paused() -> models.Agency:
+    """A paused agency with two users, and an import that waits."""
+    agency = cast.agency("springfield")
+    cast.apply_rows(agency, cast.people(1, 2))
+    queue.submit_bulk(agency, [cast.user(agency, 1).pk], BulkChange("deactivate"), context=CONTEXT, preview=False)
+    pausing.pause(agency, CONTEXT)
+    return agency
+
+
+def test_every_address_of_a_paused_agency_answers_503_and_says_why(client: Client, paused: models.Agency) -> None:
+    page = client.get(f"/{paused.slug}/")
+    assert page.status_code == 503 and page["Retry-After"]
+    assert "This directory is paused" in page.content.decode()
+    form = client.post(f"/{paused.slug}/sign-in", {"login": "user.1", "password": "x"})
+    assert form.status_code == 503 and not form.cookies
+    api = client.get(f"/{paused.slug}/api/v1/users")
+    assert (api.status_code, api["Content-Type"], api.json()["code"]) == (503, "application/problem+json", "paused")
+    scim = client.get(f"/{paused.slug}/scim/v2/Users")
+    assert scim.status_code == 503 and scim["Content-Type"].startswith("application/scim+json")
+    assert client.get("/").status_code == 200
+
+
+def test_nothing_of_a_paused_agency_changes_and_no_worker_begins_anything(paused: models.Agency) -> None:
+    events = models.Event.objects.count()
+    with pytest.raises(locks.AgencyPaused):
+        cast.run(paused, cast.people(3))
+    with pytest.raises(locks.AgencyPaused):
+        cast.run(paused, [], None)
+    assert not worker.run_next_import("w", lambda: cast.NOW)
+    assert models.Event.objects.count() == events
+    assert models.Import.objects.filter(state="waiting").count() == 1
+
+
+def test_a_resumed_agency_goes_on_where_it_was(paused: models.Agency) -> None:
+    with pytest.raises(pausing.CannotPause, match="is paused already"):
+        pausing.pause(paused, CONTEXT)
+    pausing.resume(paused, CONTEXT)
+    assert worker.run_next_import("w", lambda: cast.NOW)
+    assert not cast.user(paused, 1).active
+    with pytest.raises(pausing.CannotPause, match="is not paused"):
+        pausing.resume(paused, CONTEXT)
+    cast.assert_whole(paused)
+
+
+def test_a_pause_waits_for_what_a_worker_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    agency, waited = cast.agency(), list[int]()
+    cast.apply_rows(agency, cast.people(1))
+    mail = models.Mail.objects.create(agency=agency, kind="invitation", created_at=cast.NOW, to="a@b.example")
+    models.Mail.objects.filter(pk=mail.pk).update(lease_until=datetime.max.replace(tzinfo=UTC))
+
+    def end_lease() -> None:
+        waited.append(1)
+        models.Mail.objects.filter(pk=mail.pk).update(lease_until=None)
+
+    pausing.pause(agency, CONTEXT, end_lease)
+    assert waited
+    pausing.resume(agency, CONTEXT)
+    models.Mail.objects.filter(pk=mail.pk).update(lease_until=datetime.max.replace(tzinfo=UTC))
+    monkeypatch.setattr(pausing, "_LONGEST_WAIT", timedelta())
+    with pytest.raises(pausing.CannotPause, match="a worker still sends"):
+        pausing.pause(agency, CONTEXT)
