@@ -56,6 +56,7 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_number(parser, "--feeds", "feeds that are due at once; repeatable (default 2,000; 0: none)")
     _add_number(parser, "--agencies", "agencies in one night; repeatable (default 250, 500, 1,000 and 2,000; 0: none)")
     _add_number(parser, "--workers", "workers of that night; repeatable (default 1, 2 and 4)")
+    parser.add_argument("--part", type=int, default=0, metavar="N", help="measure so many imports of that night only")
     parser.add_argument("--feed-users", type=int, metavar="N", help="users of each of these agencies (default 500)")
     parser.add_argument(
         "--rows", type=int, metavar="N", help="rows of the large file next to small ones (default 1,000,000; 0: none)"
@@ -93,6 +94,7 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         feeds=tuple(options.feeds or [8 if options.quick else 2_000]),
         agencies=tuple(options.agencies or ([4, 8] if options.quick else NIGHTS)),
         workers=tuple(options.workers or WORKERS),
+        part=options.part,
         feed_users=options.feed_users or (100 if options.quick else 500),
         feed_rows=options.rows if options.rows is not None else (1_000 if options.quick else 1_000_000),
         profile=options.profile,

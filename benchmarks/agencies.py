@@ -3,6 +3,8 @@
 The installation is that of `benchmarks.feeds`: one agency is imported, and the others are copies of it, each with a feed.
 """
 
+import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +16,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import connection
 
 from benchmarks import feeds
+from benchmarks.api_client import read_processor_seconds
 from benchmarks.feeds import Usage
 from benchmarks.visits import visit_meanwhile
 from musterbook.accounts.models import Account
@@ -81,26 +84,61 @@ def _read_slug() -> str:
     return str(Account.objects.select_related("user__agency").order_by("pk")[0].user.agency.slug)
 
 
-def run_night(port: int, workers: int) -> Mapping[str, Any]:
-    """Let workers import the file of every agency, while a user visits the pages."""
-    number, used, label = len(feeds.select_small()), list[Usage](), feeds.label_workers(workers)
-    log, slug, logins = _read_log(), _read_slug(), _list_logins()
+def arrive(file: str, number: int) -> Mapping[str, Any]:
+    """Put a complete file into the folder of each small agency. If the night is measured in part, queue the others' imports.
+
+    `number`: so many agencies have a file that workers find, 0: all. The files of the others are taken here.
+    """
+    small = feeds.select_small()
+    for feed in small:
+        feeds.put_file(feeds.find_folder(feed.agency.slug), Path(file), "night.csv")
+    models.Feed.objects.update(next_check_at=feeds.now() + feeds.DAY)
+    taken = [feed.pk for feed in small[number:]] if number else []
+    models.Feed.objects.filter(pk__in=taken).update(next_check_at=None)
+    used = time.process_time()
+    checked = feeds.check_all(feeds.now)
+    return {"seconds": {"taking, processor": [(time.process_time() - used) / checked]} if checked else {}}
+
+
+def run_night(port: int, workers: int, number: int) -> Mapping[str, Any]:
+    """Let workers import the files of all agencies, or of that number (0: all), while a user visits the pages.
+
+    The start of the workers does not count.
+    """
+    small, used, label = feeds.select_small(), list[Usage](), feeds.label_workers(workers)
+    due = [feed.pk for feed in small[: number or None]]
+    slug, logins = _read_slug(), _list_logins()
     with (
         visit_meanwhile(port, slug, logins, _PASSWORD, _EVERY) as visits,
         feeds.run_workers(workers, used) as processes,
     ):
-        feeds.wait_until(lambda: feeds.count_settled() >= number, processes, _LOOK_EVERY)
-    done = feeds.summarize_night(workers, used)
+        feeds.wait_for_workers(processes)
+        since, log, before = time.perf_counter(), _read_log(), _read_processor(processes)
+        models.Feed.objects.filter(pk__in=due).update(next_check_at=None)
+        feeds.wait_until(lambda: feeds.count_settled() >= len(due), processes, _LOOK_EVERY)
+        seconds, log = time.perf_counter() - since, _read_log() - log
+        processor, settled = _read_processor(processes) - before, feeds.count_settled()
+    imports = models.Import.objects.filter(feed__isnull=False, finished_at__isnull=False)
+    feeds.count_applied(imports)
+    finished = sorted(end for end in imports.values_list("finished_at", flat=True) if end)
+    timed = {f"night, {label}": seconds, f"processor, {label}": processor, **feeds.compute_growth(finished, label)}
     counts = {
+        f"settled, {label}": settled,
         f"peak, {label}": max(one.peak for one in used),
         f"bytes after, {label}": read_size(),
-        f"log, {label}": _read_log() - log,
-        f"changed, {label}": _count_changed(models.Import.objects.filter(feed__isnull=False)),
+        f"log, {label}": log,
+        f"changed, {label}": _count_changed(imports),
     }
     return {
-        "seconds": done["seconds"] | {f"{page}, {label}": taken for page, taken in visits.items()},
+        "seconds": {name: [value] for name, value in timed.items()}
+        | {f"{page}, {label}": taken for page, taken in visits.items()},
         "counts": counts,
     }
+
+
+def _read_processor(processes: Sequence["subprocess.Popen[bytes]"]) -> float:
+    """Return the processor time of the workers and what they have started; 0 if this system does not say."""
+    return sum(read_processor_seconds(process.pid) or 0.0 for process in processes)
 
 
 def _count_changed(records: Any) -> int:

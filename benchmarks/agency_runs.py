@@ -65,10 +65,12 @@ def _measure_nights(bench: Bench, agencies: int) -> None:
         for workers in bench.plan.workers:
             bench.announce(f"{agencies:,} agencies, workers: {workers}", number)
             with bench.copy_home(home) as copy:
-                arriving = {"file": str(bench.files / "small" / _NEXT), "name": "night.csv"}
-                add_figures(row, run_job("feeds", copy, part="arrive", **arriving))
+                part = min(bench.plan.part, agencies)
+                file = str(bench.files / "small" / _NEXT)
+                add_figures(row, run_job("agencies", copy, part="arrive", file=file, number=part))
                 with _serve(copy) as port:
-                    add_figures(row, run_job("agencies", copy, part="run_night", port=port, workers=workers))
+                    night = {"port": port, "workers": workers, "number": part}
+                    add_figures(row, run_job("agencies", copy, part="run_night", **night))
             bench.results.put(row)
 
 

@@ -32,7 +32,12 @@ class Night:
     def find_of_each(self, row: Row | None = None) -> float:
         """Return the seconds of the night for each agency."""
         row = row or self.row
-        return median(row.seconds[f"all settled, {self.workers}"]) / row.counts["agencies"]
+        return median(row.seconds[f"night, {self.workers}"]) / row.counts[f"settled, {self.workers}"]
+
+    def find_processor(self, row: Row | None = None) -> float:
+        """Return the seconds of the processor for each agency."""
+        row = row or self.row
+        return median(row.seconds[f"processor, {self.workers}"]) / row.counts[f"settled, {self.workers}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def list_nights(rows: Iterable[Row]) -> list[Night]:
 def _yield_nights(rows: Sequence[Row]) -> Iterator[Night]:
     for row in sorted(rows, key=lambda row: (row.database, row.users)):
         for workers in _WORKERS:
-            name = f"all settled, {workers}"
+            name = f"night, {workers}"
             if name in row.seconds:
                 same = [one for one in rows if one.database == row.database and name in one.seconds]
                 yield Night(row, workers, min(same, key=lambda one: one.users))
@@ -112,7 +117,7 @@ def _format(value: float | None, places: int = 0) -> str:
 
 def _format_log(night: Night) -> str:
     written = night.row.counts.get(f"log, {night.workers}", 0)
-    return _format(written / night.agencies / 1000) if written else "–"
+    return _format(written / night.row.counts[f"settled, {night.workers}"] / 1000) if written else "–"
 
 
 def _format_growth(night: Night) -> str:
@@ -132,13 +137,17 @@ NIGHTS: dict[str, Callable[[Night], str]] = {
     "users": lambda night: f"{night.row.counts['users']:,}",
     "database": lambda night: night.row.database,
     "workers": lambda night: night.workers.split()[0],
-    "the night, s": lambda night: _format(night.find("all settled")),
+    "imports": lambda night: f"{night.row.counts[f'settled, {night.workers}']:,}",
+    "seconds": lambda night: _format(night.find("night")),
     "agencies a minute": lambda night: _format(60 / night.find_of_each()),
     "seconds of an agency, × those with the fewest": lambda night: _format(
         night.find_of_each() / night.find_of_each(night.fewest), 2
     ),
     "last quarter, × the first": _format_growth,
-    "processor of an agency, s": lambda night: _format((night.find("processor") or 0) / night.agencies, 3),
+    "processor of an agency, s": lambda night: _format(night.find_processor(), 3),
+    "processor, × those with the fewest": lambda night: _format(
+        night.find_processor() / night.find_processor(night.fewest), 2
+    ),
     "peak MB of a worker": lambda night: _format(night.row.counts[f"peak, {night.workers}"] / 1e6),
     "database, MB": lambda night: _format(night.row.counts["bytes"] / 1e6),
     "after the night, MB": lambda night: _format(night.row.counts[f"bytes after, {night.workers}"] / 1e6),

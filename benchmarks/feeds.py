@@ -66,7 +66,7 @@ def look(runs: int) -> Mapping[str, Any]:
     for _ in range(runs):
         models.Feed.objects.update(next_check_at=None)
         since, used = time.perf_counter(), time.process_time()
-        checked = _check_all(now)
+        checked = check_all(now)
         seconds["looking"].append((time.perf_counter() - since) / checked)
         seconds["looking, processor"].append((time.process_time() - used) / checked)
     return {"seconds": seconds}
@@ -81,11 +81,12 @@ def arrive(file: str, name: str) -> Mapping[str, Any]:
         (find_folder(feed.agency.slug) / name).write_bytes(content)
     before = now() - _BEFORE
     since = time.perf_counter()
-    checked = _check_all(lambda: before)
+    checked = check_all(lambda: before)
     return {"seconds": {"finding": [(time.perf_counter() - since) / checked]}}
 
 
-def _check_all(clock: Callable[[], datetime]) -> int:
+def check_all(clock: Callable[[], datetime]) -> int:
+    """Check all feeds that are due. Return their number."""
     checked = 0
     while found := rounds.check_folders("bench", clock):
         checked += found
@@ -156,12 +157,6 @@ def run_night(workers: int) -> Mapping[str, Any]:
     number, used = len(select_small()), list[Usage]()
     with run_workers(workers, used) as processes:
         wait_until(lambda: count_settled() >= number, processes)
-    return summarize_night(workers, used)
-
-
-def summarize_night(workers: int, used: Sequence[Usage]) -> Mapping[str, Any]:
-    """Return the figures of a night that has ended. Exit if an import did not succeed."""
-    number = len(select_small())
     facts = models.FeedFile.objects.aggregate(first=Min("at"), last=Max("at"), end=Max("settled_at"))
     imports = models.Import.objects.filter(feed__isnull=False)
     states = dict(imports.values_list("state").annotate(Count("pk")))

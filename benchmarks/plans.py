@@ -63,6 +63,8 @@ class Plan:
     agencies: tuple[int, ...] = NIGHTS
     workers: tuple[int, ...] = WORKERS
     """The numbers of workers, in the case of many agencies."""
+    part: int = 0
+    """The agencies whose imports are measured, while those of the others wait in the queue; 0: all."""
     profile: bool = False
     quick: bool = False
 

@@ -41,7 +41,7 @@ from musterbook.directory.imports import (
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import Turns, run_next_import
 from musterbook.directory.models import WebhookEndpoint
-from musterbook.directory.storage import database_errors, import_files
+from musterbook.directory.storage import database_errors, frames, import_files
 from musterbook.feeds import fetching, lateness, rounds
 from musterbook.webhooks import claims, sending, upkeep
 
@@ -50,6 +50,8 @@ _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 3.0
 """Seconds between rounds that found no mail, and after one that failed."""
 _LOOK_EVERY = 0.2
 """Seconds between checks for an import. They are frequent, because a user may be waiting for it in front of a page."""
+_LONG = 2.0
+"""Seconds after which an import is so long that small files are imported next to it."""
 _TIDY_EVERY = timedelta(minutes=1)
 _FEEDS_EVERY, _DUE_EVERY = 1.0, 60.0
 """Seconds between checks for feeds that are due, and for files that are late."""
@@ -85,6 +87,10 @@ def work(stop: threading.Event) -> None:
     for thread in others:
         thread.start()
     import_loop = _ImportLoop(worker, stop)
+    if frames.on_postgres():
+        small_loop = _SmallImportLoop(f"{worker}-small", stop, import_loop)
+        others.append(threading.Thread(target=_run_rounds, args=(stop, small_loop.round), name="small imports"))
+        others[-1].start()
     try:
         _run_rounds(stop, import_loop.round)
     finally:
@@ -134,6 +140,7 @@ class _ImportLoop:
     def __init__(self, worker: str, stop: threading.Event) -> None:
         self._worker, self._stop = worker, stop
         self._seen, self._turns = time.monotonic() - heartbeats.INTERVAL, Turns()
+        self._since: float | None = None
 
     def round(self) -> float:
         if time.monotonic() - self._seen >= heartbeats.INTERVAL:
@@ -141,11 +148,48 @@ class _ImportLoop:
             close_old_connections()
             process.release_memory()
             heartbeats.send_heartbeat(Heartbeat(self._worker))
-        return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
+        self._since = time.monotonic()
+        try:
+            return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
+        finally:
+            self._since = None
+
+    def is_long_busy(self) -> bool:
+        """Return whether an import has been running for so long that small ones must not wait for its end."""
+        since = self._since
+        return since is not None and time.monotonic() - since > _LONG
 
     def end(self) -> None:
         with suppress(Error, OSError):
             heartbeats.delete_heartbeat(self._worker)
+
+
+class _SmallImportLoop:
+    """The thread that runs imports of small files while the other one runs a long import.
+
+    So a small agency never waits for a million rows of another, even with one worker. It exists only on PostgreSQL, since
+    SQLite has one writer anyway. It has a name and heartbeats of its own, while it has something to do.
+    """
+
+    def __init__(self, worker: str, stop: threading.Event, imports: _ImportLoop) -> None:
+        self._worker, self._stop, self._imports = worker, stop, imports
+        self._turns, self._seen = Turns(small=True), 0.0
+
+    def round(self) -> float:
+        if not self._imports.is_long_busy():
+            self._end()
+            return _LOOK_EVERY
+        if not self._seen or time.monotonic() - self._seen >= heartbeats.INTERVAL:
+            self._seen = time.monotonic()
+            close_old_connections()
+            heartbeats.send_heartbeat(Heartbeat(self._worker))
+        return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
+
+    def _end(self) -> None:
+        if self._seen:
+            self._seen = 0.0
+            heartbeats.delete_heartbeat(self._worker)
+            connection.close()
 
 
 class _MailLoop:

@@ -18,10 +18,10 @@ def test_a_quick_run_imports_the_file_of_each_agency_while_a_user_visits_the_pag
     fresh_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", fresh_home.database_url)
-    small = ("--agencies", "2", "--feed-users", "20", "--rows", "300", "--workers", "2")
+    small = ("--agencies", "3", "--part", "2", "--feed-users", "20", "--rows", "300", "--workers", "2")
     rows = quick(fresh_home, tmp_path, "--case", "agencies", *small)
     night, waits = rows["agencies"], rows["agency-waits"]
-    assert (night["counts"]["agencies"], night["counts"]["users"]) == (2, 40)
+    assert [night["counts"][name] for name in ("agencies", "users", "settled, 2 workers")] == [3, 60, 2]
     assert night["counts"]["bytes after, 2 workers"] >= night["counts"]["bytes"] > 0
     assert bool(night["counts"]["log, 2 workers"]) == bool(fresh_home.database_url)
     for page in ("sign in", "first page", "search"):
@@ -34,10 +34,11 @@ def test_a_quick_run_imports_the_file_of_each_agency_while_a_user_visits_the_pag
 def _night(agencies: int, seconds: float) -> Row:
     pages = {f"idle: {page}": [0.1] for page in ("sign in", "first page", "search")}
     visited = {f"{page}, 2 workers": [0.1] * 98 + [0.2, 0.9] for page in ("sign in", "first page", "search")}
-    timed = {"all settled, 2 workers": [seconds], "processor, 2 workers": [agencies * 0.25], **pages, **visited}
+    timed = {"night, 2 workers": [seconds], "processor, 2 workers": [agencies * 0.25], **pages, **visited}
     timed |= {f"an import of the {part} quarter, 2 workers": [0.1] for part in ("first", "last")}
     counts = {"agencies": agencies, "users": agencies * 500, "bytes": 10**9}
     counts |= {f"{name}, 2 workers": 2 * 10**8 for name in ("peak", "bytes after", "log")}
+    counts["settled, 2 workers"] = agencies
     return Row("agencies", "postgresql", agencies * 500, timed, counts=counts)
 
 
@@ -48,7 +49,7 @@ def test_a_night_is_compared_with_that_of_the_fewest_agencies_and_its_pages_with
     assert find_percentile(list_visits(rows)[0].night, 99) == 0.2
     report = make_report(rows)
     [line] = [line for line in report.splitlines() if line.startswith("| 500 ")]
-    assert [cell.strip() for cell in line.split("|")[5:10]] == ["100", "300", "2.00", "1.00", "0.250"]
+    assert [cell.strip() for cell in line.split("|")[5:12]] == ["500", "100", "300", "2.00", "1.00", "0.250", "1.00"]
     assert "| 2.0   | 100 " in next(line for line in report.splitlines() if line.startswith("| sign in    | 500"))
 
 

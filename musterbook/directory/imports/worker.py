@@ -32,6 +32,15 @@ Clock = Callable[[], datetime]
 EndCheck = Callable[[], bool]
 
 
+SMALL_FILE = 1_000_000
+"""The most bytes of a small file: about 5,000 rows of CSV, whose import takes about a second."""
+
+
+def is_small(record: models.Import) -> bool:
+    """Return whether the import is that of a small file. A bulk action and an undo may be large, and have no file."""
+    return record.kind == ImportKind.FILE and record.file_size <= SMALL_FILE
+
+
 def never_end() -> bool:
     """Return False: no one asks the worker to end."""
     return False
@@ -42,11 +51,12 @@ class Turns:
 
     Their order is made by a query that takes longer the more of them have work. So it is remembered for a while, which
     is a small multiple of the time that the query took: however many agencies wait, most of the time is left for imports,
-    and the turns of a few agencies are never remembered for long.
+    and the turns of a few agencies are never remembered for long. `small`: only agencies whose next import is that of a
+    small file.
     """
 
-    def __init__(self, multiple: float = 20) -> None:
-        self._multiple, self._until = multiple, 0.0
+    def __init__(self, multiple: float = 20, *, small: bool = False) -> None:
+        self._multiple, self._until, self.small = multiple, 0.0, small
         self._remembered: list[int] = []
 
     def list_agencies(self) -> Iterator[models.Agency]:
@@ -54,7 +64,7 @@ class Turns:
         if time.monotonic() < self._until:
             yield from self._take()
         since = time.monotonic()
-        self._remembered = [*_query_turns()][::-1]
+        self._remembered = [*_query_turns(small=self.small)][::-1]
         now = time.monotonic()
         self._until = now + self._multiple * (now - since)
         yield from self._take()
@@ -69,15 +79,17 @@ def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end, turns
     """Run the next import in the queue. Return False if there is none.
 
     `worker`: a name that no other worker has. `now`: the clock. `ending`: return whether the worker is asked to
-    end; in that case, the current import is requeued for another worker. `turns`: what the worker remembers.
+    end; in that case, the current import is requeued for another worker. `turns`: what the worker remembers, and whether
+    only the import of a small file is run.
     """
     if not _has_work():
         return False
+    small = bool(turns and turns.small)
     for agency in (turns or Turns()).list_agencies():
         if turns and not _has_work(agency):
             continue
         with locks.try_import_lock(agency) as free:
-            record = _claim_next(agency, worker, now) if free else None
+            record = _claim_next(agency, worker, now, small=small) if free else None
             if record:
                 with log_lines.use_import(record.number):
                     _run_import(record, now, ending)
@@ -98,7 +110,7 @@ def _has_work(agency: models.Agency | None = None) -> bool:
         return cursor.fetchone() is not None
 
 
-def _query_turns() -> "QuerySet[models.Agency, int]":
+def _query_turns(*, small: bool = False) -> "QuerySet[models.Agency, int]":
     """Return the ids of the agencies that have work, first that of the one whose last import began the longest ago."""
     queued = models.Import.objects.filter(finished_at=None, state__in=("waiting", "running"))
     own = queued.filter(agency=OuterRef("pk")).order_by("pk").values("pk")
@@ -107,17 +119,25 @@ def _query_turns() -> "QuerySet[models.Agency, int]":
     last = begun.order_by(F("started_at").desc()).values("started_at")
     agencies = models.Agency.objects.filter(pk__in=queued.values("agency"), paused_at=None)
     turns = agencies.annotate(first=Subquery(own[:1]), last=Subquery(last[:1]))
+    if small:
+        next_size = own.filter(kind=ImportKind.FILE).values("file_size")
+        turns = turns.annotate(size=Subquery(next_size[:1])).filter(size__lte=SMALL_FILE)
     return turns.order_by(F("last").asc(nulls_first=True), "first").values_list("pk", flat=True)
 
 
-def _claim_next(agency: models.Agency, worker: str, now: Clock) -> models.Import | None:
-    """Claim the agency's next import for this worker. The caller holds the agency's lock."""
+def _claim_next(agency: models.Agency, worker: str, now: Clock, *, small: bool) -> models.Import | None:
+    """Claim the agency's next import for this worker. The caller holds the agency's lock.
+
+    `small`: claim none if the next one is not that of a small file.
+    """
     with locks.write_transaction(lambda: None):
         records.reap_with_lock(agency)
         waiting = models.Import.objects.select_related("agency", "undoes").filter(
             agency=agency, finished_at=None, state="waiting"
         )
         record = waiting.order_by("pk").first()
+        if record and small and not is_small(record):
+            return None
         return record if record and records.claim_import(record, worker, now()) else None
 
 

@@ -1,5 +1,6 @@
 """Thousands of agencies on one installation: what a worker does by the clock and between imports does not grow with them."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from pytest_django import Settings
 from musterbook import jobs
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import queue, worker
+from musterbook.directory.imports import heartbeats, queue, worker
+from musterbook.directory.imports.bulk import BulkChange
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.worker import Turns, run_next_import
@@ -83,8 +85,8 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     found: list[list[int]] = []
     query = worker._query_turns
 
-    def note() -> list[int]:
-        found.append([*query()])
+    def note(*, small: bool) -> list[int]:
+        found.append([*query(small=small)])
         return found[-1]
 
     monkeypatch.setattr(worker, "_query_turns", note)
@@ -128,3 +130,75 @@ def test_turns_that_took_no_time_are_not_remembered(turns: list[list[int]]) -> N
     done = models.Import.objects.order_by("started_at").values_list("agency", flat=True)
     assert [*done] == [agencies[0].pk, agencies[1].pk, agencies[0].pk]
     assert len(turns) == 3
+
+
+def test_next_to_a_long_import_only_small_files_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each agency keeps the order of its imports, so a small file behind a large one waits for it."""
+    agencies = [cast.agency(slug) for slug in ("large", "behind", "small", "bulk")]
+    monkeypatch.setattr(worker, "SMALL_FILE", 500)
+    for one in agencies[:2]:
+        upload = Upload(cast.file(cast.people(*range(1, 20))), "large.csv")
+        queue.submit(one, upload, Options(), context=AuditContext(datetime.now(UTC), "", "cli"))
+    _submit(*agencies[1:3])
+    models.Import.objects.filter(agency=agencies[2]).update(file_size=400)
+    cast.apply_rows(agencies[3], cast.people(1, 2))
+    context = AuditContext(datetime.now(UTC), "", "cli")
+    users = list(models.User.objects.filter(agency=agencies[3]).values_list("pk", flat=True))
+    queue.submit_bulk(agencies[3], users, BulkChange("deactivate"), context=context, preview=False)
+    small = Turns(small=True)
+    assert [_run(small) for _ in range(2)] == [True, False]
+    waiting = models.Import.objects.filter(state="waiting").values_list("agency__slug", flat=True)
+    assert sorted(waiting) == ["behind", "behind", "bulk", "large"]
+    while _run(Turns()):
+        pass
+    assert set(models.Import.objects.values_list("state", flat=True)) == {"applied"}
+
+
+def test_an_agency_whose_small_import_has_gone_meanwhile_keeps_its_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cast.agency()
+    _submit(made)
+    remembered = Turns(1e9, small=True)
+    monkeypatch.setattr(worker, "_query_turns", lambda *, small: [made.pk] if small else [])
+    models.Import.objects.update(file_size=worker.SMALL_FILE + 1)
+    assert not _run(remembered)
+    assert models.Import.objects.get().state == "waiting"
+
+
+class _Imports:
+    """The thread that runs any import: busy for long, or not."""
+
+    busy = False
+
+    def is_long_busy(self) -> bool:
+        return self.busy
+
+
+def _list_workers() -> list[str]:
+    return [one.worker for one in heartbeats.list_heartbeats()]
+
+
+def test_a_worker_has_a_second_import_only_while_the_first_takes_long() -> None:
+    imports = _Imports()
+    loop = jobs._SmallImportLoop("w-small", threading.Event(), imports)  # type: ignore[arg-type]  # stands for it
+    _submit(cast.agency())
+    assert (loop.round() > 0, _list_workers()) == (True, [])
+    imports.busy = True
+    assert (loop.round(), _list_workers()) == (0, ["w-small"])
+    assert loop.round() > 0
+    assert models.Import.objects.get().state == "applied"
+    imports.busy = False
+    assert (loop.round() > 0, _list_workers()) == (True, [])
+
+
+def test_an_import_takes_long_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, seen = jobs._ImportLoop("w", threading.Event()), list[bool]()
+
+    def run(*_: object) -> bool:
+        seen.append(loop.is_long_busy())
+        monkeypatch.setattr(jobs, "_LONG", -1.0)
+        seen.append(loop.is_long_busy())
+        return True
+
+    monkeypatch.setattr(jobs, "run_next_import", run)
+    loop.round()
+    assert (seen, loop.is_long_busy()) == ([False, True], False)
