@@ -208,11 +208,11 @@ def check_secret(agency: Agency, secret: str, at: datetime, address: str) -> Tok
     if not _SECRET.fullmatch(secret):
         raise TokenRefused("This is not a token.", None)
     # The lookup is by hash, so its time reveals nothing about any secret.
-    token = (
-        Token.objects.filter(agency=agency, digest=_hash_secret(secret)).select_related("agency", "maker__role").first()
-    )
-    if token is None:
+    found = list(Token.objects.filter(agency=agency, digest=_hash_secret(secret)).select_related("maker__role")[:1])
+    if not found:
         raise TokenRefused("This agency has no such token.", None)
+    token = found[0]
+    token.agency = agency
     why = explain_refusal(token, at)
     if not why and not networks.may_use(token.addresses, address):
         why = "It may not be used from this address."

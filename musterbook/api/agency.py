@@ -128,6 +128,6 @@ def change_agency(request: HttpRequest, response: HttpResponse, body: AgencyChan
     if "limits" in values:
         values["limits"] = [write_limit(limit) for limit in body.limits]
     with agencies.holding(agency):
-        etags.check_if_match(request, etags.make_version(_show(agency)))
+        etags.check_if_match(request, lambda: etags.make_version(_show(agency)))
         agency_changes.change(agency, values, access.make_context(request), access.get_operator(request))
     return _answer(response, agency)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
@@ -22,10 +23,13 @@ def set_etag(response: HttpResponse, version: str) -> None:
     response.headers["ETag"] = f'"{version}"'
 
 
-def check_if_match(request: HttpRequest, version: str) -> None:
-    """Raise ProblemError (412) if the request wants to change only another version. Call it under the lock of the change."""
+def check_if_match(request: HttpRequest, read_version: Callable[[], str]) -> None:
+    """Raise ProblemError (412) if the request wants to change only another version. Call it under the lock of the change.
+
+    `read_version`: returns the version of the resource; most requests name none, and need not know it.
+    """
     wanted = request.headers.get("If-Match")
-    if wanted is None or wanted.strip() == "*" or version in _TAG.findall(wanted):
+    if wanted is None or wanted.strip() == "*" or (version := read_version()) in _TAG.findall(wanted):
         return
     raise ProblemError(
         HTTPStatus.PRECONDITION_FAILED,

@@ -106,7 +106,7 @@ def _changing(request: HttpRequest, name: str) -> Iterator[models.Feed]:
     _require_all(request)
     with agencies.holding(access.get_agency(request)):
         feed = feeds.find_feed(access.get_agency(request), name)
-        etags.check_if_match(request, feeds.mark(feed))
+        etags.check_if_match(request, lambda: feeds.mark(feed))
         yield feed
 
 

@@ -126,7 +126,7 @@ def change_group(request: HttpRequest, response: HttpResponse, number: Id, body:
     """
     with agencies.holding(access.get_agency(request)):
         group = _find(request, number)
-        etags.check_if_match(request, etags.make_version(_show_one(group)))
+        etags.check_if_match(request, lambda: etags.make_version(_show_one(group)))
         now: dict[str, Any] = {"external_id": group.external_id, "name": group.name, "active": group.active}
         groups.change(group, **now | body.model_dump(exclude_unset=True), context=access.make_context(request))
     return _answer(response, _find(request, number))
@@ -139,7 +139,7 @@ def delete_group(request: HttpRequest, number: Id) -> Status[None]:
     """Delete a group that has no members."""
     with agencies.holding(access.get_agency(request)):
         group = _find(request, number)
-        etags.check_if_match(request, etags.make_version(_show_one(group)))
+        etags.check_if_match(request, lambda: etags.make_version(_show_one(group)))
         groups.delete(group, access.make_context(request))
     return Status(204, None)
 

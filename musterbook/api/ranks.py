@@ -102,7 +102,7 @@ def change_rank(request: HttpRequest, response: HttpResponse, number: Id, body: 
     """Change the name or the abbreviation of a rank. `If-Match` makes sure that nobody has changed it since you read it."""
     with agencies.holding(access.get_agency(request)):
         rank = _find(request, number)
-        etags.check_if_match(request, etags.make_version(_show(rank)))
+        etags.check_if_match(request, lambda: etags.make_version(_show(rank)))
         values = {"name": rank.name, "abbreviation": rank.abbreviation} | body.model_dump(exclude_unset=True)
         ranks.change(rank, **values, context=access.make_context(request))
     return _answer(response, _find(request, number))
@@ -115,7 +115,7 @@ def move_rank(request: HttpRequest, response: HttpResponse, number: Id, body: Ra
     """Move a rank up or down by one place. At an end of the list it stays where it is."""
     with agencies.holding(access.get_agency(request)):
         rank = _find(request, number)
-        etags.check_if_match(request, etags.make_version(_show(rank)))
+        etags.check_if_match(request, lambda: etags.make_version(_show(rank)))
         ranks.move(rank, body.direction, access.make_context(request))
     return _answer(response, rank)
 
@@ -127,6 +127,6 @@ def delete_rank(request: HttpRequest, number: Id) -> Status[None]:
     """Delete a rank that no user has. A rank that users have answers 409."""
     with agencies.holding(access.get_agency(request)):
         rank = _find(request, number)
-        etags.check_if_match(request, etags.make_version(_show(rank)))
+        etags.check_if_match(request, lambda: etags.make_version(_show(rank)))
         ranks.delete(rank, access.make_context(request))
     return Status(204, None)

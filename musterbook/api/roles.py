@@ -118,7 +118,7 @@ def change_role(request: HttpRequest, response: HttpResponse, number: Id, body: 
     """
     with agencies.holding(access.get_agency(request)):
         role = _find(request, number)
-        etags.check_if_match(request, etags.make_version(_show_one(role)))
+        etags.check_if_match(request, lambda: etags.make_version(_show_one(role)))
         sent = body.model_fields_set
         values = RoleInput(
             body.name if "name" in sent else role.name,
@@ -136,6 +136,6 @@ def delete_role(request: HttpRequest, number: Id) -> Status[None]:
     """Delete a role that no user has. Admin cannot be deleted."""
     with agencies.holding(access.get_agency(request)):
         role = _find(request, number)
-        etags.check_if_match(request, etags.make_version(_show_one(role)))
+        etags.check_if_match(request, lambda: etags.make_version(_show_one(role)))
         roles.delete(role, access.make_context(request), access.get_operator(request))
     return Status(204, None)

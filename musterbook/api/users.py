@@ -175,7 +175,7 @@ def change_user(request: HttpRequest, response: HttpResponse, number: int, given
 
     With If-Match, 412 if the user has another version by then. All problems of the change are answered together.
     """
-    user, row = editing.find_user(access.get_agency(request), number), user_schemas.read_row(given)
+    user, row = editing.find_alone(access.get_agency(request), number), user_schemas.read_row(given)
     _require_marks(request, row, marks.read_texts(user))
     result = editing.change(user, row, access.make_context(request), make_check(request))
     return answer(request, response, get_changed(result))
@@ -191,7 +191,7 @@ def make_check(request: HttpRequest) -> Check:
     """Return the check that the user has the version that the request wants to change, for the lock of the change."""
 
     def check(user: models.User) -> None:
-        etags.check_if_match(request, versions.read_user(user.agency, user.pk, datetime.now(UTC)).version)
+        etags.check_if_match(request, lambda: versions.read_user(user.agency, user.pk, datetime.now(UTC)).version)
 
     return check
 

@@ -472,12 +472,12 @@ def test_nobody_ends_their_own_access_or_the_last_administrator(springfield: Spr
 def test_permissions_that_are_lost_between_the_check_and_the_change_prevent_it(
     springfield: Springfield, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, original = at(springfield, 2), editing.find_user
+    path, original = at(springfield, 2), editing.find_alone
 
     def lose(agency: models.Agency, number: int) -> models.User:
         models.Role.objects.filter(name="Admin").update(administrator=False, permissions=["users.view"])
         return original(agency, number)
 
-    monkeypatch.setattr(editing, "find_user", lose)
+    monkeypatch.setattr(editing, "find_alone", lose)
     assert problem(call(secret, "PATCH", path, {"first_name": "Ann"}), 403)["code"] == "not-permitted"
     assert springfield.user(2).first_name == "First 2"

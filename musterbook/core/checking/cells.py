@@ -50,7 +50,9 @@ def read_cells(column: Column, cells: pl.Series, words: Vocabulary, *, guarded: 
     reader.check_text()
     read = _Reader.as_text if column.plain else _READERS.get(column.heading, _Reader.as_text)
     read(reader)
-    return CellValues(pl.DataFrame(reader.values), pl.concat([_NO_FAULTS, *reader.found]))
+    return CellValues(
+        pl.DataFrame(reader.values), pl.concat([_NO_FAULTS, *reader.found]) if reader.found else _NO_FAULTS
+    )
 
 
 class _Reader:
@@ -98,7 +100,7 @@ class _Reader:
             self._flag(wrong["blank"], "required")
 
     def _keep(self, name: str, values: pl.Series) -> None:
-        self.values[name] = values.set(~self.valid, None).alias(name)
+        self.values[name] = (values.set(~self.valid, None) if self.found else values).alias(name)
 
     def as_text(self) -> None:
         """Keep the text itself, and its key where the column is compared by one."""

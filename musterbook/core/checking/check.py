@@ -59,9 +59,11 @@ def check(table: Table, vocabulary: Vocabulary, present: Sequence[Column] | None
     present = table.present if present is None else tuple(present)
     if table.cells.is_empty():
         return CheckedTable(pl.DataFrame(schema=list_checked(present)), present, table.faults)
-    is_count = pl.col("code") == "cell-count"
-    others = ~pl.col("row").is_in(table.faults.filter(is_count)["row"].implode())
-    values, faults = [table.cells.select("row")], table.faults.filter(is_count | others)
+    values, faults, others = [table.cells.select("row")], table.faults, pl.lit(True)
+    if not faults.is_empty():
+        is_count = pl.col("code") == "cell-count"
+        others = ~pl.col("row").is_in(faults.filter(is_count)["row"].implode())
+        faults = faults.filter(is_count | others)
     for column in present:
         part = _check_column(table, column, vocabulary)
         values.append(part.values)
@@ -88,7 +90,9 @@ def _check_column(table: Table, column: Column, words: Vocabulary) -> _CheckedCo
 
     A cell that could not be read completely gets no further problems.
     """
-    cells = table.cells.select("row", cell=column.field)
+    cells = pl.DataFrame([table.cells["row"], table.cells[column.field].alias("cell")])
+    if table.faults.is_empty():
+        return _check_cells(cells, column, words, guarded=table.guarded)
     unread = table.faults["row"].filter(table.faults["column"] == column.heading)
     if unread.is_empty():
         return _check_cells(cells, column, words, guarded=table.guarded)
@@ -104,9 +108,9 @@ def _check_column(table: Table, column: Column, words: Vocabulary) -> _CheckedCo
 def _check_cells(rows: pl.DataFrame, column: Column, words: Vocabulary, *, guarded: bool) -> _CheckedColumn:
     cells = rows["cell"]
     quick = _QUICK_CHECKS[column.heading](column, cells, words) if column.heading in _QUICK_CHECKS else {}
-    left = (cells.filter(quick[column.field].is_null()) if quick else cells).unique()
-    if quick and left.is_empty():
+    if quick and not quick[column.field].null_count():
         return _CheckedColumn(pl.DataFrame(quick), problems.build_frame())
+    left = (cells.filter(quick[column.field].is_null()) if quick else cells).unique() if len(cells) > 1 else cells
     result = reading.read_cells(column, left, words, guarded=guarded)
     values = [_spread_values(cells, left, series, quick.get(series.name)) for series in result.values]
     return _CheckedColumn(pl.DataFrame(values), _locate_faults(rows, column, result.faults))
@@ -116,6 +120,8 @@ def _spread_values(cells: pl.Series, distinct: pl.Series, values: pl.Series, qui
     """Return the value of each cell: from the quick check, or else from its distinct cell."""
     if quick is None and values.dtype == pl.String and values.equals(distinct):
         return cells.alias(values.name)
+    if len(cells) == 1:
+        return values
     spread = cells.replace_strict(distinct, values, default=None, return_dtype=values.dtype).alias(values.name)
     return spread if quick is None else quick.fill_null(spread)
 

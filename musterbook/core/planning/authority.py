@@ -30,7 +30,10 @@ def find_forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vo
     """
     if operator is None or rows.is_empty():
         return problems.build_frame()
+    others = [_check_addresses(rows, operator), _check_own_account(rows, operator, vocabulary)]
     above = find_roles_above(operator, vocabulary)
+    if not above:
+        return pl.concat(others)
     theirs = pl.col("was_role_id").is_in(above) & pl.col("differs")
     assigned = pl.col("role_id").is_in(above) & pl.col("role_id").ne_missing(pl.col("was_role_id"))
     return pl.concat(
@@ -39,8 +42,7 @@ def find_forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vo
                        "The user's role has permissions that yours does not, so you cannot change this user."),
             flag_above_role(rows.filter(assigned & ~theirs.fill_null(False)),
                        "The row assigns a role with permissions that yours does not have."),
-            _check_addresses(rows, operator),
-            _check_own_account(rows, operator, vocabulary),
+            *others,
         ]
     )  # fmt: skip
 
@@ -55,15 +57,18 @@ def _check_addresses(rows: pl.DataFrame, operator: Operator) -> pl.DataFrame:
 
     There are none if the operator may manage credentials.
     """
-    may = pl.lit(CREDENTIALS in operator.permissions)
+    if CREDENTIALS in operator.permissions:
+        return problems.build_frame()
     differs = pl.col("email").is_not_null() & pl.col("email").ne_missing(pl.col("was_email"))
-    changed = rows.filter(~may & pl.col("was_registered").fill_null(False) & differs)
+    changed = rows.filter(pl.col("was_registered").fill_null(False) & differs)
     moved = changed.filter(emails.to_mailboxes(changed["email"]).ne_missing(emails.to_mailboxes(changed["was_email"])))
     return problems.flag_rows(moved, "registered-address", column=EMAIL.heading, permission=CREDENTIALS)
 
 
 def _check_own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary) -> pl.DataFrame:
     own = rows.filter(pl.col("id") == operator.id)
+    if own.is_empty():
+        return problems.build_frame()
     lesser = [role.id for role in vocabulary.roles if not operator.permissions <= role.permissions]
     off = own.filter(pl.col("was_active"), ~pl.col("active"))
     down = own.filter(pl.col("role_id").is_in(lesser), pl.col("role_id").ne_missing(pl.col("was_role_id")))

@@ -90,7 +90,11 @@ def _escape_texts(rows: pl.DataFrame) -> pl.DataFrame:
 
     Control characters, the only others that need an escape, are never stored (C1).
     """
-    odd = [name for name in rows.columns if rows[name].str.contains(r'["\\]').any()]
+    special = (pl.all().str.contains(sign, literal=True).any() for sign in ('"', "\\"))
+    found = rows.select(*(flag.name.suffix(str(place)) for place, flag in enumerate(special))).row(0)
+    odd = [
+        name for name, *signs in zip(rows.columns, found[: rows.width], found[rows.width :], strict=True) if any(signs)
+    ]
     slashes = pl.col(odd).str.replace_all("\\", "\\\\", literal=True)
     return rows.with_columns(slashes.str.replace_all('"', '\\"', literal=True)) if odd else rows
 

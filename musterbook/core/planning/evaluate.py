@@ -199,8 +199,11 @@ class _Evaluation:
             )
         else:
             links = SupervisorLinks()
+        barred = (
+            rows.clear() if links.forbidden.is_empty() else rows.filter(pl.col("row").is_in(links.forbidden.implode()))
+        )
         overstepping = authority.flag_above_role(
-            rows.filter(pl.col("row").is_in(links.forbidden.implode())),
+            barred,
             "The user's role has permissions that yours does not, so you cannot change their supervisor.",
         )
         return _add_supervisors(rows, state, links), overstepping, links.notes

@@ -70,6 +70,8 @@ def _select(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _select_leavers(leavers: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+    if leavers.is_empty():
+        return _none()
     stored = users.select("id", "external_id", was_role_id="role_id", was_group_id="group_id")
     gone = stored.join(leavers.select("id"), on="id", how="semi").sort("external_id")
     return gone.select(
@@ -86,6 +88,8 @@ def _find_privileged(sound: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFram
     permissions = {role.id: role.permissions for role in vocabulary.roles}
     had = pl.when("was_active").then("was_role_id")
     changed = sound.with_columns(had_role_id=had).filter("active", pl.col("had_role_id").ne_missing(pl.col("role_id")))
+    if changed.is_empty():
+        return changed
     pairs = changed.select("had_role_id", "role_id").unique()
     gains = [
         not permissions.get(now, frozenset()) <= permissions.get(had, frozenset()) for had, now in pairs.iter_rows()

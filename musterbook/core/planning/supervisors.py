@@ -67,6 +67,8 @@ class FinalState:
             "key", keep="first", maintain_order=True
         )
         found = lookup.join(final, on="key", how="left")
+        if self.replaced is None and self.valid.filter(pl.col("was_email_key") != pl.col("email_key")).is_empty():
+            return found.with_columns(by_old=pl.lit(None, pl.Int64), by_older=pl.lit(None, pl.Int64))
         former = self._list_former(found).group_by("key").agg(
             by_old=pl.col("former").first(), by_older=pl.col("former").get(1, null_on_oob=True)
         )  # fmt: skip
@@ -107,14 +109,20 @@ def link_supervisors(state: FinalState, repeats: pl.DataFrame, above: list[int])
     - `above`: the roles whose users the operator may not change.
     """
     rows = _resolve_rows(state)
-    other = ~pl.col("stays") & pl.col("target").ne_missing(pl.col("was"))
-    barred = rows.filter(other, pl.col("was_role_id").is_in(above))["row"]
-    rows = rows.filter(~pl.col("row").is_in(barred.implode()))
+    barred = rows["row"].clear()
+    if above:
+        other = ~pl.col("stays") & pl.col("target").ne_missing(pl.col("was"))
+        barred = rows.filter(other, pl.col("was_role_id").is_in(above))["row"]
+        rows = rows.filter(~pl.col("row").is_in(barred.implode()))
     requests = rows.select("row", "person", "was", boss=pl.when("stays").then("was").otherwise("target"))
     broken, numbers = _find_cycles(state, requests)
-    back = pl.col("person").is_in(numbers.gather(broken.restored).implode())
-    final = requests.with_columns(boss=pl.when(back).then("was").otherwise("boss"))
+    back, final = pl.lit(False), requests
+    if broken.restored:
+        back = pl.col("person").is_in(numbers.gather(broken.restored).implode())
+        final = requests.with_columns(boss=pl.when(back).then("was").otherwise("boss"))
     link_rows = rows.filter(~pl.col("stays"), pl.col("target").is_not_null())
+    if link_rows.is_empty() and repeats.is_empty():
+        return SupervisorLinks(final.select(_CHOSEN_SCHEMA.keys()), _note_addresses(state, rows), barred)
     inactive = state.list_inactive()
     repeated = _find_repeated(state, repeats, broken, numbers, inactive)
     notes = [

@@ -189,8 +189,8 @@ def _list_changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
     return [
         pair
         for users in (plan.added, plan.updated, plan.rekeyed)
-        if users.width
-        for pair in plan.with_changes(users.join(listed, on="row", how="semi")).select("row", "changes").iter_rows()
+        if not users.is_empty() and not (shown := users.join(listed, on="row", how="semi")).is_empty()
+        for pair in plan.with_changes(shown).select("row", "changes").iter_rows()
     ]
 
 

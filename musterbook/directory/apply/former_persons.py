@@ -21,6 +21,8 @@ def end_access(users: pl.DataFrame, context: AuditContext) -> None:
 
     Their sessions, links and tokens end, because they are older than `access_ended_at`. Mails that wait are not sent.
     """
+    if users.is_empty():
+        return
     nothing = pl.lit(None, pl.Datetime)
     ended = dict.fromkeys(_FORGOTTEN, nothing)
     frames.update(models.User, users.select("id", **ended, access_ended_at=pl.lit(frames.stamp(context.at))))

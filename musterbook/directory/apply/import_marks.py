@@ -65,6 +65,8 @@ def restore_marks(changed: pl.DataFrame) -> pl.DataFrame:
 
 def write_marks(changed: pl.DataFrame) -> None:
     """Write the marks that a plan changes (core.planning.marks.CHANGED): nothing for users whose marks stay."""
+    if changed.is_empty():
+        return
     sourced = changed.filter(pl.col("source") != pl.col("was_source"))
     for (source,), users in sourced.group_by("source"):
         _write_source(str(source), users["id"])

@@ -35,9 +35,14 @@ def read_vocabulary(agency: models.Agency) -> Vocabulary:
     ranks = models.Rank.objects.filter(agency=agency).order_by("position", "id")
     groups = models.Group.objects.filter(agency=agency).order_by("id")
     return Vocabulary(
-        tuple(Role(r.pk, r.name, ALL if r.administrator else frozenset(r.permissions), r.administrator) for r in roles),
-        tuple(Rank(r.pk, r.name, r.abbreviation) for r in ranks),
-        tuple(Group(g.pk, g.external_id, g.active) for g in groups),
+        tuple(
+            Role(number, name, ALL if administrator else frozenset(permissions), administrator)
+            for number, name, permissions, administrator in roles.values_list(
+                "id", "name", "permissions", "administrator"
+            )
+        ),
+        tuple(Rank(*one) for one in ranks.values_list("id", "name", "abbreviation")),
+        tuple(Group(*one) for one in groups.values_list("id", "external_id", "active")),
         agency.default_country,
         any(provider["match"] == "email" for provider in agency.sign_on),
         any(provider["match"] == "external_id" for provider in agency.sign_on),
@@ -120,10 +125,8 @@ def _find_padded(agency: models.Agency, table: Table, users: pl.DataFrame | None
     Only fields are looked at in which the file has a number without one.
     """
     padded = dict[str, int]()
-    for column in damage.PADDED:
-        name = column.field
-        if not table.cells.filter(damage.lacks_zeros(pl.col(name))).head(1).height:
-            continue
+    bare = table.cells.select(damage.lacks_zeros(pl.col(column.field)).any() for column in damage.PADDED)
+    for name in (name for name, lacks in bare.row(0, named=True).items() if lacks):
         length = _measure_padded(agency, name) if users is None else _measure_values(users[name])
         if length:
             padded[name] = length

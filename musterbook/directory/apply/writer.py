@@ -30,6 +30,8 @@ _FIELDS = (*_KEYED, "name_key", *_UNKEYED)
 _WRITTEN = (*_FIELDS, *_KEYS)
 
 
+_FEW = 100
+"""The most users whose events are made faster than a thread starts."""
 _PART = 50_000
 """The number of rows written at once; progress is reported between these parts."""
 
@@ -55,7 +57,7 @@ def apply_plan(
     added, order = _assign_ids(plan.added)
     supervisors = added.select(supervisor_row="row", boss="id")
     added = _link_supervisors(added, supervisors)
-    updated = _link_supervisors(plan.updated.with_columns(search_index.build_name_keys(plan.updated)), supervisors)
+    updated = _link_supervisors(_add_name_keys(plan.updated), supervisors)
     with frames.page_cache(_CACHE_MB):
         done = 0
         written(done)
@@ -80,7 +82,9 @@ def apply_plan(
         _keep_released_names(plan.updated, agency, context.at)
         _end_access(plan, context.at)
         former_persons.end_access(plan.updated.filter("replaced"), context)
-        trail.append_events(agency, context, _build_events(plan, added, order), import_id=of)
+        events = _build_events(plan, added, order)
+        few = added.height + plan.updated.height + plan.leavers.deactivated.height <= _FEW
+        trail.append_events(agency, context, list(events) if few else events, import_id=of)
         _queue_mails(agency, context, plan.mailings, added, of)
 
 
@@ -90,9 +94,15 @@ def _assign_ids(added: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     The writing order is by name. Addresses and usernames are made of names, so rows that are close in one index are
     then close in most.
     """
-    keyed = added.with_columns(search_index.build_name_keys(added))
+    keyed = _add_name_keys(added)
     order = keyed["name_key"].arg_sort()
     return keyed.with_columns(id=frames.new_ids(models.User, added.height).gather(order.arg_sort())), order
+
+
+def _add_name_keys(users: pl.DataFrame) -> pl.DataFrame:
+    """Return the users with `name_key`. Most edits add no user or update none, and then there is nothing to make."""
+    keys = pl.lit(None, pl.String).alias("name_key") if users.is_empty() else search_index.build_name_keys(users)
+    return users.with_columns(keys)
 
 
 def _split_parts(users: pl.DataFrame, order: pl.Series | None = None) -> Iterator[pl.DataFrame]:
@@ -110,6 +120,8 @@ def _vacate(updated: pl.DataFrame) -> None:
     No real key begins with a control character (rule C1).
     """
     vacating = updated.filter("vacates")
+    if vacating.is_empty():
+        return
     for key in _KEYS:
         given_up = vacating.filter(_any_changed([key]))
         frames.update(models.User, given_up.select("id", pl.format("\x01{}", pl.col("id")).alias(key)))
@@ -122,8 +134,12 @@ def _split_updates(updated: pl.DataFrame) -> list[pl.DataFrame]:
     are not those of their values. For the others, only the columns that change for any of them are written. SQLite
     takes as long to write an indexed column as to change it.
     """
-    moves = updated.select(_any_changed(_KEYED) | pl.col("vacates")).to_series()
-    changing = [name for name in _UNKEYED if (updated.select(_any_changed([name])).to_series() & ~moves).any()]
+    if updated.is_empty():
+        return []
+    moving = _any_changed(_KEYED) | pl.col("vacates")
+    moves = updated.select(moving).to_series()
+    others = updated.select((_any_changed([name]) & ~moving).any().alias(name) for name in _UNKEYED)
+    changing = [name for name, changes in others.row(0, named=True).items() if changes]
     whole = updated.filter(moves).with_columns(_any_changed([key]).alias(f"{key}_changes") for key in _KEYS)
     flags = [f"{key}_changes" for key in _KEYS]
     frames_of_moves = [
@@ -143,6 +159,8 @@ def _link_supervisors(rows: pl.DataFrame, supervisors: pl.DataFrame) -> pl.DataF
 
     The foreign key is checked only at the end.
     """
+    if rows["supervisor_row"].null_count() == rows.height:
+        return rows
     links = rows.select("supervisor_row", "supervisor_id")
     joined = links.join(supervisors, on="supervisor_row", how="left", maintain_order="left")
     return rows.with_columns(joined.select(pl.coalesce("boss", "supervisor_id").alias("supervisor_id")))
@@ -165,6 +183,8 @@ def _build_users(added: pl.DataFrame, agency: models.Agency, context: AuditConte
 def _note_new_addresses(updated: pl.DataFrame, at: datetime) -> None:
     """Keep when the address of a registered user changed, so that no reset goes to a new address at once."""
     changed = updated.filter("was_registered", pl.col("email") != pl.col("was_email"))
+    if changed.is_empty():
+        return
     moved = changed.filter(emails.to_mailboxes(changed["email"]) != emails.to_mailboxes(changed["was_email"]))
     frames.update(models.User, moved.select("id", email_changed_at=pl.lit(frames.stamp(at))))
 
@@ -178,6 +198,8 @@ def _keep_released_names(updated: pl.DataFrame, agency: models.Agency, at: datet
     kept = {"email": bool(agency.reuse_days or agency.replaced_addresses_days), "username": bool(agency.reuse_days)}
     for field in (name for name, keep in kept.items() if keep):
         given_up = updated.filter(_any_changed([f"{field}_key"])).select(user_id="id", key=f"was_{field}_key")
+        if given_up.is_empty():
+            continue
         rows = given_up.with_columns(
             agency_id=pl.lit(agency.pk), address=pl.lit(field == "email"), released_at=pl.lit(frames.stamp(at))
         )
@@ -191,6 +213,8 @@ def _end_access(plan: Plan, at: datetime) -> None:
     """
     made_inactive = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
     deactivated = pl.concat([made_inactive.select("id"), plan.leavers.deactivated.select("id")])
+    if deactivated.is_empty():
+        return
     nothing, never = pl.lit(None, pl.Datetime), pl.lit(None, pl.Date)
     frames.update(
         models.User,
@@ -215,15 +239,17 @@ def _build_events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator
     ):
         for part in parts:
             yield _build_event(plan.with_changes(part), kind)
-    yield _build_event(
-        plan.updated.filter("replaced").with_columns(changes=_describe_persons()), EventKind.USER_REPLACED
-    )
+    replaced = plan.updated.filter("replaced")
+    if not replaced.is_empty():
+        yield _build_event(replaced.with_columns(changes=_describe_persons()), EventKind.USER_REPLACED)
     yield from _build_events_of_absent(plan)
 
 
 def _build_events_of_absent(plan: Plan) -> Iterator[pl.DataFrame]:
     """Yield an event for each user that no row mentions: those whose badge is released, then those who become Inactive."""
     leavers, released = plan.leavers.deactivated, plan.released.filter(pl.col("holder_row").is_null())
+    if leavers.is_empty() and released.is_empty():
+        return
     unlisted = pl.lit(None, pl.UInt32).alias("row")
     badges = released.with_columns(unlisted, leaves=pl.col("id").is_in(leavers["id"].implode()))
     described = badges.with_columns(changes.describe_released(badges).alias("changes"))
@@ -263,6 +289,8 @@ def _queue_mails(
     agency: models.Agency, context: AuditContext, mailings: pl.DataFrame, added: pl.DataFrame, import_id: int | None
 ) -> None:
     """Put the emails of the plan into the outbox (rule D8). `added`: the added users with their ids."""
+    if mailings.is_empty():
+        return
     new_ids = added.select("external_id", new_id="id")
     rows = mailings.join(new_ids, on="external_id", how="left", maintain_order="left").select(
         "kind", "to", user_id=pl.coalesce("id", "new_id")

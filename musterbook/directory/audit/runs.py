@@ -37,7 +37,9 @@ def find_passages(events: pl.DataFrame, *also: str) -> pl.DataFrame:
 
 def join_passages(parts: Iterable[pl.DataFrame], *also: str) -> pl.DataFrame:
     """Return the passages of events that were read in parts; join passages that continue from one part to the next."""
-    return _group_events(pl.concat(parts), *also).select(*ALIKE, *SPAN)
+    parts = list(parts)
+    grouped = parts[0] if len(parts) == 1 else _group_events(pl.concat(parts), *also)
+    return grouped.select(*ALIKE, *SPAN)
 
 
 def _group_events(events: pl.DataFrame, *also: str) -> pl.DataFrame:

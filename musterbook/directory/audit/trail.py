@@ -19,6 +19,8 @@ from musterbook.directory.storage.background import BackgroundTask, prefetch
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_AGENT = 255
+_FEW = 100
+"""The most events that are sealed faster than a thread starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,11 @@ def append_events(
         if part.is_empty():
             continue
         events = _build_events(agency, context, part, import_id)
-        sealed = BackgroundTask(partial(hash_chain.add_events, digest, events))
+        seal = partial(hash_chain.add_events, digest, events)
+        sealed = BackgroundTask(seal).result if events.height > _FEW else seal
         frames.insert(models.Event, events)
         outgoing.add(events)
-        sealed.result()
+        sealed()
         passages.append(runs.find_passages(events))
     if passages:
         first, last = passages[0]["first"][0], passages[-1]["last"][-1]

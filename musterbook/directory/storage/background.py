@@ -1,7 +1,7 @@
 """Work that runs in a thread of its own, in the background; it may not use the database."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
@@ -39,7 +39,10 @@ class BackgroundTask(Generic[_T]):
 
 
 def prefetch(items: Iterable[_T]) -> Iterator[_T]:
-    """Yield the items; each is made while the caller works on the one before."""
+    """Yield the items; each is made while the caller works on the one before. Items that are made already need no thread."""
+    if isinstance(items, Sequence):
+        yield from items
+        return
     source = iter(items)
     with ThreadPoolExecutor(1, "ahead") as executor:
         future = executor.submit(next, source, _END)

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
@@ -20,6 +20,8 @@ _READ_AT_ONCE = 2_000
 _LONG = 200
 """The fewest values in a column for which it saves time to check whether all are the same."""
 _PART_BYTES = 8 << 20
+_FEW = 8
+"""The most rows that PostgreSQL updates faster one by one than by a temporary table."""
 
 T = TypeVar("T", str, int)
 Schema: TypeAlias = Mapping[str, pl.DataType | type[pl.DataType]]
@@ -49,8 +51,12 @@ def _read_postgres(sql: str, parameters: Parameters, schema: Schema) -> pl.DataF
 
     with ThreadPoolExecutor(1) as executor, connection.cursor() as cursor:
         with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
-            parts = [executor.submit(parsed, part) for part in _join_blocks(copy)]
-        return _concat_parts([part.result() for part in parts], schema)
+            # The executor starts its thread with the first part that it gets.
+            parts = [
+                executor.submit(parsed, part) if len(part) > _PART_BYTES else parsed(part)
+                for part in _join_blocks(copy)
+            ]
+        return _concat_parts([part.result() if isinstance(part, Future) else part for part in parts], schema)
 
 
 def _join_blocks(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
@@ -135,7 +141,8 @@ def _insert(name: str, rows: pl.DataFrame, nullable: Collection[str] = ()) -> No
             texts = ", ".join(f'"{c}"' for c, kind in rows.schema.items() if kind == pl.String and c not in nullable)
             options = f"FORMAT csv, FORCE_NOT_NULL ({texts})" if texts else "FORMAT csv"
             with cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN ({options})') as copy:
-                for text in prefetch(part.write_csv(include_header=False) for part in rows.iter_slices(_WRITE_AT_ONCE)):
+                made = (part.write_csv(include_header=False) for part in rows.iter_slices(_WRITE_AT_ONCE))
+                for text in made if rows.height <= _WRITE_AT_ONCE else prefetch(made):
                     copy.write(text)
         else:
             marks = ", ".join(["%s"] * rows.width)
@@ -180,7 +187,7 @@ def update(model: type[Model], rows: pl.DataFrame) -> None:
         return
     columns = [column for column in rows.columns if column != "id"]
     with connection.cursor() as cursor:
-        if on_postgres():
+        if on_postgres() and rows.height > _FEW:
             names = ", ".join(f'"{column}"' for column in rows.columns)
             cursor.execute(
                 f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {names} FROM "{table(model)}" LIMIT 0'

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import polars as pl
 from django.db import transaction
+from django.db.models import QuerySet
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.decisions import AS_GIVEN
@@ -34,7 +35,7 @@ from musterbook.directory.users import marks
 PERMISSION = "users.edit"
 _REFUSALS = ("above-your-role", "registered-address", "registered-id", "own-account", "last-administrator")
 _SENT_TWICE = timedelta(minutes=1)
-RELATED = ("agency", "role", "rank", "group", "supervisor", "account")
+RELATED = ("role", "rank", "group", "supervisor", "account")
 """What is read with a user for `build_row`."""
 MOST_NUMBER = 2**63 - 1
 """The highest number that a user can have."""
@@ -91,11 +92,20 @@ class EditResult:
 
 def find_user(agency: models.Agency, number: int) -> models.User:
     """Return the agency's user with this number, and all that a row of them needs. Raise UnknownUser."""
-    users = models.User.objects.select_related(*RELATED).filter(agency=agency, pk=number)
-    user = users.first() if number <= MOST_NUMBER else None
-    if user is None:
+    return _find(agency, number, models.User.objects.select_related(*RELATED))
+
+
+def find_alone(agency: models.Agency, number: int) -> models.User:
+    """Return the same user. What belongs to them is read only if it is asked for."""
+    return _find(agency, number, models.User.objects.all())
+
+
+def _find(agency: models.Agency, number: int, users: QuerySet[models.User]) -> models.User:
+    found = list(users.filter(agency=agency, pk=number)) if number <= MOST_NUMBER else []
+    if not found:
         raise UnknownUser(str(number))
-    return user
+    found[0].agency = agency
+    return found[0]
 
 
 def find_named(agency: models.Agency, text: str, number: int | None = None) -> models.User:
@@ -191,7 +201,7 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
         if existing:
             has_marks = {mark: cleaned.get(mark, "") for mark in marks.FIELDS} == marks.read_texts(existing)
             repeated = has_marks and plan.counts["unchanged"] == 1 and existing.created_at > context.at - _SENT_TWICE
-            return EditResult(find_user(agency, existing.pk), already_exists=not repeated)
+            return EditResult(find_alone(agency, existing.pk), already_exists=not repeated)
         set_marks = {mark: ("", cleaned[mark]) for mark in marks.FIELDS if cleaned.get(mark)}
         _check_permission(agency, set_marks, context)
         result = _check_marks(result, set_marks, context)
@@ -200,7 +210,7 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
         _write(plan, agency, context, mails)
         added = models.User.objects.get(agency=agency, external_id=plan.added["external_id"][0])
         _write_marks(added, set_marks, context)
-        return EditResult(find_user(agency, added.pk), result.changes, notes=result.notes)
+        return EditResult(find_alone(agency, added.pk), result.changes, notes=result.notes)
 
 
 def _change_user(user: models.User, row: Row, now: Row, context: AuditContext, operator: Operator | None) -> EditResult:
@@ -230,7 +240,7 @@ def _change_user(user: models.User, row: Row, now: Row, context: AuditContext, o
     if rekey is not None:
         _write(rekey, user.agency, context)
     changes |= changed
-    return EditResult(find_user(user.agency, user.pk), changes, notes=result.notes if changes else ())
+    return EditResult(find_alone(user.agency, user.pk), changes, notes=result.notes if changes else ())
 
 
 def _check_authority(user: models.User, result: EditResult, operator: Operator | None) -> EditResult:

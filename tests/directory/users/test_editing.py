@@ -3,7 +3,9 @@
 from datetime import date, timedelta
 from typing import Any
 
+import polars as pl
 import pytest
+from django.db import connection
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
@@ -475,3 +477,40 @@ def test_a_synchronize_import_like_the_last_is_a_risk_for_a_new_user(agency: mod
         models.User.objects.filter(external_id="E-9").update(**kept)
         assert marks.find_risk(cast.user(agency, 9)) is None
         models.User.objects.filter(external_id="E-9").update(exempt=False, no_files=False, managed_by="", active=True)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that grows by one entry with each operation of Polars, and with each query."""
+    counted = list[str]()
+    collect = pl.LazyFrame.__dict__["_collect_eager"]
+
+    def count(*given: Any, **options: Any) -> pl.DataFrame:
+        counted.append("frame")
+        found: pl.DataFrame = collect(*given, **options)
+        return found
+
+    monkeypatch.setattr(pl.LazyFrame, "_collect_eager", count)
+    return counted
+
+
+def test_an_edit_and_an_addition_take_few_steps(agency: models.Agency, steps: list[str]) -> None:
+    """Each step costs more than its one row: the number of steps decides how long a request about one user takes."""
+
+    def count(execute: Any, *given: Any) -> Any:
+        steps.append("query")
+        return execute(*given)
+
+    def tally() -> tuple[bool, bool]:
+        few = (steps.count("frame") < 400, steps.count("query") < 30)
+        steps.clear()
+        return few
+
+    shown = row(agency, 3)
+    user = cast.user(agency, 3)
+    with connection.execute_wrapper(count):
+        steps.clear()
+        assert editing.edit(user, {**shown, "LAST_NAME": "Renamed"}, shown, context("E-1")).done
+        assert tally() == (True, True)
+        assert editing.add(agency, new(9), context("E-1")).done
+        assert tally() == (True, True)
