@@ -112,6 +112,8 @@ def _explain(outcome: Outcome) -> ScimError | None:
         return ScimError(HTTPStatus.NOT_FOUND, "There is no user with this id.")
     if outcome.outcome == provisioned_import.EXISTS:
         return users.make_existing_error()
+    if outcome.outcome == provisioned_import.CHANGED:
+        return bulk_operations.make_changed_error()
     if outcome.outcome == provisioned_import.REKEYED:
         detail = "externalId: An import cannot change it, and a Bulk is an import. Send this operation by itself."
         return ScimError(HTTPStatus.NOT_IMPLEMENTED, detail)

@@ -1,7 +1,7 @@
 """The operations of a Bulk, each read as the change of one user, with references to new users by their bulkIds."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -43,6 +43,12 @@ class Operation:
     def names_supervisor(self) -> bool:
         """Return whether it sets a supervisor."""
         return self.change is not None and bool(self.change.row.get(SUPERVISOR_EMAIL.heading))
+
+
+def make_changed_error() -> ScimError:
+    """Return the error for an operation on another version of a user than the one that they have."""
+    detail = "The user has changed since you read it. Read it again, and repeat the change if it is still right."
+    return ScimError(HTTPStatus.PRECONDITION_FAILED, detail)
 
 
 def read_all(scim: ScimRequest, sent: Sequence[Any]) -> list[Operation]:
@@ -157,19 +163,18 @@ class _Reader:
         if found is None:
             raise UnknownUser(operation.path)
         if operation.version and not etags.is_named(found.version, operation.version):
-            detail = (
-                "The user has changed since you read it. Read it again, and repeat the change if it is still right."
-            )
-            raise ScimError(HTTPStatus.PRECONDITION_FAILED, detail)
+            raise make_changed_error()
+        version = found.version if operation.version.strip() not in ("", "*") else ""
         if operation.method == "DELETE":
-            operation.change = Change(operation.number, {STATUS.heading: "Inactive"}, found.kept, deletes=True)
+            row = {STATUS.heading: "Inactive"}
+            operation.change = Change(operation.number, row, found.kept, deletes=True, version=version)
             return
         if operation.method == "PUT":
             resource = users.parse(operation.data, Context.RESOURCE_REPLACEMENT_REQUEST)
             change = Change(operation.number, mapping.read_row(resource, find), mapping.read_kept(resource, found.kept))
         else:
             change = Change(operation.number, *users.plan_patch(found, operation.data, self._scim, find))
-        operation.change = change
+        operation.change = replace(change, version=version)
 
     def _find_supervisor(self, operation: Operation, name: str) -> str:
         """Return the email address of a supervisor, who may be a new user of the same Bulk. Raise ScimError."""

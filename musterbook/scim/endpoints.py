@@ -63,14 +63,17 @@ class ScimRequest:
         """Raise ScimError (412) if the request wants to change only another version. Call it under the lock of the change."""
         wanted = self.http.headers.get("If-Match")
         if wanted is not None and not etags.is_named(version, wanted):
-            detail = (
-                "The resource has changed since you read it. Read it again, and repeat the change if it is still right."
-            )
-            raise ScimError(HTTPStatus.PRECONDITION_FAILED, detail, headers={"ETag": etags.format_tag(version)})
+            raise make_changed_error(version)
 
     def is_known(self, version: str) -> bool:
         """Return whether the client has this version already, so that 304 is enough."""
         return etags.is_named(version, self.http.headers.get("If-None-Match", ""))
+
+
+def make_changed_error(version: str) -> ScimError:
+    """Return the error (412) for a request that wants to change only another version than this one."""
+    detail = "The resource has changed since you read it. Read it again, and repeat the change if it is still right."
+    return ScimError(HTTPStatus.PRECONDITION_FAILED, detail, headers={"ETag": etags.format_tag(version)})
 
 
 View = Callable[..., HttpResponseBase]

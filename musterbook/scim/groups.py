@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from django.http import HttpResponse, HttpResponseBase
 from scim2_models import Context, InvalidValueException, Path
@@ -17,10 +17,10 @@ from musterbook.directory.agency import agencies, provisioned_groups
 from musterbook.directory.agency.provisioned_groups import AlreadyExists, format_id
 from musterbook.directory.agency.vocabularies import UnknownEntry
 from musterbook.directory.imports import memberships
-from musterbook.directory.imports.memberships import MembersChange
+from musterbook.directory.imports.memberships import GroupChanged, MembersChange
 from musterbook.directory.users import provisioning
 from musterbook.directory.users.provisioning import is_made
-from musterbook.scim import etags, filters, group_lists, group_patching, group_resources, held, schemas
+from musterbook.scim import endpoints, etags, filters, group_lists, group_patching, group_resources, held, schemas
 from musterbook.scim.answers import ScimError
 from musterbook.scim.endpoints import Method, ScimRequest, endpoint
 from musterbook.scim.etags import format_tag
@@ -46,6 +46,36 @@ def parse_number(text: str) -> int:
     return number
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The version of a group that a request wants to change. It asks again under the lock of the change.
+
+    `was_active`: whether the group was active before the request itself activated it.
+    """
+
+    scim: ScimRequest
+    number: int
+    was_active: bool
+
+    def is_changed(self) -> bool:
+        """Return whether the group has another version by now."""
+        if "If-Match" not in self.scim.http.headers:
+            return False
+        group = provisioned_groups.read_group(self.scim.agency, self.number)
+        group.active &= self.was_active
+        return _is_changed(self.scim, group)
+
+    def check(self) -> None:
+        """Raise ScimError (412) if the group has another version by now."""
+        if self.is_changed():
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raise ScimError (412) with the version that the group has now."""
+        group = provisioned_groups.read_group(self.scim.agency, self.number)
+        raise endpoints.make_changed_error(provisioned_groups.make_version(group))
+
+
 def _is_changed(scim: ScimRequest, group: models.Group) -> bool:
     """Return whether `If-Match` names only other versions than that of the group, with or without its members."""
     wanted, version = scim.http.headers.get("If-Match"), provisioned_groups.make_version(group)
@@ -61,16 +91,8 @@ def _is_changed(scim: ScimRequest, group: models.Group) -> bool:
 def _read_group(scim: ScimRequest, number: str) -> models.Group:
     """Return the group, if it has the version that the request wants to change."""
     group = provisioned_groups.read_group(scim.agency, parse_number(number))
-    if _is_changed(scim, group):
-        scim.check_version(provisioned_groups.make_version(group))
+    _Wanted(scim, group.pk, was_active=True).check()
     return group
-
-
-def _check_same(scim: ScimRequest, before: models.Group, now: models.Group) -> None:
-    """Raise ScimError (412) if the group is no longer as it was when its version was checked."""
-    version = provisioned_groups.make_version(now)
-    if version != provisioned_groups.make_version(before):
-        scim.check_version(version)
 
 
 def read_one(scim: ScimRequest, number: str) -> HttpResponseBase:
@@ -233,15 +255,18 @@ def _write(
     provisioned_groups.check(external_id, name)
     try:
         provisioned_groups.check_free(group, external_id)
+        wanted = _Wanted(scim, group.pk, group.active)
         if active and not group.active:  # before anyone can join it
-            provisioned_groups.change(group, group.external_id, group.name, True, scim.context)
-        waiting = None if members.is_empty else _change_members(scim, group, members)
+            with agencies.holding(scim.agency):
+                wanted.check()
+                provisioned_groups.change(group, group.external_id, group.name, True, scim.context)
+        waiting = None if members.is_empty else _change_members(scim, group, members, wanted)
         if waiting is not None:
             return waiting
         with agencies.holding(scim.agency):
             before, group = group, provisioned_groups.read_group(scim.agency, group.pk)
-            if members.is_empty and "If-Match" in scim.http.headers:
-                _check_same(scim, before, group)
+            if members.is_empty:
+                wanted.check()
             # What the request leaves alone stays as others have changed it meanwhile.
             external_id = group.external_id if external_id == before.external_id else external_id
             name = group.name if name == before.name else name
@@ -258,7 +283,9 @@ def _write(
     return group_resources.answer(scim, group, selection)
 
 
-def _change_members(scim: ScimRequest, group: models.Group, members: MemberChanges) -> HttpResponseBase | None:
+def _change_members(
+    scim: ScimRequest, group: models.Group, members: MemberChanges, wanted: _Wanted
+) -> HttpResponseBase | None:
     """Let users and groups join and leave the group. Return the response if it is on hold, else None. Raise ScimError."""
     joining, leaving = _sort_ids(scim, members.joining), _sort_ids(scim, members.leaving)
     users, parts = leaving.users, leaving.groups
@@ -271,11 +298,17 @@ def _change_members(scim: ScimRequest, group: models.Group, members: MemberChang
         )
     if joining.users or users:
         scim.require(EDIT_USERS)
-        result = memberships.change_members(group, joining.users, users, scim.context)
+        try:
+            result = memberships.change_members(group, joining.users, users, scim.context, wanted.is_changed)
+        except GroupChanged:
+            wanted.refuse()
         _check_problems(result)
         if result.is_held and result.record:
             return held.answer(scim, result.record)
-    provisioned_groups.change_parts(group, joining.groups, parts, scim.context)
+    with agencies.holding(scim.agency):
+        if not (joining.users or users):  # otherwise the request has changed the version itself
+            wanted.check()
+        provisioned_groups.change_parts(group, joining.groups, parts, scim.context)
     if joining.unknown:
         memberships.record_unknown(group, joining.unknown, scim.context)
     return None
@@ -286,7 +319,11 @@ def delete(scim: ScimRequest, number: str) -> HttpResponseBase:
     group = _read_group(scim, number)
     if provisioned_groups.count_members(group):
         scim.require(EDIT_USERS)
-    result = memberships.delete_group(group, scim.context)
+    wanted = _Wanted(scim, group.pk, was_active=True)
+    try:
+        result = memberships.delete_group(group, scim.context, wanted.is_changed)
+    except GroupChanged:
+        wanted.refuse()
     _check_problems(result)
     if result.is_held and result.record:
         return held.answer(scim, result.record)

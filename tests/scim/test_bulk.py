@@ -9,7 +9,7 @@ import pytest
 from musterbook.accounts.models import Token
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import file_import, memberships, queue, undo
+from musterbook.directory.imports import file_import, memberships, queue, quotas, undo
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import ALL
 from musterbook.directory.storage import locks
@@ -193,6 +193,23 @@ def test_what_cannot_be_done_is_said_of_its_operation_alone(
     assert statuses(results) == [status, "200"]
     assert words in detail(results[0])
     assert (user(2).active, user(2).external_id, user(3).username) == (True, "E-2", "still.done")
+
+
+def test_a_version_counts_until_the_import_is_made(client: Scim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program changes the same attribute after the versions were compared, and before the lock is taken."""
+    tag = client.get("Users/2")["meta"]["version"]
+    check, later = quotas.check_quotas, [lambda: client.ask("Users/2", "patch", patch(2, userName="theirs")["data"])]
+
+    def race(*given: Any) -> None:
+        check(*given)
+        while later:
+            later.pop()()
+
+    monkeypatch.setattr(quotas, "check_quotas", race)
+    results = send(client, {**patch(2, userName="ours"), "version": tag}, patch(3, userName="still.done"))
+    assert (statuses(results), later) == (["412", "200"], [])
+    assert (user(2).username, user(3).username) == ("theirs", "still.done")
+    assert statuses(send(client, {**patch(2, userName="ours"), "version": "*"})) == ["200"]
 
 
 def test_a_bulk_id_and_a_user_are_named_once(client: Scim) -> None:

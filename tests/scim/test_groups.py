@@ -386,6 +386,42 @@ def test_a_lost_race_is_refused_also_if_only_members_have_changed(client: Scim) 
     assert client.ask(path, "delete", **{"If-Match": now}).status_code == 204
 
 
+@pytest.mark.parametrize("act", ["one", "many", "parts", "name", "delete", "nothing"])
+def test_a_version_counts_until_the_change_is_made(client: Scim, monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    """Another request changes the group after the version was compared, and before the lock is taken."""
+    group = make(client, "North", *([] if act == "delete" else [1]))
+    part = make(client, "Part")
+    old, path = group["meta"]["version"], f"Groups/{group['id']}"
+    check = scim_groups._Wanted.check
+    later = [lambda: patch(client, group, change("add", 2))]
+
+    def race(wanted: Any) -> None:
+        check(wanted)
+        while later:
+            later.pop()()
+
+    monkeypatch.setattr(scim_groups._Wanted, "check", race)
+    operations = {
+        "one": [change("add", 3)], "many": [change("replace", 3, 4)], "parts": [change("add", part["id"])],
+        "name": [{"op": "replace", "path": "displayName", "value": "N"}], "nothing": [change("add", 2)],
+    }  # fmt: skip
+    body = {"schemas": [PATCH], "Operations": operations.get(act, [])}
+    answer = client.ask(path, *(["delete"] if act == "delete" else ["patch", body]), **{"If-Match": old})
+    assert (answer.status_code, "has changed" in read(answer, 412)["detail"], later) == (412, True, [])
+    now = client.get(path)
+    assert (sorted(one["value"] for one in now["members"]), now["displayName"]) == (
+        ["2"] if act == "delete" else ["1", "2"], "North",
+    )  # fmt: skip
+
+
+def test_a_request_that_activates_a_group_keeps_to_its_version(client: Scim) -> None:
+    group = make(client, "North", **{OWN: {"active": False}})
+    body = [change("add", 2, 3), {"op": "replace", "path": f"{OWN}:active", "value": True}]
+    patch(client, group, *body, **{"If-Match": client.get(f"Groups/{group['id']}")["meta"]["version"]})
+    assert members(client, group) == ["2", "3"]
+    patch(client, group, *body, status=412, **{"If-Match": group["meta"]["version"]})
+
+
 def test_each_act_needs_its_permission(client: Scim, springfield: Springfield) -> None:
     group = make(client, "North", 1)
     path, body = f"Groups/{group['id']}", {"schemas": [GROUP], "displayName": "S", "members": [{"value": "2"}]}

@@ -7,16 +7,17 @@ a whole, or not at all.
 
 import hashlib
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from musterbook.core.domain.columns import EVIDENCE_GROUP_EXT_ID
 from musterbook.core.domain.problems import Problem
+from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
-from musterbook.directory.agency import groups, provisioned_groups
+from musterbook.directory.agency import agencies, groups, provisioned_groups
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
@@ -44,6 +45,18 @@ class UnknownMembers(Exception):
 
 class ChangedMeanwhile(Exception):
     """Others have changed the user each time that the change was tried."""
+
+
+class GroupChanged(Exception):
+    """The group is no longer the one that was to be changed. Nothing was changed."""
+
+
+IsChanged = Callable[[], bool]
+"""Returns whether the group has changed since it was read. It is called under the lock of the change."""
+
+
+def _accept() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +93,16 @@ def find_members(group: models.Group, ids: Collection[int]) -> set[int]:
 
 
 def change_members(
-    group: models.Group, joining: Collection[int], leaving: Collection[int], context: AuditContext
+    group: models.Group,
+    joining: Collection[int],
+    leaving: Collection[int],
+    context: AuditContext,
+    is_changed: IsChanged = _accept,
 ) -> MembersChange:
     """Let users (their ids) join the group, and others leave it. Those who are as wanted already stay so.
 
-    Raise UnknownMembers if a user who joins is not of the agency, UnknownOperator, NotPermitted, ChangedMeanwhile, and
-    ImportFailed.
+    Raise UnknownMembers if a user who joins is not of the agency, GroupChanged if `is_changed` says so, UnknownOperator,
+    NotPermitted, ChangedMeanwhile, and ImportFailed.
     """
     agency = group.agency
     known = find_known(agency, joining)
@@ -95,11 +112,18 @@ def change_members(
     unwanted = _find_many_members(group, leaving) - known
     if not wanted and not unwanted:
         bulk.authorize_change(agency, context.authority, BulkChange(MEMBERS, group.external_id))
+        with agencies.holding(agency):
+            _check_group(is_changed)
         return MembersChange()
     if len(wanted) + len(unwanted) == 1:
         (one,) = wanted | unwanted
-        return _change_one(group, one, context, joins=bool(wanted))
-    return _change_many(group, sorted(wanted), sorted(unwanted), context)
+        return _change_one(group, one, context, is_changed, joins=bool(wanted))
+    return _change_many(group, sorted(wanted), sorted(unwanted), context, is_changed)
+
+
+def _check_group(is_changed: IsChanged) -> None:
+    if is_changed():
+        raise GroupChanged
 
 
 _FEW = 500
@@ -111,7 +135,9 @@ def _find_many_members(group: models.Group, ids: Collection[int]) -> set[int]:
     return find_members(group, ids) if few else set(list_member_ids(group)) & set(ids)
 
 
-def _change_one(group: models.Group, number: int, context: AuditContext, *, joins: bool) -> MembersChange:
+def _change_one(
+    group: models.Group, number: int, context: AuditContext, is_changed: IsChanged, *, joins: bool
+) -> MembersChange:
     heading = EVIDENCE_GROUP_EXT_ID.heading
     for _ in range(_TRIES):
         user = editing.find_user(group.agency, number)
@@ -119,13 +145,15 @@ def _change_one(group: models.Group, number: int, context: AuditContext, *, join
         if not joins and shown[heading] != group.external_id:
             return MembersChange()
         typed = {heading: group.external_id if joins else ""}
-        result = editing.edit(user, typed, {heading: shown[heading]}, context)
+        result = editing.edit(user, typed, {heading: shown[heading]}, context, lambda _user: _check_group(is_changed))
         if not result.conflicts:
             return MembersChange(problems=[(user.external_id, problem) for problem in result.problems])
     raise ChangedMeanwhile(str(number))
 
 
-def _change_many(group: models.Group, joining: list[int], leaving: list[int], context: AuditContext) -> MembersChange:
+def _change_many(
+    group: models.Group, joining: list[int], leaving: list[int], context: AuditContext, is_changed: IsChanged
+) -> MembersChange:
     agency, change = group.agency, BulkChange(MEMBERS, group.external_id)
     bulk.authorize_change(agency, context.authority, change)
     options = {**Options(strict=True).as_json(), bulk.OPTION: change.as_json()}
@@ -137,7 +165,21 @@ def _change_many(group: models.Group, joining: list[int], leaving: list[int], co
     facts: dict[str, Any] = {"file_name": change.label[:255], "file_sha256": digest}
     record = records.make_record(agency, ImportKind.BULK, options, context, state="running", **facts)
     selection.keep_ids(record.number, ids)
-    result = runner.run_attempt(bulk.make_attempt(record, context, None, make_impatient(PATIENCE)))
+    attempt = bulk.make_attempt(record, context, None, make_impatient(PATIENCE))
+    changed = list[bool]()
+
+    def plan(agency: models.Agency) -> Plan:
+        if is_changed():
+            changed.append(True)
+            raise cancellation.ImportCancelled("")
+        return attempt.make_plan(agency)
+
+    try:
+        result = runner.run_attempt(replace(attempt, make_plan=plan))
+    except runner.ImportFailed:
+        if changed:
+            raise GroupChanged from None
+        raise
     if result.record.state in ("applied", "held") or result.plan is None:
         return MembersChange(result.record)
     rows = report.list_rows(result.plan, RowFilter.ERRORED)
@@ -198,12 +240,16 @@ def record_unknown(group: models.Group, names: Sequence[str], context: AuditCont
 _NAMES_RECORDED = 20
 
 
-def delete_group(group: models.Group, context: AuditContext) -> MembersChange:
+def delete_group(group: models.Group, context: AuditContext, is_changed: IsChanged = _accept) -> MembersChange:
     """Let all members leave the group, and delete it if that was applied.
 
     Raise InUse if a user joins it meanwhile, and what `change_members` raises.
     """
-    change = change_members(group, [], list_member_ids(group), context)
+    members = list_member_ids(group)
+    change = change_members(group, [], members, context, is_changed) if members else MembersChange()
     if not change.is_held and not change.problems:
-        groups.delete(group, context)
+        with agencies.holding(group.agency):
+            if not members:
+                _check_group(is_changed)
+            groups.delete(group, context)
     return change

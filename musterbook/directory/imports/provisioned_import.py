@@ -30,9 +30,9 @@ from musterbook.directory.users import editing, provisioning, provisioning_many
 from musterbook.directory.users.provisioning import SOURCE, Kept
 
 Row = Mapping[str, str]
-ERRORED, MISSING, EXISTS, REKEYED = "errored", "missing", "exists", "rekeyed"
+ERRORED, MISSING, EXISTS, REKEYED, CHANGED = "errored", "missing", "exists", "rekeyed", "changed"
 """The outcomes of changes that are not done: the row has problems; there is no such user; there is one already; the
-change would give a user another external ID, which an import cannot do."""
+change would give a user another external ID, which an import cannot do; the user has another version."""
 _TRIES = 3
 _NAME = "scim-bulk.csv"
 _REQUEST = "request"
@@ -48,12 +48,14 @@ class Change:
     """The change of one user. `number`: their id, None for a new user. `row`: the headings that the provider has named.
 
     `kept`: what is kept of the user as it was sent. `deletes`: whether the user is Inactive and absent afterwards.
+    `version`: the version of the user that is to change, "" for any.
     """
 
     number: int | None
     row: Row
     kept: Kept = field(default_factory=dict)
     deletes: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ def _prepare(agency: models.Agency, changes: Sequence[Change], context: AuditCon
         deleted = provisioning.find_deleted(agency, one.row) if has_deleted and one.number is None else None
         if one.number is not None and one.number not in known:
             batch.early[index] = Outcome(MISSING)
+        elif one.number is not None and one.version not in ("", known[one.number].version):
+            batch.early[index] = Outcome(CHANGED)
         elif deleted is not None:
             _add_user(batch, index, deleted.pk, editing.build_row(deleted), {STATUS.heading: "Active", **one.row})
         elif one.number is not None:
@@ -203,6 +207,7 @@ def _make_attempt(agency: models.Agency, changes: Sequence[Change], batch: _Batc
     attempt = file_import.make_attempt(record, upload, context, None, memberships.make_impatient(memberships.PATIENCE))
 
     def plan(current: models.Agency) -> Plan:
+        _check_versions(current, changes, batch, context)
         made = attempt.make_plan(current)
         _check_unnamed(made, batch)
         return made.without_mails(writer.find_unsent(current, None))
@@ -212,6 +217,18 @@ def _make_attempt(agency: models.Agency, changes: Sequence[Change], batch: _Batc
         _keep(record.agency, changes, batch, made, context)
 
     return replace(attempt, make_plan=plan, apply_override=write)
+
+
+def _check_versions(agency: models.Agency, changes: Sequence[Change], batch: _Batch, context: AuditContext) -> None:
+    """Raise _WrittenMeanwhile if a user no longer has the version that is to change."""
+    wanted = {
+        one.number: one.version for one in (changes[index] for index in batch.indexes) if one.number and one.version
+    }
+    if not wanted:
+        return
+    now = {one.user.pk: one.version for one in provisioning.read_users(agency, wanted, context.at)}
+    if now != wanted:
+        raise _WrittenMeanwhile("")
 
 
 def _check_unnamed(made: Plan, batch: _Batch) -> None:

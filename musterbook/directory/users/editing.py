@@ -138,15 +138,17 @@ def build_row(user: models.User) -> dict[str, str]:
     return row | marks.read_texts(user)
 
 
-def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> EditResult:
+def edit(user: models.User, typed: Row, shown: Row, context: AuditContext, check: Check = accept) -> EditResult:
     """Change the values that differ from those `shown`; all others stay as they are now.
 
     They stay even if they differ from what was shown. A value that another user has meanwhile changed to something
-    else is a conflict. Raise NotPermitted and snapshot_queries.UnknownOperator.
+    else is a conflict. Raise NotPermitted, snapshot_queries.UnknownOperator, and what `check` raises.
     """
     with _lock_users(user.agency):
         operator = _read_operator(user.agency, context, PERMISSION)
-        now = build_row(find_user(user.agency, user.pk))
+        current = find_user(user.agency, user.pk)
+        check(current)
+        now = build_row(current)
         changes = {
             heading: value for heading, value in marks.clean_row(typed).items() if value != shown.get(heading, "")
         }
