@@ -71,8 +71,8 @@ class Turns:
 
     def _take(self) -> Iterator[models.Agency]:
         while self._remembered:
-            # Usually the first is free, so the others are not loaded.
-            yield from models.Agency.objects.filter(pk=self._remembered.pop())
+            # Usually the first is free, so the others are not loaded. It may have been paused meanwhile.
+            yield from models.Agency.objects.filter(pk=self._remembered.pop(), paused_at=None)
 
 
 def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end, turns: Turns | None = None) -> bool:

@@ -120,6 +120,16 @@ def test_an_import_that_another_worker_has_done_is_passed_over_and_a_new_one_is_
     assert models.Import.objects.get(agency=agencies[2]).state == "applied"
 
 
+def test_an_agency_that_was_paused_meanwhile_has_no_turn(turns: list[list[int]]) -> None:
+    agencies = [cast.agency(slug) for slug in ("one", "two")]
+    _submit(*agencies)
+    remembered = Turns(1e9)
+    assert _run(remembered)
+    models.Agency.objects.filter(pk=agencies[1].pk).update(paused_at=_AT)
+    assert not _run(remembered)
+    assert turns == [[one.pk for one in agencies], []]
+
+
 def test_turns_that_took_no_time_are_not_remembered(turns: list[list[int]]) -> None:
     """A small agency that arrives next to a few others waits for none of them twice."""
     agencies = [cast.agency(slug) for slug in ("one", "two")]
