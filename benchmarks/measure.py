@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import agency_runs, api_runs, feed_runs, installations, machine, peer_runs
+from benchmarks import agency_runs, api_runs, feed_runs, installations, isolation_runs, machine, peer_runs
 from benchmarks.bench import Bench
 from benchmarks.jobs import get_source, make_files, run_job, time_import
 from benchmarks.limits import Manner
@@ -26,7 +26,7 @@ def measure(plan: Plan, results: Results) -> None:
     """Measure every case of the plan, and store each result at once. Write profiles, if requested, into its folder."""
     if "start" in plan.cases:
         _measure_start(plan, results)
-    if {*plan.imports, "edit", "list", "pages"} & {*plan.cases}:
+    if {*plan.imports, "edit", "list", "pages", "isolation"} & {*plan.cases}:
         for users in plan.users:
             _measure_size(plan, results, users)
     _measure_peers(plan, results)
@@ -95,6 +95,8 @@ def _measure_imports(bench: Bench) -> None:
             bench.results.put(row)
     if "edit" in bench.plan.cases:
         _measure_edits(bench, empty, loaded)
+    if "isolation" in bench.plan.cases and bench.database == "postgresql":
+        isolation_runs.measure(bench, empty, loaded)
     listed = [case for case in ("list", "pages") if case in bench.plan.cases]
     if listed:
         run_job("live", loaded, file=str(bench.files / "all.csv"))

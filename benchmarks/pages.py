@@ -16,7 +16,7 @@ _HTMX = {"HX-Request": "true"}
 
 def measure_pages(agency: models.Agency, runs: int) -> dict[str, list[float]]:
     """Return the seconds of each run, by the description of the page. A single run is not preceded by one that is not timed."""
-    client = _sign_in(agency)
+    client = sign_in(agency)
     pages = dict([*addresses.list_user_pages(agency, datetime.now(UTC)), *addresses.list_other_pages(agency)])
     seconds: dict[str, list[float]] = {name: [] for name in pages}
     for address in pages.values() if runs > 1 else ():
@@ -36,7 +36,7 @@ def _time_request(client: Client, address: str) -> float:
     return seconds
 
 
-def _sign_in(agency: models.Agency) -> Client:
+def sign_in(agency: models.Agency) -> Client:
     """Return a browser in which an administrator is signed in: one of the users, who becomes one."""
     invited = models.User.objects.filter(agency=agency, active=True, registered_at=None)
     user = invited.select_related("agency").order_by("pk")[0]

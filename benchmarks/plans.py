@@ -29,9 +29,9 @@ PEERS = {
 }
 """The imports that django-import-export does too."""
 
-ALONE = ("edit", "list", "pages", "peers", "kolibri", "feeds", "agencies", "api", "start")
-"""The other cases: edits of one user, lists and search, both peers, feeds, many agencies, requests of programs, and the start of
-commands."""
+ALONE = ("edit", "list", "pages", "isolation", "peers", "kolibri", "feeds", "agencies", "api", "start")
+"""The other cases: edits of one user, lists and search, the cost of row-level security, both peers, feeds, many agencies,
+requests of programs, and the start of commands."""
 
 FEED_WAITS = "feed-waits"
 """The row of small feeds next to a large one, in the case of feeds."""

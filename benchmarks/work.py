@@ -127,6 +127,23 @@ def time_pages(module: str, runs: int) -> Measured:
     return {"seconds": measure(agency, runs)}
 
 
+def isolate(*, on: bool) -> Measured:
+    """Put row-level security in force, or out of force."""
+    _find_agency()
+    from benchmarks import isolation
+
+    isolation.switch(on=on)
+    return {}
+
+
+def time_isolation(runs: int) -> Measured:
+    """Time pages, searches and claims with row-level security and without it, as `benchmarks.isolation` does."""
+    agency = _find_agency()
+    from benchmarks import isolation
+
+    return {"seconds": isolation.time_pairs(agency, runs)}
+
+
 def run_peer(file: str, *, new: bool, hooked: bool) -> Measured:
     """Run the same import with django-import-export. Return the digest of the users too."""
     agency = _find_agency()
@@ -183,6 +200,9 @@ def _set_up_django() -> None:
     import django
 
     django.setup()
+    from musterbook.directory.storage import isolation
+
+    isolation.open_process()
 
 
 def _find_agency() -> "models.Agency":
@@ -231,6 +251,8 @@ _JOBS = {
     "edit": edit_users,
     "live": simulate_year,
     "listed": time_pages,
+    "isolate": isolate,
+    "isolated": time_isolation,
     "peer": run_peer,
     "limit": time_limit,
     "feeds": measure_feeds,

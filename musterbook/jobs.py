@@ -41,7 +41,7 @@ from musterbook.directory.imports import (
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import Turns, run_next_import
 from musterbook.directory.models import WebhookEndpoint
-from musterbook.directory.storage import database_errors, frames, import_files
+from musterbook.directory.storage import database_errors, frames, import_files, isolation
 from musterbook.feeds import fetching, lateness, rounds
 from musterbook.webhooks import claims, sending, upkeep
 
@@ -107,8 +107,9 @@ def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
     A database error is logged, and the round is retried.
     """
     try:
-        while not stop.is_set():
-            stop.wait(_run_round(job))
+        with isolation.open_to_all():
+            while not stop.is_set():
+                stop.wait(_run_round(job))
     finally:
         # If one of the threads ends with an error of our own, so do the others, and the worker is restarted.
         stop.set()
@@ -234,8 +235,9 @@ class _FeedLoop:
 
     def _check_remote(self) -> None:
         try:
-            while not self._stop.is_set() and rounds.check_remote(self._worker, now, self._stop.is_set):
-                pass
+            with isolation.open_to_all():
+                while not self._stop.is_set() and rounds.check_remote(self._worker, now, self._stop.is_set):
+                    pass
         except Error as error:
             _log_database_error(error)
         finally:

@@ -69,6 +69,9 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.config.settings")
     django.setup()
     from musterbook.directory.installation import migration
+    from musterbook.directory.storage import isolation
+
+    isolation.open_process()
 
     migration.prepare_database()
     zone = find_zone()

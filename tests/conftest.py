@@ -28,6 +28,7 @@ from musterbook.config import logs
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.installation import readiness
+from musterbook.directory.storage import isolation
 from scripts import browsers, catalogs
 from scripts.testing import FAST, WHOLE
 from tests import databases, forks, parts
@@ -144,6 +145,14 @@ def _forget_anchors() -> None:
     for name in (anchors.FILE, anchors.SENT):
         (settings.MUSTER_HOME / name).unlink(missing_ok=True)
     shutil.rmtree(settings.MUSTER_HOME / anchors.HEADS, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _open_to_tests() -> Iterator[None]:
+    """What a test asks of the database itself is work of the installation. The product's requests limit themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isolation, "_usual", isolation.ALL)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -29,7 +29,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import notices
 from musterbook.directory.models import Mail, NoticeKind, User
-from musterbook.directory.storage import locks
+from musterbook.directory.storage import isolation, locks
 
 _LOG = logging.getLogger(__name__)
 _LEASE = timedelta(minutes=5)
@@ -61,7 +61,8 @@ def send_due(worker: str, now: Clock, is_ending: Callable[[], bool] = lambda: Fa
                 if is_ending():
                     _release(claimed[number:])
                     return number
-                _send_or_log(mail, hand, now)
+                with isolation.limit_to(mail.agency_id):
+                    _send_or_log(mail, hand, now)
     except (OSError, smtplib.SMTPException) as error:
         _schedule_retry(claimed, now(), _log_failure(error))
     return len(claimed)

@@ -7,6 +7,7 @@ from musterbook.accounts import registration
 from musterbook.accounts.models import ResetRequest
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
+from musterbook.directory.storage import isolation
 
 
 def store_request(agency: Agency, name: str, context: AuditContext) -> None:
@@ -23,9 +24,10 @@ def answer_requests() -> int:
 
 
 def _answer_request(request: ResetRequest) -> bool:
-    deleted, _ = ResetRequest.objects.filter(pk=request.pk).delete()
-    if deleted:
-        registration.request_reset(
-            request.agency, request.name, AuditContext(request.at, "", "page", request.address, request.agent)
-        )
+    with isolation.limit_to(request.agency_id):
+        deleted, _ = ResetRequest.objects.filter(pk=request.pk).delete()
+        if deleted:
+            registration.request_reset(
+                request.agency, request.name, AuditContext(request.at, "", "page", request.address, request.agent)
+            )
     return bool(deleted)

@@ -9,7 +9,7 @@ import typer
 from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.language import gettext as _
 from musterbook.cli.output import say, write
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 if TYPE_CHECKING:
     from musterbook.directory.audit.verify import TrailFinding
@@ -42,7 +42,6 @@ def audit(
     if context.invoked_subcommand:
         return
     with open_installation():
-        from musterbook.directory.agency import agencies
         from musterbook.directory.audit import export
         from musterbook.directory.audit.filters import EventFilters
         from musterbook.directory.users import user_list
@@ -54,7 +53,7 @@ def audit(
                     "audit verify`."
                 )
             )
-        agency_record = agencies.find_agency(agency)
+        agency_record = find_agency(agency)
         subjects = tuple(user_list.find_ids(agency_record, external_id=user)) if user else None
         times = _parse_time(since, "--since"), _parse_time(until, "--until", whole_day=True)
         write(
@@ -128,10 +127,9 @@ def head(agency: _AGENCY = "") -> None:
     Example: muster audit head --agency springfield-pd
     """
     with open_installation():
-        from musterbook.directory.agency import agencies
         from musterbook.directory.audit import hash_chain
 
-        for slug, links, digest in hash_chain.list_heads(agencies.find_agency(agency) if agency else None):
+        for slug, links, digest in hash_chain.list_heads(find_agency(agency) if agency else None):
             write([f"{slug} {links}:{digest}\n".encode()])
 
 
@@ -140,7 +138,7 @@ def _resolve_slug(slug: str, *, needed: bool) -> str:
     from musterbook.directory.agency import agencies
 
     if slug:
-        return agencies.find_agency(slug).slug
+        return find_agency(slug).slug
     slugs = agencies.list_slugs() if needed else []
     if len(slugs) > 1:
         raise WrongCall(_("Name the agency whose head you expect: `muster audit verify --agency SLUG --expect HEAD`."))

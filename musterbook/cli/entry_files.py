@@ -7,7 +7,7 @@ import typer
 
 from musterbook.cli import import_results, imports, options
 from musterbook.cli.import_results import OutputOptions
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 if TYPE_CHECKING:
     from musterbook.directory.imports.heartbeats import Progress
@@ -149,14 +149,13 @@ def _run(
 ) -> None:  # fmt: skip
     with open_installation():
         from musterbook.core.domain.policy import Mode
-        from musterbook.directory.agency import agencies
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
         from musterbook.directory.imports.options import Options
 
         output.check(file)
         import_options = Options(mode=Mode.SYNC if sync else Mode.UPDATE, **given)
-        agency_record, upload = agencies.find_agency(agency), imports.read_upload(file)
+        agency_record, upload = find_agency(agency), imports.read_upload(file)
 
         def work(at: datetime, progress: "Progress") -> "ImportResult":
             context = AuditContext(at, act_as, "cli")

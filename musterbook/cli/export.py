@@ -11,7 +11,7 @@ from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.language import gettext as _
 from musterbook.cli.language import ngettext
 from musterbook.cli.output import check_writable, save, say, write
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 
 def export(
@@ -44,14 +44,11 @@ def export(
     Example: muster export --agency springfield-pd --to users.xlsx
     """
     with open_installation():
-        from musterbook.directory.agency import agencies
         from musterbook.directory.users import export as exporting
 
         file_format = form or _infer_format(to)
         _check_target(to, file_format)
-        result = exporting.export_users(
-            agencies.find_agency(agency), exporting.ExportFilter(status, role, query), file_format
-        )
+        result = exporting.export_users(find_agency(agency), exporting.ExportFilter(status, role, query), file_format)
         if to is None:
             write(result.parts)
         else:

@@ -13,7 +13,7 @@ from musterbook.cli.feed_options import FeedOptions
 from musterbook.cli.feed_output import print_feed, print_list
 from musterbook.cli.language import gettext as _
 from musterbook.cli.output import make_console, say, write_json
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 if TYPE_CHECKING:
     from musterbook.core.domain.policy import Operator
@@ -35,9 +35,9 @@ def list_(agency: options.Agency, output: options.Output = "text") -> None:
     Example: muster feed list --agency springfield-pd
     """
     with open_installation():
-        from musterbook.directory.agency import agencies, feeds
+        from musterbook.directory.agency import feeds
 
-        print_list(feeds.list_feeds(agencies.find_agency(agency)), output)
+        print_list(feeds.list_feeds(find_agency(agency)), output)
 
 
 @app.command()
@@ -86,9 +86,9 @@ def add(  # noqa: PLR0913, PLR0917  (a command has as many options as its contra
         value, default, settings or [],
     )  # fmt: skip
     with open_installation():
-        from musterbook.directory.agency import agencies, feeds
+        from musterbook.directory.agency import feeds
 
-        agency_record = agencies.find_agency(agency)
+        agency_record = find_agency(agency)
         values = {**_read_table(from_), **given.make_values({})}
         if values.setdefault("name", name) != name:
             raise WrongCall(
@@ -289,9 +289,9 @@ def remove(name: Name, agency: options.Agency, as_: options.As = "", output: opt
 
 def find_feed(agency: str, name: str) -> "models.Feed":
     """Return the feed of the agency. Raise UnknownAgency and UnknownFeed."""
-    from musterbook.directory.agency import agencies, feeds
+    from musterbook.directory.agency import feeds
 
-    return feeds.find_feed(agencies.find_agency(agency), name)
+    return feeds.find_feed(find_agency(agency), name)
 
 
 def find_operator(agency: "models.Agency", as_: str) -> "Operator | None":

@@ -13,7 +13,7 @@ from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.import_results import OutputOptions, print_result, run_import, write_held
 from musterbook.cli.language import gettext as _
 from musterbook.cli.output import say, write_json
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 if TYPE_CHECKING:
     from musterbook.directory.imports.file_import import Upload
@@ -115,7 +115,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     with open_installation():
         from musterbook.core.domain.policy import Mode
         from musterbook.core.reading import headings
-        from musterbook.directory.agency import agencies, feeds
+        from musterbook.directory.agency import feeds
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
         from musterbook.directory.imports.options import Options
@@ -131,7 +131,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
             "defaults": file_values.parse_defaults(default or []) or None,
             "accepted": parse_accepted(accept or []) or None,
         }  # fmt: skip
-        agency_record = agencies.find_agency(agency)
+        agency_record = find_agency(agency)
         feed_record = feeds.find_feed(agency_record, feed) if feed else None
         usual = Options.of_json(feed_record.reading) if feed_record else Options()
         import_options = replace(
@@ -327,14 +327,13 @@ def list_(
         from dataclasses import asdict
 
         from musterbook.cli import import_output
-        from musterbook.directory.agency import agencies
         from musterbook.directory.imports import history
 
         if not agency:
             raise WrongCall(
                 _("Name the agency: `muster imports --agency SLUG`. To show one import, run `muster imports show ID`.")
             )
-        entries = history.list_entries(agencies.find_agency(agency), limit)
+        entries = history.list_entries(find_agency(agency), limit)
         if output == "json":
             write_json([{"import": entry.number, **asdict(entry), "at": entry.at.isoformat()} for entry in entries])
         else:

@@ -7,7 +7,7 @@ import typer
 
 from musterbook.cli import import_results, imports, options
 from musterbook.cli.import_results import OutputOptions
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 if TYPE_CHECKING:
     from musterbook.directory.imports.heartbeats import Progress
@@ -51,7 +51,6 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
     output_options = OutputOptions(output, rows, results, errors)
     with open_installation():
         from musterbook.core.domain.policy import Mode
-        from musterbook.directory.agency import agencies
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
         from musterbook.directory.imports.options import Options
@@ -63,7 +62,7 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
             mapping=imports.parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
             header_row=header_row, expect_rows=expect_rows, accepted=imports.parse_accepted(accept or []),
         )  # fmt: skip
-        agency_record, upload = agencies.find_agency(agency), imports.read_upload(file)
+        agency_record, upload = find_agency(agency), imports.read_upload(file)
 
         def work(at: datetime, progress: "Progress") -> "ImportResult":
             return file_import.run_import(

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,6 +14,9 @@ from musterbook.cli.exits import Exit
 from musterbook.cli.language import gettext as _
 from musterbook.cli.language import speak
 from musterbook.cli.output import say
+
+if TYPE_CHECKING:
+    from musterbook.directory import models
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,9 +45,20 @@ def open_installation(*, migrated: bool = True) -> Iterator[None]:
         from django.utils import translation
 
         from musterbook.config import languages
+        from musterbook.directory.storage import isolation
 
-        with translation.override(languages.find_terminal_language()):
+        with translation.override(languages.find_terminal_language()), isolation.open_to_all():
             yield
+
+
+def find_agency(slug: str) -> "models.Agency":
+    """Return the agency that the command is for. The rest of the command reaches no other. Raise UnknownAgency."""
+    from musterbook.directory.agency import agencies
+    from musterbook.directory.storage import isolation
+
+    found = agencies.find_agency(slug)
+    isolation.limit_rest_to(found.pk)
+    return found
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from musterbook.cli import options
 from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.language import gettext as _
 from musterbook.cli.output import escape_text, make_console, say, write_json
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 if TYPE_CHECKING:
     from musterbook.directory import models
@@ -33,9 +33,8 @@ def invite(
     """
     with open_installation():
         from musterbook.accounts import credentials
-        from musterbook.directory.agency import agencies
 
-        agency_record = agencies.find_agency(agency)
+        agency_record = find_agency(agency)
         by, user, context = (
             credentials.find_operator(agency_record, as_),
             credentials.find_user(agency_record, external_id),
@@ -104,9 +103,8 @@ def unlock(
     with open_installation():
         _check_reason(reason, second_factors=second_factors)
         from musterbook.accounts import credentials
-        from musterbook.directory.agency import agencies
 
-        agency_record = agencies.find_agency(agency)
+        agency_record = find_agency(agency)
         by, user, context = (
             credentials.find_operator(agency_record, as_),
             credentials.find_user(agency_record, external_id),
@@ -213,9 +211,8 @@ def set_(
 
 def _find_user(agency: str, external_id: str) -> "models.User":
     from musterbook.accounts import credentials
-    from musterbook.directory.agency import agencies
 
-    return credentials.find_user(agencies.find_agency(agency), external_id)
+    return credentials.find_user(find_agency(agency), external_id)
 
 
 def _print_user(user: "models.User", output: str) -> None:

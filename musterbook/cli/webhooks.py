@@ -11,7 +11,7 @@ from musterbook.cli.feeds import find_operator, make_context
 from musterbook.cli.language import gettext as _
 from musterbook.cli.language import ngettext
 from musterbook.cli.output import escape_text, make_console, say, write_json
-from musterbook.cli.session import open_installation
+from musterbook.cli.session import find_agency, open_installation
 
 if TYPE_CHECKING:
     from musterbook.core.domain.policy import Operator
@@ -38,9 +38,9 @@ def list_(agency: options.Agency, as_: options.As = "", output: options.Output =
     Example: muster webhook list --agency springfield-pd
     """
     with open_installation():
-        from musterbook.directory.agency import agencies, webhooks
+        from musterbook.directory.agency import webhooks
 
-        record = agencies.find_agency(agency)
+        record = find_agency(agency)
         entries = webhooks.list_webhooks(record, find_operator(record, as_))
         if output == "json":
             write_json([_make_entry(endpoint) for endpoint in entries])
@@ -85,9 +85,9 @@ def add(
     Example: muster webhook add payroll --agency springfield-pd --address https://payroll.example.org/hook --kind "user.*"
     """
     with open_installation():
-        from musterbook.directory.agency import agencies, webhooks
+        from musterbook.directory.agency import webhooks
 
-        record = agencies.find_agency(agency)
+        record = find_agency(agency)
         values = {"name": name, "address": address, "kinds": kinds or ["*"]}
         endpoint, secret = webhooks.add(record, values, make_context(as_), find_operator(record, as_))
         _print_secret(endpoint, secret, output)
@@ -242,9 +242,9 @@ def remove(name: Name, agency: options.Agency, as_: options.As = "", output: opt
 
 
 def _find(agency: str, name: str, as_: str) -> "tuple[models.WebhookEndpoint, Operator | None]":
-    from musterbook.directory.agency import agencies, webhooks
+    from musterbook.directory.agency import webhooks
 
-    record = agencies.find_agency(agency)
+    record = find_agency(agency)
     by = find_operator(record, as_)
     return webhooks.find_webhook(record, name, by), by
 

@@ -52,7 +52,8 @@ def make_postgres(url: str) -> dict[str, Any]:
     if not all(port.isdigit() for port in values["PORT"].split(",") if port):
         raise ImproperlyConfigured(f"DATABASE_URL has the port “{values['PORT']}”, which is not a number. {_EXPECTED}")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        # Django's own, which also says which agency a statement may reach (directory/storage/isolation.py).
+        "ENGINE": "musterbook.directory.storage.postgresql",
         **values,
         # Each request closes its connection: a kept connection is lost with its thread (docs: decisions).
         "CONN_MAX_AGE": 0,

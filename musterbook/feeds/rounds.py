@@ -14,6 +14,7 @@ from django.db import Error
 from django.db.models import Count, QuerySet
 
 from musterbook.directory import models
+from musterbook.directory.storage import isolation
 from musterbook.feeds import checks, claims, schedule, settling
 from musterbook.feeds.checks import CheckReport
 from musterbook.feeds.claims import REMOTE, UNCHECKED, Clock, EndCheck, Interrupted, Lease
@@ -161,6 +162,11 @@ def settle_next(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
 
 
 def _settle_claimed(feed: models.Feed, files: list[models.FeedFile], lease: Lease) -> None:
+    with isolation.limit_to(feed.agency_id):
+        _settle_limited(feed, files, lease)
+
+
+def _settle_limited(feed: models.Feed, files: list[models.FeedFile], lease: Lease) -> None:
     try:
         if feed.location.get("kind") in UNCHECKED:
             settling.settle(feed, files, None, lease.now, lease.keep)
@@ -179,6 +185,11 @@ def _settle_claimed(feed: models.Feed, files: list[models.FeedFile], lease: Leas
 
 def _check_claimed(feed: models.Feed, now: Clock, ending: EndCheck, *, forced: bool = False) -> CheckReport:
     """Check a feed that this worker has claimed, and release it. An error of our own in one feed delays no other."""
+    with isolation.limit_to(feed.agency_id):
+        return _check_limited(feed, now, ending, forced=forced)
+
+
+def _check_limited(feed: models.Feed, now: Clock, ending: EndCheck, *, forced: bool) -> CheckReport:
     try:
         zone = schedule.get_zone(feed.agency)
         if not forced and not feed.asked_at and not schedule.is_open(feed.schedule, now(), zone):

@@ -12,11 +12,13 @@ from django.utils.translation import gettext, gettext_lazy
 from musterbook.directory.agency.agencies import find_known_slug, find_only_slug
 from musterbook.directory.agency.agency_file import check_slug
 from musterbook.directory.installation import migration
+from musterbook.directory.storage import isolation
 from musterbook.http import request_context
 from musterbook.web import first_run, first_steps, middleware, status
 from musterbook.web.permission import require_sign_in
 
 
+@isolation.open_to_all()
 def agencies(request: HttpRequest) -> HttpResponseBase:
     """Lead to an agency's pages, or show the first-run page if the installation is new.
 

@@ -3,8 +3,9 @@
 It also enforces re-authentication, the age of passwords, and second factors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from allauth.core.exceptions import ReauthenticationRequired
@@ -14,7 +15,15 @@ from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.views import redirect_to_login
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signing import BadSignature, Signer
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponsePermanentRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
@@ -28,6 +37,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory.agency.agencies import UnknownAgency, find_agency
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
+from musterbook.directory.storage import isolation
 from musterbook.http import current_session, pending_sign_ins, reauthentication
 from musterbook.web import hosts
 
@@ -96,6 +106,8 @@ def _answer_nowhere(request: HttpRequest) -> HttpResponseBase:
 def agencies(respond: Respond) -> Respond:
     """Find the agency in the first part of the path, and route the rest of the path.
 
+    Until its response has been sent, the request reaches no other agency in the database (`storage.isolation`).
+
     The rest is routed with `web.urls`, or with the URLs of the API. The agency's slug becomes the WSGI script name. So
     `reverse` returns addresses of this agency, including those of the library, and cookies are limited to this agency.
     """
@@ -105,10 +117,14 @@ def agencies(respond: Respond) -> Respond:
         # Probes check the database themselves.
         agency = _get_agency(slug) if slug and request.path_info not in hosts.PROBES else None
         if agency is None:
-            return respond(request)
+            with isolation.close_all():
+                return respond(request)
         if not slash:
             return HttpResponsePermanentRedirect(f"{request.path}/")
-        return _within(agency, rest, request)
+        with isolation.limit_to(agency.pk):
+            response = _within(agency, rest, request)
+        _limit_streamed(response, agency)
+        return response
 
     def _within(agency: Agency, rest: str, request: HttpRequest) -> HttpResponseBase:
         before = get_script_prefix()
@@ -141,9 +157,17 @@ def _answer_paused(request: HttpRequest) -> HttpResponseBase:
     return found
 
 
+def _limit_streamed(response: HttpResponseBase, agency: Agency) -> None:
+    """Limit a response that is made while it is sent, after the middleware, to the agency."""
+    if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
+        parts = cast("Iterator[bytes]", response.streaming_content)  # no page of ours is asynchronous
+        response.streaming_content = isolation.limit_iteration(agency.pk, parts)
+
+
 def _get_agency(slug: str) -> Agency | None:
     try:
-        return find_agency(slug)
+        with isolation.open_to_all():
+            return find_agency(slug)
     except UnknownAgency:
         return None
 

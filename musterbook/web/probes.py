@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from musterbook import metrics
 from musterbook.config import serve_run
 from musterbook.directory.installation import readiness
+from musterbook.directory.storage import isolation
 
 _PLAIN = "text/plain; charset=utf-8"
 
@@ -19,7 +20,8 @@ _PLAIN = "text/plain; charset=utf-8"
 @require_safe
 def show_readiness(_: HttpRequest) -> HttpResponseBase:
     """Answer `ok`, or 503 with the reason if this process should get no requests."""
-    obstacle = readiness.find_obstacle()
+    with isolation.open_to_all():
+        obstacle = readiness.find_obstacle()
     if obstacle:
         response = HttpResponse(f"{obstacle}\n", status=503, content_type=_PLAIN)
         # Django would log an error of the server each time, and the operators would get an alert about each.
@@ -44,5 +46,6 @@ def show_metrics(request: HttpRequest) -> HttpResponseBase:
         return HttpResponse(
             "Send the token of MUSTER_METRICS_TOKEN.\n", status=401, content_type=_PLAIN, headers=headers
         )
-    content_type, text = metrics.make_exposition()
+    with isolation.open_to_all():
+        content_type, text = metrics.make_exposition()
     return HttpResponse(text, content_type=content_type)

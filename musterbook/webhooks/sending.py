@@ -17,7 +17,7 @@ from musterbook.directory.agency import webhook_problems, webhook_secrets
 from musterbook.directory.agency.webhook_values import describe_address
 from musterbook.directory.audit.webhook_messages import KEPT_TRYING
 from musterbook.directory.imports import webhook_notices
-from musterbook.directory.storage import locks
+from musterbook.directory.storage import isolation, locks
 from musterbook.webhooks import claims, requests, schedule
 from musterbook.webhooks.claims import Clock, EndCheck
 from musterbook.webhooks.requests import GONE, Answer
@@ -40,19 +40,24 @@ Sent = Iterable[tuple[models.WebhookMessage, Answer]]
 
 def serve(endpoint: models.WebhookEndpoint, now: Clock, ending: EndCheck = lambda: False) -> int:
     """Send what can be sent to an endpoint that this worker has claimed, and release it. Return the number of attempts."""
-    began, attempts = time.monotonic(), 0
-    try:
-        with ThreadPoolExecutor(LANES, thread_name_prefix="webhook") as lanes:
-            while not ending() and time.monotonic() - began < _TURN:
-                done = _send_batch(endpoint, lanes, now, ending)
-                attempts += done
-                if not done:
-                    break
-    finally:
+    with isolation.limit_to(endpoint.agency_id):
         try:
-            claims.release(endpoint)
-        except Error:  # its lease ends by itself
-            _LOG.warning("A webhook could not be released", exc_info=True)
+            return _serve(endpoint, now, ending)
+        finally:
+            try:
+                claims.release(endpoint)
+            except Error:  # its lease ends by itself
+                _LOG.warning("A webhook could not be released", exc_info=True)
+
+
+def _serve(endpoint: models.WebhookEndpoint, now: Clock, ending: EndCheck) -> int:
+    began, attempts = time.monotonic(), 0
+    with ThreadPoolExecutor(LANES, thread_name_prefix="webhook") as lanes:
+        while not ending() and time.monotonic() - began < _TURN:
+            done = _send_batch(endpoint, lanes, now, ending)
+            attempts += done
+            if not done:
+                break
     return attempts
 
 

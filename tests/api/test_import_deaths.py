@@ -19,6 +19,8 @@ pytestmark = pytest.mark.any_database
 HERE = "/springfield/api/v1/imports"
 _PROGRAM = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from datetime import UTC, datetime
 from musterbook.accounts import tokens
 from musterbook.accounts.tokens import TokenData
@@ -33,6 +35,8 @@ print(tokens.create_token(made, data, AuditContext(datetime.now(UTC), "E-1", "pa
 """
 _COUNT = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from musterbook.directory import models
 from musterbook.directory.audit import verify
 sent = models.Import.objects.filter(through="api")

@@ -9,6 +9,10 @@ import django
 
 django.setup()
 
+from musterbook.directory.storage import isolation
+
+isolation.open_process()
+
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.backends.db import SessionStore

@@ -42,6 +42,8 @@ def old_home(_old_original: Home, tmp_path: Path) -> Iterator[Home]:
 
 _UNSEALED = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from django.core.management import call_command
 for told in (["directory", "0011_people"], ["accounts", "0004_factor_due"], ["sessions"], ["mfa"], ["usersessions"]):
     call_command("migrate", *told, verbosity=0)
@@ -50,6 +52,8 @@ for told in (["directory", "0011_people"], ["accounts", "0004_factor_due"], ["se
 
 _DUMP = """
 import json, sys; from pathlib import Path; import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from musterbook.directory.installation import backups, migration
 print(json.dumps({"database": backups._dump_database(Path(sys.argv[1])).name, "changes": migration.list_recorded()}))
 """
@@ -93,7 +97,7 @@ def dump_database(home: Home, folder: Path) -> dict[str, object]:
 def execute(home: Home, work: Callable[[Callable[..., Any]], None]) -> None:
     """Does work with what runs one statement, on a connection of its own."""
     if home.database_url:
-        with psycopg.connect(home.database_url, autocommit=True) as server:
+        with psycopg.connect(home.database_url, autocommit=True, options="-c muster.agency=*") as server:
             work(lambda sql, *values: server.execute(sql.replace("?", "%s").encode(), values))
         return
     with closing(sqlite3.connect(home.folder / "muster.sqlite3", isolation_level=None)) as file:

@@ -23,6 +23,7 @@ def app(fresh_home: Home) -> Iterator[Home]:
     role = '"{}"'.format(ROLE.replace('"', '""'))
     with psycopg.connect(fresh_home.database_url, autocommit=True) as owner:
         owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'".encode())
+        owner.execute(f"GRANT {role} TO CURRENT_USER".encode())  # to remove it in the end
         try:
             done = fresh_home.muster("migrate", "--app-role", ROLE)
             assert done.returncode == 0, done.stderr

@@ -566,6 +566,8 @@ def test_a_genuine_old_backup_is_restored_and_its_secrets_are_sealed_with_the_in
 
 SECRETS = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from musterbook.config import encryption
 from musterbook.directory.models import Agency
 for provider in Agency.objects.get().sign_on:

@@ -103,6 +103,8 @@ def test_health_says_that_the_database_is_away(fresh_home: Home) -> None:
 _IMPORTER = """
 import django
 django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from django.test import Client
 from tests.accounts.conftest import GOOD, Springfield
 from tests.directory import cast

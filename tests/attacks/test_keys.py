@@ -20,6 +20,8 @@ from tests.databases import Home, copy_home
 
 DUMP = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from django.db import connection
 with connection.cursor() as cursor:
     for table in connection.introspection.table_names():

@@ -23,6 +23,8 @@ _MORE = 64
 """The megabytes that all requests together may add to what the server takes before."""
 _STAFF = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from tests.accounts.conftest import Springfield
 from tests.directory import cast
 made = Springfield(cast.agency())
@@ -99,6 +101,8 @@ def test_a_large_file_is_sent_previewed_and_given_back_and_the_server_stays_smal
 
 _SENT = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from datetime import UTC, datetime
 from musterbook.directory.agency import feeds
 from musterbook.directory.audit.trail import AuditContext

@@ -18,6 +18,8 @@ AGENCY, CHIEF = "riverton-pd", "000117"
 MAKE_TOKEN = """
 import django
 django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 import sys
 from datetime import UTC, datetime
 from musterbook.accounts import tokens

@@ -15,6 +15,10 @@ import django
 
 django.setup()
 
+from musterbook.directory.storage import isolation
+
+isolation.open_process()
+
 from musterbook import jobs
 from musterbook.core.domain.policy import Mode
 from musterbook.core.planning.plan import Plan

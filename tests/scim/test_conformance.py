@@ -20,6 +20,8 @@ pytestmark = pytest.mark.any_database
 _PREPARE = """
 import django
 django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from tests.accounts.conftest import Springfield
 from tests.api.test_me import make_token
 from tests.directory import cast

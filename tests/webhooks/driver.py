@@ -14,6 +14,10 @@ import django
 
 django.setup()
 
+from musterbook.directory.storage import isolation
+
+isolation.open_process()
+
 from django.db import transaction
 
 from musterbook.directory import models

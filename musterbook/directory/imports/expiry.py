@@ -20,7 +20,7 @@ from musterbook.directory.agency import limits
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue
 from musterbook.directory.imports.bulk import BulkChange
-from musterbook.directory.storage import frames
+from musterbook.directory.storage import frames, isolation
 
 _ZONE_MARGIN = timedelta(hours=12)
 """A day is over in every time zone 12 hours after it is over in UTC.
@@ -44,7 +44,7 @@ def submit_due(at: datetime) -> int:
     for start in range(0, len(quiet), _AGENCIES_AT_ONCE):
         models.Agency.objects.filter(pk__in=quiet[start : start + _AGENCIES_AT_ONCE]).update(looked_on=day)
     found = (models.Agency.objects.filter(pk=agency).first() for agency in sorted(concerned))
-    return sum(_submit(agency, day, at) for agency in found if agency)
+    return sum(_submit_limited(agency, day, at) for agency in found if agency)
 
 
 _AGENCIES_AT_ONCE = 5_000
@@ -64,6 +64,11 @@ def _find_concerned(due: "QuerySet[models.Agency]", day: date, at: datetime) -> 
         )
         concerned.update(names.values_list("agency", flat=True).distinct())
     return concerned
+
+
+def _submit_limited(agency: models.Agency, day: date, at: datetime) -> int:
+    with isolation.limit_to(agency.pk):
+        return _submit(agency, day, at)
 
 
 def _submit(agency: models.Agency, day: date, at: datetime) -> int:

@@ -26,7 +26,7 @@ from musterbook.directory.imports import cancellation, heartbeats, plan_files, r
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.stage_times import StageTimes
 from musterbook.directory.permissions import Authority, NotPermitted
-from musterbook.directory.storage import database_errors, import_files, locks
+from musterbook.directory.storage import database_errors, import_files, isolation, locks
 from musterbook.directory.storage.background import BackgroundTask
 
 _LOG = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def run_attempt(attempt: Attempt) -> ImportResult:
     Raise DuplicateKey if the idempotency key is in use. Raise ImportFailed, with nothing changed, if the import cannot be
     done.
     """
-    with _log_end(attempt.record):
+    with isolation.limit_to(attempt.record.agency_id), _log_end(attempt.record):
         return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
 
 
@@ -144,7 +144,7 @@ def run_claimed(attempt: Attempt) -> None:
     ImportFailed.
     """
     record = attempt.record
-    with _log_end(record), record_errors(record):
+    with isolation.limit_to(record.agency_id), _log_end(record), record_errors(record):
         if record.options["preview"]:
             _preview_claimed(attempt)
         else:

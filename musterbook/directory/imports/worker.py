@@ -24,7 +24,7 @@ from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt, ImportFailed
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
-from musterbook.directory.storage import frames, import_files, locks
+from musterbook.directory.storage import frames, import_files, isolation, locks
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end, turns
     for agency in (turns or Turns()).list_agencies():
         if turns and not _has_work(agency):
             continue
-        with locks.try_import_lock(agency) as free:
+        with isolation.limit_to(agency.pk), locks.try_import_lock(agency) as free:
             record = _claim_next(agency, worker, now, small=small) if free else None
             if record:
                 with log_lines.use_import(record.number):

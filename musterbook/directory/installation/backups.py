@@ -26,7 +26,7 @@ from musterbook.config import home, secret_keys
 from musterbook.directory.audit import anchors, trail
 from musterbook.directory.installation import backup_encryption, backup_seal, migration, sealed_values
 from musterbook.directory.installation.backup_encryption import Lock, Opener
-from musterbook.directory.storage import frames
+from musterbook.directory.storage import frames, isolation
 
 _MANIFEST, _SQLITE, _POSTGRES = "manifest.json", "database.sqlite3", "database.dump"
 _FILES = "files"
@@ -102,7 +102,9 @@ def _dump_database(work: Path) -> Path:
             connection.connection.backup(copy)
         return target
     target = work / _POSTGRES
-    _run_postgres("pg_dump", "--format=custom", "--no-owner", f"--file={target}", error=CannotBackUp)
+    _run_postgres(
+        "pg_dump", "--format=custom", "--no-owner", "--enable-row-security", f"--file={target}", error=CannotBackUp
+    )
     return target
 
 
@@ -407,6 +409,9 @@ def _run_postgres(program: str, *arguments: str, error: type[Exception]) -> None
     parameters = connection.settings_dict
     variables = {name: str(parameters[name]) for name in ("USER", "PASSWORD", "HOST", "PORT") if parameters[name]}
     variables |= {name.upper(): value for name, value in parameters["OPTIONS"].items() if isinstance(value, str)}
+    # They read and write the rows of all agencies (`storage.isolation`).
+    options = f"{variables.get('OPTIONS', '')} -c {isolation.SETTING}={isolation.ALL}"
+    variables["OPTIONS"] = options.strip()
     # Our own secrets are nothing to them.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
     environment = {**inherited, **{f"PG{name}": value for name, value in variables.items()}}

@@ -26,7 +26,7 @@ from musterbook.directory.audit import anchors, cross_checks, triggers
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.installation import migration, sealed_values
-from musterbook.directory.storage import database_errors, frames, locks
+from musterbook.directory.storage import database_errors, frames, locks, policies
 from musterbook.server import concurrency
 
 _ENOUGH_BYTES = 1 << 30
@@ -42,7 +42,7 @@ ABOUTS = Labels(
             gettext_noop("single sign-on"), gettext_noop("providers"), gettext_noop("audit guards"),
             gettext_noop("guards"), gettext_noop("audit anchors"), gettext_noop("anchors"), gettext_noop("search"),
             gettext_noop("searches"), gettext_noop("like values"), gettext_noop("secret keys"), gettext_noop("keys"),
-            gettext_noop("feeds"),
+            gettext_noop("feeds"), gettext_noop("agencies"),
         )
     }
 )  # fmt: skip
@@ -87,7 +87,8 @@ def _run_database_checks() -> Iterator[Finding]:
     yield tables
     if not tables.remedy and not migration.list_pending():
         yield from map(
-            _run_check, (_keys, _imports, _trails, _guards, _anchors, _searches, _like_values, _providers, _feeds)
+            _run_check,
+            (_keys, _imports, _trails, _guards, _agencies, _anchors, _searches, _like_values, _providers, _feeds),
         )
 
 
@@ -417,6 +418,23 @@ def _guards() -> Finding:
     elif triggers.owns_tables():
         text = _("the database refuses changes of the audit trail")
     return Finding("audit guards", text)
+
+
+def _agencies() -> Finding:
+    """Look at the second wall between agencies: row-level security, which only PostgreSQL has."""
+    if not frames.on_postgres():
+        return Finding("agencies", _("Musterbook keeps them apart; the embedded database has no row-level security"))
+    lacking = policies.find_open_tables()
+    if lacking:
+        text = _("row-level security is not in force for %(what)s") % {"what": ", ".join(lacking)}
+        return Finding("agencies", text, _("Find out who removed the policies, then run: muster migrate"))
+    if policies.is_bypassed():
+        text = _(
+            "only Musterbook keeps them apart: its role is a superuser or has BYPASSRLS, so row-level security does not "
+            "limit it. Use another role (docs/how-to/postgresql.md)"
+        )
+        return Finding("agencies", text, notice=True)
+    return Finding("agencies", _("row-level security keeps them apart in every table"))
 
 
 def _anchors() -> Finding:

@@ -185,6 +185,7 @@ def test_users_who_were_there_before_searches_are_found_after_migrating(fresh_ho
     looked = fresh_home.run(
         *python[:1], "-c",
         "import django; django.setup()\n"
+        "from musterbook.directory.storage import isolation; isolation.open_process()\n"
         "from musterbook.directory import models\n"
         "from musterbook.directory.apply import search_index as search\n"
         "made = models.Agency.objects.get()\n"

@@ -19,6 +19,10 @@ import django
 
 django.setup()
 
+from musterbook.directory.storage import isolation
+
+isolation.open_process()
+
 from django.conf import settings
 from django.db import connection
 from django.test import Client
