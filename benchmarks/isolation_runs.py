@@ -19,7 +19,6 @@ def measure(bench: Bench, empty: Home, loaded: Home) -> None:
         for manner in ("on", "off"):
             for name, original, file in (("new", empty, "all.csv"), ("unchanged", loaded, "all.csv")):
                 with bench.copy_home(original) as home:
-                    run_job("isolate", home, on=manner == "on")
-                    done = run_job("run", home, file=str(bench.files / file), mode="update")
+                    done = run_job("isolate", home, file=str(bench.files / file), on=manner == "on")
                 row.add(f"import, {name}, {manner}", done["seconds"]["run"])
         bench.results.put(row)

@@ -127,13 +127,15 @@ def time_pages(module: str, runs: int) -> Measured:
     return {"seconds": measure(agency, runs)}
 
 
-def isolate(*, on: bool) -> Measured:
-    """Put row-level security in force, or out of force."""
-    _find_agency()
+def import_isolated(file: str, *, on: bool) -> Measured:
+    """Time an import with row-level security, or without it."""
+    agency, path = _find_agency(), Path(file)
     from benchmarks import isolation
 
-    isolation.switch(on=on)
-    return {}
+    def run() -> None:
+        _import_content(agency, path.read_bytes(), path.name, "update", lambda *_: None)
+
+    return {"seconds": {"run": isolation.time_import(run, on=on)}}
 
 
 def time_isolation(runs: int) -> Measured:
@@ -251,7 +253,7 @@ _JOBS = {
     "edit": edit_users,
     "live": simulate_year,
     "listed": time_pages,
-    "isolate": isolate,
+    "isolate": import_isolated,
     "isolated": time_isolation,
     "peer": run_peer,
     "limit": time_limit,

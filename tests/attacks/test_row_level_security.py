@@ -16,7 +16,6 @@ from django.core.management import call_command
 from django.db import Error, connection, models, transaction
 from django.http import StreamingHttpResponse
 from django.test import Client, RequestFactory
-from django.test.utils import CaptureQueriesContext
 from psycopg import Cursor
 
 import musterbook
@@ -320,11 +319,16 @@ def test_a_face_without_its_scope_shows_no_other_agency(
     assert ("user.1" in shown, "burns" in shown.lower()) == (True, False)
     with without_second_wall(monkeypatch):
         burns = User.objects.get(external_id="E-mr-burns")
-        with CaptureQueriesContext(connection) as asked:
+        named: list[Any] = []
+
+        def note(execute: Callable[..., Any], sql: Any, params: Any, *rest: Any) -> Any:
+            named.extend(params or ())
+            return execute(sql, params, *rest)
+
+        with connection.execute_wrapper(note):
             shown = _read_answer(FACES[face](client, secret)).lower()
-        # Programs read the users of the ids that were found, and leave out one whose role they do not know.
-        named = re.findall(r"IN \(([0-9, ]+)\)", "".join(query["sql"] for query in asked.captured_queries))
-        assert "burns" in shown or any(str(burns.pk) in ids.split(", ") for ids in named)
+        # Programs look for the users of the ids that were found, and then leave out one whose role they do not know.
+        assert "burns" in shown or burns.pk in named
 
 
 def _read_answer(answer: Any) -> str:

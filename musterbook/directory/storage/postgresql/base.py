@@ -39,7 +39,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _apply(self) -> None:
         scope = isolation.read_scope()
-        if scope == self._applied or self.connection.info.transaction_status == TransactionStatus.INERROR:
+        if self.connection is None or scope == self._applied:
+            return
+        if self.connection.info.transaction_status == TransactionStatus.INERROR:
             return  # a transaction that has failed takes no statement but its end, after which the setting is not known
         self._applied = None
         with self.wrap_database_errors, self.connection.cursor() as cursor:
