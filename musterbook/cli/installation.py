@@ -34,7 +34,7 @@ def migrate(
     with open_installation(migrated=False):
         from musterbook.directory.audit import triggers
         from musterbook.directory.installation import migration
-        from musterbook.directory.storage import frames
+        from musterbook.directory.storage import frames, policies
 
         if app_role and not frames.on_postgres():
             raise WrongCall(_("--app-role is only for PostgreSQL. The embedded database has no roles."))
@@ -42,6 +42,13 @@ def migrate(
         if app_role:
             _grant(triggers, app_role)
         make_console().print(_describe_changes(len(changes)))
+        if policies.find_open_tables():
+            say(
+                _(
+                    "Row-level security is not in force yet. When no process of an older version runs any more, run "
+                    "`muster migrate` again."
+                )
+            )
 
 
 def _describe_changes(number: int) -> str:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import Error, connection, models, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import StreamingHttpResponse
 from django.test import Client, RequestFactory
 from psycopg import Cursor
@@ -475,6 +477,24 @@ def test_the_doctor_reports_a_policy_that_is_gone_and_migrate_brings_it_back() -
         call_command("migrate", verbosity=0)
     assert policies.find_open_tables() == []
     assert not next(one for one in doctor.run_checks() if one.about == "agencies").remedy
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_upgrade_puts_the_policies_in_force_when_migrate_runs_again() -> None:
+    cast.agency()
+    with connection.schema_editor() as editor:
+        for name in ("directory.migrations.0038", "accounts.migrations.0012"):
+            module = import_module(f"musterbook.{name}_row_level_security")
+            module.Migration.operations[0].reverse_code(None, editor)
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("accounts", "0012_row_level_security")
+    recorder.record_unapplied("directory", "0038_row_level_security")
+    call_command("migrate", verbosity=0)
+    assert "directory_user" in policies.find_open_tables()
+    with isolation.close_all():
+        assert Agency.objects.exists()  # as an older version, which goes on
+    call_command("migrate", verbosity=0)
+    assert policies.find_open_tables() == []
 
 
 def test_the_doctor_says_that_a_role_bypasses_the_policies(monkeypatch: pytest.MonkeyPatch) -> None:

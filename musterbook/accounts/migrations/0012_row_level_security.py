@@ -18,6 +18,7 @@ _WITH_AGENCY = ("resetrequest", "repeated", "identity", "token")
 
 
 class Migration(migrations.Migration):
+    safe_for_previous = "The policies are not in force before `muster migrate` runs again (`_policies.KeepApart`)."
     dependencies = [
         ("accounts", "0011_addresses_of_tokens"),
         ("directory", "0038_row_level_security"),

@@ -427,7 +427,8 @@ def _agencies() -> Finding:
     lacking = policies.find_open_tables()
     if lacking:
         text = _("row-level security is not in force for %(what)s") % {"what": ", ".join(lacking)}
-        return Finding("agencies", text, _("Find out who removed the policies, then run: muster migrate"))
+        remedy = _("When no process of an older version runs any more, run: muster migrate")
+        return Finding("agencies", text, remedy)
     if policies.is_bypassed():
         text = _(
             "only Musterbook keeps them apart: its role is a superuser or has BYPASSRLS, so row-level security does not "

@@ -23,6 +23,7 @@ _PARTS = {
 
 
 class Migration(migrations.Migration):
+    safe_for_previous = "The policies are not in force before `muster migrate` runs again (`_policies.KeepApart`)."
     dependencies = [("directory", "0037_import_granted")]
 
     operations = [

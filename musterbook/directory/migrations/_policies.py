@@ -24,19 +24,24 @@ def through(column: str, parent: str) -> str:
 
 
 class KeepApart(RunPython):
-    """Give each table the policy with its condition. Nothing is read or copied, so it is quick on a large table."""
+    """Give each table the policy with its condition, which is not in force until `muster migrate` enforces it.
+
+    So processes of an older version, which do not say their agency, go on. Nothing is read or copied.
+    """
 
     def __init__(self, conditions: dict[str, str]) -> None:
         self.conditions = conditions
-        super().__init__(_make(_forward, conditions), _make(_backward, conditions))
-
-    def restore(self, tables: set[str], schema_editor: Any) -> None:
-        """Make the policies of these tables again, if they are its own."""
-        _make(_forward, {table: self.conditions[table] for table in tables & set(self.conditions)})(None, schema_editor)
+        super().__init__(_make(_create, conditions), _make(_remove, conditions))
 
     def deconstruct(self) -> Any:
         """Return how a migration writes it."""
         return self.__class__.__qualname__, [self.conditions], {}
+
+    def enforce(self, tables: set[str], schema_editor: Any) -> None:
+        """Make the policies of those of its tables that are named again, and put them in force, also for the owner."""
+        own = {table: self.conditions[table] for table in tables & set(self.conditions)}
+        for statements in (_create, _enforce):
+            _make(statements, own)(None, schema_editor)
 
 
 def _make(statements: Callable[[str, str], list[str]], conditions: dict[str, str]) -> Callable[[Any, Any], None]:
@@ -49,16 +54,18 @@ def _make(statements: Callable[[str, str], list[str]], conditions: dict[str, str
     return run
 
 
-def _forward(table: str, condition: str) -> list[str]:
+def _create(table: str, condition: str) -> list[str]:
     return [
         f"DROP POLICY IF EXISTS muster_agency ON {table}",
         f"CREATE POLICY muster_agency ON {table} USING ({condition})",
-        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
-        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
     ]
 
 
-def _backward(table: str, _condition: str) -> list[str]:
+def _enforce(table: str, _condition: str) -> list[str]:
+    return [f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"]
+
+
+def _remove(table: str, _condition: str) -> list[str]:
     return [
         f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",

@@ -1,6 +1,7 @@
 """The policies of PostgreSQL that keep agencies apart: which tables have one, which have none and why, what is missing.
 
-The migrations create them. A row belongs to the agency of its `agency_id`, or to that of the row that it is a part of.
+The migrations create them, and `muster migrate` puts them in force. A row belongs to the agency of its `agency_id`, or to that of
+the row that it is a part of.
 """
 
 from collections.abc import Iterable
