@@ -483,12 +483,12 @@ def test_the_doctor_reports_a_policy_that_is_gone_and_migrate_brings_it_back() -
 def test_an_upgrade_puts_the_policies_in_force_when_migrate_runs_again() -> None:
     cast.agency()
     with connection.schema_editor() as editor:
-        for name in ("directory.migrations.0038", "accounts.migrations.0012"):
+        for name in ("directory.migrations.0039", "accounts.migrations.0012"):
             module = import_module(f"musterbook.{name}_row_level_security")
             module.Migration.operations[0].reverse_code(None, editor)
     recorder = MigrationRecorder(connection)
     recorder.record_unapplied("accounts", "0012_row_level_security")
-    recorder.record_unapplied("directory", "0038_row_level_security")
+    recorder.record_unapplied("directory", "0039_row_level_security")
     call_command("migrate", verbosity=0)
     assert "directory_user" in policies.find_open_tables()
     with isolation.close_all():

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
     safe_for_previous = "The policies are not in force before `muster migrate` runs again (`_policies.KeepApart`)."
     dependencies = [
         ("accounts", "0011_addresses_of_tokens"),
-        ("directory", "0038_row_level_security"),
+        ("directory", "0039_row_level_security"),
         ("account", "0009_emailaddress_unique_primary_email"),
         ("mfa", "0003_authenticator_type_uniq"),
         ("usersessions", "0001_initial"),

@@ -6,7 +6,7 @@ from musterbook.directory.migrations._policies import KeepApart, by_column, thro
 
 _WITH_AGENCY = (
     "role", "rank", "group", "user", "releasedname", "formerid", "searchchunk", "feed", "import", "notice",
-    "webhookendpoint", "event", "traillink", "passage", "trailend", "mail",
+    "webhookendpoint", "event", "traillink", "passage", "trailend", "movedtrail", "mail",
 )  # fmt: skip
 _PARTS = {
     "provisioneduser": ("user_id", "user"),
@@ -24,7 +24,7 @@ _PARTS = {
 
 class Migration(migrations.Migration):
     safe_for_previous = "The policies are not in force before `muster migrate` runs again (`_policies.KeepApart`)."
-    dependencies = [("directory", "0037_import_granted")]
+    dependencies = [("directory", "0038_moved_agencies")]
 
     operations = [
         KeepApart(
