@@ -149,11 +149,10 @@ def _lock_agency(target: User, check: Check | None) -> Iterator[None]:
 def _lock_user(target: User, check: Check | None) -> Iterator[None]:
     """Open a transaction in which no one else does the same to that user.
 
-    It does not wait for an import of other users, unless there is a check: that must also see what others change.
+    The agency is locked before the user, as everywhere: an edit of the user, and the trail, wait for each other otherwise.
     """
     with transaction.atomic():
-        if check:
-            locks.lock_row(target.agency)
+        locks.lock_row(target.agency)
         User.objects.select_for_update(no_key=True).get(pk=target.pk)
         if check:
             check(target)
