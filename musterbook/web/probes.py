@@ -4,10 +4,13 @@
 """
 
 import hmac
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
 
 from musterbook import metrics
 from musterbook.config import serve_run
@@ -15,9 +18,25 @@ from musterbook.directory.installation import readiness
 from musterbook.directory.storage import isolation
 
 _PLAIN = "text/plain; charset=utf-8"
+_SAFE = ("GET", "HEAD")
+_View = Callable[[HttpRequest], HttpResponseBase]
 
 
-@require_safe
+def _require_safe(show: _View) -> _View:
+    """Answer other methods than GET and HEAD with 405, as text: no person reads it."""
+
+    @wraps(show)
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        if request.method in _SAFE:
+            return show(request)
+        headers = {"Allow": ", ".join(_SAFE)}
+        return HttpResponse("Use GET.\n", status=HTTPStatus.METHOD_NOT_ALLOWED, content_type=_PLAIN, headers=headers)
+
+    return answer
+
+
+@csrf_exempt
+@_require_safe
 def show_readiness(_: HttpRequest) -> HttpResponseBase:
     """Answer `ok`, or 503 with the reason if this process should get no requests."""
     with isolation.open_to_all():
@@ -30,7 +49,8 @@ def show_readiness(_: HttpRequest) -> HttpResponseBase:
     return HttpResponse("ok", content_type=_PLAIN)
 
 
-@require_safe
+@csrf_exempt
+@_require_safe
 def show_metrics(request: HttpRequest) -> HttpResponseBase:
     """Show the metrics to a client that sends the token of MUSTER_METRICS_TOKEN. Without that setting, show nothing."""
     secrets = [secret for secret in (settings.MUSTER_METRICS_TOKEN, serve_run.get_secret()) if secret]

@@ -31,7 +31,9 @@ def ask() -> tuple[int, str]:
 def test_a_process_with_its_database_is_ready() -> None:
     assert ask() == (200, "ok")
     assert Client().head("/readyz").status_code == 200
-    assert Client().post("/readyz").status_code == 405
+    refused = Client(enforce_csrf_checks=True).post("/readyz")
+    assert (refused.status_code, refused.headers["Allow"], refused.content) == (405, "GET, HEAD", b"Use GET.\n")
+    assert Client(enforce_csrf_checks=True).post("/metrics").headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
 def test_without_its_database_it_is_not_and_says_nothing_secret(
