@@ -129,7 +129,8 @@ def add_feed(request: HttpRequest, response: HttpResponse, body: NewFeed) -> Sta
     """Add a feed. The token needs every permission, because a feed imports as the system."""
     _require_all(request)
     values, by = body.make_values(), access.get_operator(request)
-    feed = feeds.add(access.get_agency(request), values, access.make_context(request), by)
+    within = access.get_token(request).addresses
+    feed = feeds.add(access.get_agency(request), values, access.make_context(request), by, within)
     response.headers["Location"] = access.make_address(f"feeds/{feed.name}")
     return Status(201, _answer(response, feed))
 
@@ -152,7 +153,8 @@ def change_feed(request: HttpRequest, response: HttpResponse, name: str, body: F
     """
     with _changing(request, name) as feed:
         values, by = body.make_values(), access.get_operator(request)
-        feeds.change(feed, values, feeds.mark(feed), access.make_context(request), by)
+        within = access.get_token(request).addresses
+        feeds.change(feed, values, feeds.mark(feed), access.make_context(request), by, within)
     return _answer(response, feed)
 
 
@@ -284,7 +286,8 @@ def make_token(request: HttpRequest, name: str) -> Status[SentToken]:
     It opens nothing else. It is shown only now. The token of this request needs every permission.
     """
     with _changing(request, name) as feed:
-        token = feeds.make_token(feed, access.make_context(request), access.get_operator(request))
+        within = access.get_token(request).addresses
+        token = feeds.make_token(feed, access.make_context(request), access.get_operator(request), within)
     return Status(201, SentToken(token=token))
 
 

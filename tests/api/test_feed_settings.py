@@ -1,5 +1,6 @@
 """Feeds through the API: seen by tokens that may import, changed only by tokens with every permission."""
 
+import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0
 from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
 from tests.api.calls import Program, make_program, read
-from tests.api.test_me import problem
+from tests.api.test_me import make_token, problem
 
 pytestmark = pytest.mark.any_database
 SFTP = {"kind": "sftp", "host": "sftp.example.org", "user": "muster"}
@@ -259,3 +260,43 @@ def test_the_token_of_a_feed_can_be_limited_to_addresses(springfield: Springfiel
     read(program.send("PATCH", "feeds/hr", {"location": {"kind": "sent"}}))
     assert program.get("feeds/hr")["has_token"] is True
     assert send("203.0.113.9").status_code in {200, 202}
+
+
+def test_a_token_limited_to_addresses_makes_no_feed_token_without_the_limit(springfield: Springfield) -> None:
+    within = ["192.0.2.0/24"]
+    secret = make_token(springfield, *ALL, addresses=tuple(within))[1]
+    limited, free = Program(secret), make_program(springfield)
+
+    def ask(method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {secret}"}
+        return Client().generic(
+            method, f"/springfield/api/v1/{path}", json.dumps(body or {}), content_type="application/json",
+            headers=headers, REMOTE_ADDR="192.0.2.7",
+        )  # fmt: skip
+
+    problem(limited.send("GET", "feeds"), 401)
+    read(add(free), 201)
+    assert read(ask("POST", "feeds/hr:token"), 201)["token"].startswith("muster_feed_")
+    shown = free.get("feeds/hr")
+    assert (shown["has_token"], shown["settings"]["location"]["addresses"]) == (True, "192.0.2.0/24")
+    for wider in ("0.0.0.0/0", "198.51.100.7"):
+        location = {"location": {"kind": "sent", "addresses": wider}}
+        assert "outside the addresses" in problem(ask("PATCH", "feeds/hr", location), 422)["detail"]
+        assert "outside the addresses" in problem(ask("POST", "feeds", {"name": "other", **location}), 422)["detail"]
+    read(ask("PATCH", "feeds/hr", {"location": {"kind": "sent"}}))
+    assert free.get("feeds/hr")["settings"]["location"]["addresses"] == "192.0.2.0/24"
+    read(free.send("PATCH", "feeds/hr", {"location": {"kind": "sent", "addresses": "198.51.100.7"}}))
+    assert "outside the addresses" in problem(ask("POST", "feeds/hr:token"), 422)["detail"]
+
+
+def test_a_secret_in_an_address_is_refused_and_an_older_one_is_hidden(program: Program) -> None:
+    url = "https://files.example.org/hr.csv?day=1&token=hush"
+    refused = problem(add(program, location={"kind": "https", "url": url}), 422)
+    assert "name of a header" in refused["detail"] and "hush" not in json.dumps(refused)
+    read(add(program, location={"kind": "https", "url": "https://files.example.org/hr.csv?day=1"}), 201)
+    models.Feed.objects.update(location={"kind": "https", "url": url})
+    shown = program.get("feeds/hr")["settings"]["location"]["url"]
+    assert shown == "https://files.example.org/hr.csv?day=1&token=…"
+    problem(program.send("PATCH", "feeds/hr", {"location": {"kind": "https", "url": shown}}), 422)
+    read(program.send("DELETE", "feeds/hr"), 204)
+    assert not models.Event.objects.filter(changes__contains="hush").exists()

@@ -33,9 +33,11 @@ pytestmark = pytest.mark.any_database
 ME = "/springfield/api/v1/me"
 
 
-def make_token(springfield: Springfield, *may: str, name: str = "HR") -> tuple[Token, str]:
+def make_token(
+    springfield: Springfield, *may: str, name: str = "HR", addresses: tuple[str, ...] = ()
+) -> tuple[Token, str]:
     """A token of the administrator that may do that, good from now on."""
-    data = TokenData(name, frozenset(may or ("users.view", "users.import")), 90)
+    data = TokenData(name, frozenset(may or ("users.view", "users.import")), 90, addresses)
     operator = snapshot_queries.read_operator(springfield.agency, "E-1")
     return tokens.create_token(springfield.agency, data, AuditContext(datetime.now(UTC), "E-1", "page"), operator)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from musterbook.directory import models
-from musterbook.directory.agency import limits
+from musterbook.directory.agency import feed_locations, limits
 from musterbook.directory.agency.feed_values import READING, SCHEDULE, Settings
 
 USUAL_MINUTES = 5
@@ -57,7 +57,7 @@ def read_table(feed: models.Feed) -> dict[str, Any]:
         "name": feed.name,
         "mode": feed.mode,
         "source": feed.source,
-        "location": dict(feed.location),
+        "location": show_location(feed),
         "every_minutes": schedule["every_minutes"],
         **{name: list(schedule.get(name, ())) for name in ("windows", "expected_by", "blackout")},
         **{name: "" if value is None else value for name, value in reading.items()},
@@ -66,6 +66,12 @@ def read_table(feed: models.Feed) -> dict[str, Any]:
         "limits": [limits.write_limit(limit) for limit in limits.read_stored(feed.agency, feed.limits or ())],
         "notify": dict(feed.notify),
     }
+
+
+def show_location(feed: models.Feed) -> dict[str, Any]:
+    """Return the settings of the location as they are shown: an address of an older version may have a secret in it."""
+    location = dict(feed.location)
+    return location | ({"url": feed_locations.mask_url(location["url"])} if "url" in location else {})
 
 
 def describe(feed: models.Feed) -> dict[str, str]:

@@ -41,6 +41,15 @@ _OURS = frozenset(
     )
 )  # fmt: skip
 """Headers that carry no secret, because the connection or our own request sets them."""
+MASK = "…"
+"""What is shown in place of a secret."""
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+_PARAMETER = re.compile(r"([?&;]([^=&;#?]+)=)[^&;#]+")
+_SECRET_NAME = re.compile(
+    r"(?i)(?:^|[-_.])(?:token|secret|pass|passwd|password|passphrase|pwd|auth|authorization|credential|credentials|sig"
+    r"|signature|bearer|jwt)$|(?:^|[-_.]|api|access|auth|private|subscription)key$|(?:access|auth|api)(?:token|secret)$"
+)
+"""The names of parameters whose value is a secret: `token`, `api_key`, `X-Amz-Signature`."""
 _EXAMPLE = 'location = { kind = "folder", path = "hr", pattern = "*.csv" }'
 
 
@@ -128,6 +137,13 @@ def _parse_user(value: object, errors: Errors) -> str:
 
 def _parse_url(value: object, errors: Errors) -> str:
     text = errors.read_text(value, _LONGEST_URL)
+    if MASK in text or mask_url(text) != text:
+        wrong = _(
+            "This address has a secret in it, which everyone who sees the feed could read. Write the address without it, "
+            "write the name of a header, such as Authorization, and set the secret as that of the feed."
+        )
+        errors.add(wrong)
+        return ""
     address = outbound_requests.parse_url(text)
     if address is None or (
         address.scheme == "http"
@@ -136,6 +152,12 @@ def _parse_url(value: object, errors: Errors) -> str:
         wrong = _("%(value)s is not an address of a file that begins with https://. It has no user and no #.")
         errors.add(wrong % {"value": show_value(text)})
     return text
+
+
+def mask_url(url: str) -> str:
+    """Return the address with every secret in it replaced: a user with a password, or a parameter such as `token`."""
+    plain = _USER.sub(rf"\g<1>{MASK}@", url)
+    return _PARAMETER.sub(lambda found: f"{found[1]}{MASK}" if _SECRET_NAME.search(found[2]) else found[0], plain)
 
 
 def _parse_header(value: object, errors: Errors) -> str:

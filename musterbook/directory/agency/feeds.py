@@ -7,7 +7,7 @@ who may import sees it, runs it now, pauses and resumes it.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from musterbook.config import encryption
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
-from musterbook.directory.agency import feed_form, feed_secrets, feed_values, feed_writing
+from musterbook.directory.agency import feed_form, feed_secrets, feed_values, feed_writing, networks
 from musterbook.directory.agency.feed_errors import Errors, InvalidFeed
 from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.audit.event_kinds import EventKind
@@ -99,24 +99,61 @@ def list_troubled() -> list[str]:
     ]
 
 
-def add(agency: models.Agency, values: Mapping[str, Any], context: AuditContext, by: Operator | None) -> models.Feed:
-    """Add a feed with these settings, in the form of an agency file, and return it. Raise InvalidFeed and NotAllowed."""
+def limit_addresses(location: Mapping[str, Any], within: Sequence[str]) -> dict[str, Any]:
+    """Return the location with no more addresses than `within` has. Only one whose files are sent has any.
+
+    `within`: the networks of the token that changes the feed; none for all addresses. Raise InvalidValue.
+    """
+    if not within or location.get("kind") != "sent":
+        return dict(location)
+    listed = location.get("addresses", "").replace(",", " ").split()
+    return {**location, "addresses": ", ".join(networks.check_networks(listed, within))}
+
+
+def _read(values: Mapping[str, Any], within: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that `values` has, with no more addresses than `within`. Raise InvalidFeed."""
+    settings = dict(feed_values.read_feed(values))
+    if "location" in settings:
+        try:
+            settings["location"] = limit_addresses(settings["location"], within)
+        except InvalidValue as error:
+            raise InvalidFeed([("location.addresses", error.sentence)]) from None
+    return settings
+
+
+def add(
+    agency: models.Agency,
+    values: Mapping[str, Any],
+    context: AuditContext,
+    by: Operator | None,
+    within: Sequence[str] = (),
+) -> models.Feed:
+    """Add a feed with these settings, in the form of an agency file, and return it. Raise InvalidFeed and NotAllowed.
+
+    `within`: the networks of the token that adds it; files sent to the feed come from no other addresses.
+    """
     check_configures(by)
-    settings = feed_values.read_feed(values)
+    settings = _read(values, within)
     with transaction.atomic():
         locks.lock_row(agency)
         return feed_writing.add(agency, settings, context)
 
 
 def change(
-    feed: models.Feed, values: Mapping[str, Any], shown_mark: str, context: AuditContext, by: Operator | None
+    feed: models.Feed,
+    values: Mapping[str, Any],
+    shown_mark: str,
+    context: AuditContext,
+    by: Operator | None,
+    within: Sequence[str] = (),
 ) -> bool:
     """Change the settings that `values` has; the others stay. Return whether anything changed.
 
-    `shown_mark`: the feed's mark when it was shown. Raise InvalidFeed, NotAllowed, UnknownFeed and StaleFeed.
+    `shown_mark`: the feed's mark when it was shown. `within`: as for `add`. Raise InvalidFeed, NotAllowed, UnknownFeed and
+    StaleFeed.
     """
     check_configures(by)
-    settings = feed_values.read_feed(values)
+    settings = _read(values, within)
     with _changing(feed):
         if mark(feed) != shown_mark:
             raise StaleFeed(feed.name)
@@ -196,15 +233,19 @@ def accept_host_key(feed: models.Feed, key: str, context: AuditContext, by: Oper
         )  # fmt: skip
 
 
-def make_token(feed: models.Feed, context: AuditContext, by: Operator | None) -> str:
+def make_token(feed: models.Feed, context: AuditContext, by: Operator | None, within: Sequence[str] = ()) -> str:
     """Return a new token with which a program sends files to the feed. The former one ends. It is shown once.
 
+    `within`: the networks of the token that asks for it; the feed then takes files from these, or some of their addresses.
     Raise InvalidValue, NotAllowed and UnknownFeed.
     """
     check_configures(by)
     with _changing(feed):
         if feed.location.get("kind") != "sent":
             raise InvalidValue("token", _("Only a feed whose files are sent has a token."))
+        limited = limit_addresses(feed.location, within)
+        if limited != feed.location:
+            feed_writing.change(feed, {"location": limited}, context)
         token, had = f"{_TOKEN}{secrets.token_hex(32)}", bool(feed.token)
         feed.token = _hash_token(token)
         feed.save(update_fields=["token"])

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from musterbook.directory import models
-from musterbook.directory.agency import limits
+from musterbook.directory.agency import feed_form, limits
 from musterbook.feeds import schedule
 from musterbook.web.agency.import_forms import name_limit
 from musterbook.web.feeds import words
@@ -124,9 +124,10 @@ DELIMITERS: Mapping[str, Any] = {
 def _list_location(feed: models.Feed) -> Iterator[Fact]:
     kind = feed.location.get("kind", "")
     yield _("Kind"), words.KINDS.get(kind, kind)
+    shown = feed_form.show_location(feed)
     for name, label in LOCATION_LABELS.items():
         if feed.location.get(name) not in (None, ""):
-            yield label, str(feed.location[name])
+            yield label, str(shown[name])
     if kind in SECRETS:
         names = [str(SECRET_LABELS[name]) for name in SECRETS[kind] if feed.secrets.get(name)]
         yield _("Secret"), ", ".join(names) or _("none")

@@ -253,6 +253,31 @@ def test_an_address_is_a_plain_https_address(url: object, settings: Settings) ->
     assert find_location_errors(kind="https", url=url).keys() == {"location.url"}
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hr:hush@files.example.org/a.csv", "https://…@files.example.org/a.csv"),
+        ("https://files.example.org/a.csv?token=hush", "https://files.example.org/a.csv?token=…"),
+        ("https://files.example.org/a.csv?a=1&api_key=hush&b=2", "https://files.example.org/a.csv?a=1&api_key=…&b=2"),
+        ("https://files.example.org/?X-Amz-Signature=hush", "https://files.example.org/?X-Amz-Signature=…"),
+        ("https://files.example.org/?subscription-key=hush", "https://files.example.org/?subscription-key=…"),
+        ("https://files.example.org/?accessToken=hush", "https://files.example.org/?accessToken=…"),
+    ],
+)
+def test_a_secret_belongs_into_the_header_and_not_into_the_address(url: str, shown: str) -> None:
+    (sentence,) = find_location_errors(kind="https", url=url).values()
+    assert "name of a header" in sentence and "hush" not in sentence
+    assert feed_locations.mask_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?day=1", "?keyword=a&monkey=b&passage=c&design=d&author=e", "?token=", "?sigma=1"]
+)
+def test_other_parameters_of_an_address_are_no_secrets(query: str) -> None:
+    url = f"https://files.example.org/a@b.csv{query}"
+    assert (find_location_errors(kind="https", url=url), feed_locations.mask_url(url)) == ({}, url)
+
+
 def test_http_is_accepted_on_this_machine_if_the_installation_allows_it(settings: Settings) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = (ipaddress.ip_network("127.0.0.0/8"),)
     assert find_location_errors(kind="https", url="http://localhost:8000/hr.csv") == {}
