@@ -145,10 +145,10 @@ class _ImportLoop:
 
     def round(self) -> float:
         if time.monotonic() - self._seen >= heartbeats.INTERVAL:
-            self._seen = time.monotonic()
             close_old_connections()
             process.release_memory()
             heartbeats.send_heartbeat(Heartbeat(self._worker))
+            self._seen = time.monotonic()  # after an error, a heartbeat comes before an import is claimed
         self._since = time.monotonic()
         try:
             return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
@@ -181,9 +181,9 @@ class _SmallImportLoop:
             self._end()
             return _LOOK_EVERY
         if not self._seen or time.monotonic() - self._seen >= heartbeats.INTERVAL:
-            self._seen = time.monotonic()
             close_old_connections()
             heartbeats.send_heartbeat(Heartbeat(self._worker))
+            self._seen = time.monotonic()
         return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
 
     def _end(self) -> None:

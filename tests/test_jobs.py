@@ -189,6 +189,26 @@ def test_a_database_that_is_away_is_said_in_one_line_and_not_once_for_each_task(
     assert line.exc_info is None
 
 
+def test_after_the_database_was_away_a_worker_is_heard_of_before_it_claims_an_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without its heartbeat, another worker would end its session."""
+    done: list[str] = []
+
+    def lose(_: heartbeats.Heartbeat) -> None:
+        done.append("lost")
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(jobs, "run_next_import", lambda *_: done.append("looked for work"))
+    loop = jobs._ImportLoop("worker", threading.Event())
+    with monkeypatch.context() as patch:
+        patch.setattr(heartbeats, "send_heartbeat", lose)
+        assert jobs._run_round(loop.round) == jobs._PAUSE_AFTER_ERROR
+    monkeypatch.setattr(heartbeats, "send_heartbeat", lambda _: done.append("heard of"))
+    jobs._run_round(loop.round)
+    assert done == ["lost", "heard of", "looked for work"]
+
+
 def test_heartbeats_go_on_after_the_connection_of_their_thread_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     if not frames.on_postgres():
         pytest.skip("heartbeats are files on SQLite")

@@ -143,9 +143,10 @@ def _claim_next(agency: models.Agency, worker: str, now: Clock, *, small: bool) 
 
 def _end_lost_holder(agency: models.Agency) -> None:
     record = models.Import.objects.filter(agency=agency, state="running").exclude(worker="").first()
-    if record and record.worker not in {heartbeat.worker for heartbeat in heartbeats.list_heartbeats()}:
+    if not record or record.worker in {heartbeat.worker for heartbeat in heartbeats.list_heartbeats()}:
+        return
+    if locks.end_holder(agency, heartbeats.TIMEOUT):
         _LOG.warning("Import %s was taken from worker %s, which sends no heartbeats", record.number, record.worker)
-        locks.end_holder(agency)
 
 
 def _run_import(record: models.Import, now: Clock, ending: EndCheck) -> None:

@@ -156,8 +156,8 @@ def _explain_postgres(cause: BaseException) -> str:
         return ""
     state = getattr(cause, "sqlstate", None)
     if state is None:
-        # The error did not come from the server: the driver found the server gone.
-        return _LOST if type(cause).__name__ in ("OperationalError", "InterfaceError") else ""
+        # The error did not come from the server: the driver found the server gone, or got its last words with those of a pooler.
+        return _LOST if type(cause).__name__ in ("OperationalError", "InterfaceError", "InternalError") else ""
     return _POSTGRES.get(state) or _POSTGRES.get(state[:2], "")
 
 

@@ -206,18 +206,23 @@ def is_read_only() -> bool:
         return str(cursor.fetchone()[0]) == "on"
 
 
-def end_holder(agency: models.Agency) -> None:
-    """End the PostgreSQL session that holds the agency's import lock, and discard its uncommitted work.
+def end_holder(agency: models.Agency, silent_seconds: float) -> bool:
+    """End the PostgreSQL session that holds the agency's import lock, if it has done nothing for that many seconds.
 
-    It is for a worker that has sent no heartbeat for long: its machine may be gone without its session noticing. On
-    SQLite the holder is a process of this machine; if that is dead, the lock is free.
+    Its uncommitted work is discarded. It is for a worker that has sent no heartbeat for long: its machine may be gone
+    without its session noticing. A session that has just done something belongs to another worker, which has taken the
+    lock and not yet claimed the import. Return whether a session was ended. On SQLite the holder is a process of this
+    machine; if that is dead, the lock is free.
     """
     if not frames.on_postgres():
-        return
+        return False
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            " AND classid = %s AND objid = %s AND objsubid = 2 AND pid <> pg_backend_pid()",
-            [_CLASS, agency.pk],
+            " AND classid = %s AND objid = %s AND objsubid = 2 AND pid <> pg_backend_pid()"
+            " AND state_change < clock_timestamp() - make_interval(secs => %s)",
+            [_CLASS, agency.pk, silent_seconds],
         )
+        return cursor.fetchone() is not None

@@ -39,6 +39,10 @@ def wrapped(cause: BaseException) -> Error:
         (wrapped(sqlite(sqlite3.SQLITE_CORRUPT)), "The database file is damaged"),
         (wrapped(psycopg.OperationalError("gone")), "The connection to the database was lost"),
         (wrapped(psycopg.InterfaceError("closed")), "The connection to the database was lost"),
+        (
+            wrapped(psycopg.InternalError("received 2 results from command 'BEGIN'")),
+            "The connection to the database was lost",
+        ),
         (wrapped(errors.AdminShutdown()), "The connection to the database was lost"),
         (wrapped(errors.DiskFull()), "The disk is full"),
         (wrapped(errors.OutOfMemory()), "There was not enough memory"),

@@ -2,12 +2,13 @@
 
 import gc
 import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import Error, OperationalError, connection, connections, transaction
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
 from musterbook.core.domain.policy import Mode
@@ -236,3 +237,28 @@ def test_an_import_whose_connection_is_lost_fails_in_plain_words() -> None:
     assert models.Import.objects.get().state == "failed"
     assert not models.User.objects.exists()
     assert apply_rows(made, people(1)).record.counts["added"] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_has_just_taken_a_lock_keeps_it_although_the_record_still_names_a_worker_that_is_gone() -> None:
+    """Another worker looks before the new one has claimed the import, as after a fail-over."""
+    if not frames.on_postgres():
+        pytest.skip("on SQLite the holder is a process of this machine")
+    made, taken, over, left = agency(), threading.Event(), threading.Event(), list[bool]()
+
+    def hold() -> None:
+        with locks.try_import_lock(made):
+            taken.set()
+            over.wait(30)
+            with suppress(Error), connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                left.append(True)
+
+    holder = elsewhere(hold)
+    taken.wait(20)
+    assert not locks.end_holder(made, 60)
+    time.sleep(0.3)
+    assert locks.end_holder(made, 0.2)  # it has done nothing since
+    over.set()
+    holder.join()
+    assert left == []
