@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[1]
 _MANY_PROCESSES = (
     "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py", "tests/feeds/test_nights.py",
-    "tests/feeds/test_watch_processes.py", "tests/running", "tests/test_scripts.py",
+    "tests/fault_harness", "tests/feeds/test_watch_processes.py", "tests/running", "tests/test_scripts.py",
 )  # fmt: skip
 """Tests that start many processes, or measure."""
 _NOT_MEASURED = (

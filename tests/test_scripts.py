@@ -85,7 +85,7 @@ def test_skipped_tests_are_named_in_the_closing_line_if_there_are_any() -> None:
     assert testing.format_summary(Counter(passed=1, failed=2, skipped=3)) == "1 passed, 2 failed, 3 skipped"
 
 
-@pytest.mark.parametrize("command", ["test", "check", "lock", "screenshots", "run", "bench"])
+@pytest.mark.parametrize("command", ["test", "check", "lock", "screenshots", "run", "bench", "faults"])
 def test_help_of_every_script_explains_it_and_starts_nothing(command: str) -> None:
     done = subprocess.run([ROOT / command, "--help"], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,1 @@
+"""The fault harness, and books that can fail."""
