@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -51,18 +52,17 @@ class Deliveries:
     def send(self, roster: Roster, *, key: bool, times: int = 1) -> None:
         """Send the file to the feed over REST; before it, send again what has no good answer."""
         self.unsent[roster.sha256] = f"key-{self._next_number()}" if key else ""
-        for sha256, its_key in [*self.unsent.items()]:
-            for _ in range(times if sha256 == roster.sha256 else 1):
-                if self._request(self.rosters.known[sha256].content, its_key) in _ACCEPTED:
+        self.send_rest({roster.sha256: times})
+
+    def send_rest(self, times: Mapping[str, int] | None = None) -> None:
+        """Send what has no good answer, with its key. `times`: how often a file is sent, if it is more than once."""
+        for sha256, key in [*self.unsent.items()]:
+            for _ in range((times or {}).get(sha256, 1)):
+                if self._request(self.rosters.known[sha256].content, key) in _ACCEPTED:
                     self.arrived.add(sha256)
                     self.unsent.pop(sha256, None)
             if sha256 in self.unsent:
                 return  # the files of a feed are sent in their order
-
-    def send_rest(self) -> None:
-        """Send again what has no good answer."""
-        for sha256 in [*self.unsent]:
-            self.send(self.rosters.known[sha256], key=bool(self.unsent[sha256]))
 
     def _request(self, content: bytes, key: str) -> int:
         """Return the status of the answer, 0 without one."""
@@ -71,7 +71,8 @@ class Deliveries:
         connection = http.client.HTTPConnection("127.0.0.1", self.site.web_port, timeout=_REQUEST_SECONDS)
         try:
             connection.request("POST", "/north/api/v1/feeds/sent/file", content, headers)
-            return connection.getresponse().status
+            with connection.getresponse() as response:
+                return response.status
         except (OSError, http.client.HTTPException):
             return 0
         finally:
@@ -131,10 +132,10 @@ def wait_for_web(site: Site, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         connection = http.client.HTTPConnection("127.0.0.1", site.web_port, timeout=5)
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/healthz")
-            if connection.getresponse().status == http.client.OK:
-                return True
-        connection.close()
+            with connection.getresponse() as response:
+                if response.status == http.client.OK:
+                    return True
         time.sleep(0.1)
     return False

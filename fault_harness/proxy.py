@@ -97,7 +97,7 @@ class Proxy:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._send(session, reader))
                 tasks.create_task(self._answer(session, server_reader))
-        except* (OSError, asyncio.IncompleteReadError):
+        except* (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             session.close()

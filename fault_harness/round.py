@@ -21,7 +21,7 @@ from fault_harness.tables import DatabaseError, Tables
 _HOUR = 3600
 _WAITING = 3
 """Another file arrives while fewer imports than these wait."""
-_SETTLE_SECONDS = 120.0
+_SETTLE_SECONDS = 600.0
 _TICK = 61
 """The seconds by which the clock advances, so that a feed that is checked every minute is due."""
 _MOST_ADVANCE = 6 * _HOUR
@@ -80,13 +80,19 @@ class Round:
         """Bring a file, inject the fault while it is on its way, and start again what has died."""
         if step.kind is Kind.LOST_CONNECTION and self.site.proxy:
             self.site.proxy.arm()
-        if step.kind in NEEDS_FILE or self._count_waiting() < _WAITING:
+        if step.kind in NEEDS_FILE or (self._count_waiting() < _WAITING and not self._is_busy(step.path)):
             self._deliver(self.deliveries.rosters.make(step.path), step)
         time.sleep(step.wait)
         self.injections.inject(step)
-        self._join_sender()
         self.site.revive()
         self._say(f"{self.injections.done.total()}: {step.kind}")
+
+    def _is_busy(self, path: Path) -> bool:
+        """Return whether a request, or a command, is still on its way."""
+        if path is Path.SENT:
+            return self._sender is not None and self._sender.is_alive()
+        command = self.deliveries.get_command()
+        return path is Path.COMMAND and command is not None and command.is_running()
 
     def _count_waiting(self) -> int:
         """Return the number of imports that wait, as far as the database can be asked now."""
@@ -96,7 +102,6 @@ class Round:
             return 0
 
     def _deliver(self, roster: Roster, step: Step) -> None:
-        self._join_sender()
         if roster.path is Path.FOLDER:
             self.deliveries.place(roster, twice=step.kind is Kind.FILE_TWICE)
             if self.site.clock:
@@ -107,6 +112,7 @@ class Round:
             times = 2 if step.kind in (Kind.REQUEST_TWICE, Kind.REQUEST_TWICE_WITHOUT_KEY) else 1
             keyed = step.kind is not Kind.REQUEST_TWICE_WITHOUT_KEY
             send = {"key": keyed, "times": times}
+            self._join_sender()
             self._sender = threading.Thread(target=self.deliveries.send, args=(roster,), kwargs=send, daemon=True)
             self._sender.start()
 
@@ -128,21 +134,27 @@ class Round:
 
     def settle(self) -> None:
         """Wait until everything that was begun has ended. Bring again what failed. Time passes faster meanwhile."""
-        end, advanced = time.monotonic() + _SETTLE_SECONDS, 0
-        while time.monotonic() < end and advanced < _MOST_ADVANCE:
+        began, advanced = time.monotonic(), 0
+        while (passed := time.monotonic() - began) < _SETTLE_SECONDS and advanced < _MOST_ADVANCE:
             self.site.revive()
             if not self._is_waiting() and not self._bring_again():
                 return
-            time.sleep(0.5)
+            time.sleep(1)
             if self.site.clock and self._is_waiting():
-                self.site.clock.advance(_TICK)
-                advanced += _TICK
+                # What waits for its time is soon there; what waits for the machine would lose its leases.
+                size = _TICK if passed < _SETTLE_SECONDS / 10 else 2 * _TICK
+                self.site.clock.advance(size)
+                advanced += size
 
     def _is_waiting(self) -> bool:
-        return bool(books.count_open(self.tables)) or any(self.site.feed_folder.glob("*.csv"))
+        try:
+            return bool(books.count_open(self.tables)) or any(self.site.feed_folder.glob("*.csv"))
+        except DatabaseError:  # the database starts, after it was killed
+            return True
 
     def _bring_again(self) -> bool:
         """Bring the files again that failed or have not arrived. Return whether there are any."""
+        unsent = bool(self.deliveries.unsent)
         self.deliveries.send_rest()
         imported = {row[0] for row in self.tables.select("SELECT file_sha256 FROM directory_import")}
         known = self.deliveries.rosters.known
@@ -152,7 +164,7 @@ class Round:
         ]
         for sha256 in missing:
             self.deliveries.deliver_again(known[sha256])
-        return bool(missing)
+        return unsent or bool(missing)
 
     def read_books(self) -> None:
         """End the workers in order, read the books, and verify the hash chain and the standby."""
