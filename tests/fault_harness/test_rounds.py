@@ -2,8 +2,6 @@
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 
 from fault_harness import books, report
-from fault_harness.__main__ import run_round
+from fault_harness.__main__ import main, run_round
 from fault_harness.books import Evidence
 from fault_harness.round import Result, Round, verify_chain
 from fault_harness.schedule import Kind
@@ -22,7 +20,7 @@ from fault_harness.site import Site
 from fault_harness.tables import Tables
 from scripts import postgres
 
-FAULTS = 8
+FAULTS = 6
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +35,7 @@ def lived() -> Iterator[Round]:
 def test_nothing_is_lost_on_sqlite(lived: Round) -> None:
     assert lived.result.findings == []
     assert lived.result.injected.total() >= FAULTS // 2
-    assert lived.result.imports["applied"] >= 3
+    assert lived.result.imports["applied"] >= 2
 
 
 @pytest.mark.skipif(not postgres.is_installed(), reason="PostgreSQL is not installed here")
@@ -137,13 +135,9 @@ def test_a_report_says_what_was_injected_and_what_was_lost(lived: Round) -> None
     assert '"lost": 1' in report.build_json([lived.result, lost])
 
 
-def test_help_says_what_it_does() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fault_harness", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
+def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
     for option in ("--faults", "--seed", "--database", "--report", "--quiet"):
-        assert option in done.stdout
+        assert option in said
