@@ -148,11 +148,9 @@ def _forget_anchors() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _open_to_tests() -> Iterator[None]:
+def _open_to_tests() -> None:
     """What a test asks of the database itself is work of the installation. The product's requests limit themselves."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(isolation, "_usual", isolation.ALL)
-        yield
+    isolation.open_process()
 
 
 @pytest.fixture(autouse=True, scope="session")

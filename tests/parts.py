@@ -38,7 +38,8 @@ _NOT_MEASURED = (
 )  # fmt: skip
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
 _MEASURED_ON_POSTGRESQL = (
-    "tests/attacks/test_application_role.py", "tests/attacks/test_old_trails.py", "tests/cli/test_audit.py",
+    "tests/attacks/test_application_role.py", "tests/attacks/test_old_trails.py", "tests/attacks/test_row_level_security.py",
+    "tests/cli/test_audit.py",
     "tests/cli/test_export.py", "tests/cli/test_installation.py", "tests/directory/apply/test_writer.py",
     "tests/directory/imports/test_queue.py", "tests/directory/installation/test_backups.py",
     "tests/directory/installation/test_doctor.py", "tests/directory/storage", "tests/directory/users/test_search.py",
