@@ -41,7 +41,9 @@ def find_open_tables() -> list[str]:
             " ORDER BY c.relname",
             [NAME, NAME],
         )
-        return [name for (name,) in cursor.fetchall() if name not in INSTALLATION_WIDE]
+        found = [name for (name,) in cursor.fetchall()]
+    ours = {*connection.introspection.django_table_names()} - {*INSTALLATION_WIDE}
+    return [name for name in found if name in ours]
 
 
 def drop_others(tables: Iterable[str]) -> None:

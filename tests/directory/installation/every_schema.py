@@ -18,6 +18,10 @@ import django
 
 django.setup()
 
+from musterbook.directory.storage import isolation
+
+isolation.open_process()
+
 import polars as pl
 import psycopg
 from django.apps import apps as today

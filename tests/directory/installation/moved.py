@@ -34,6 +34,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import agency_archive_export, agency_archive_tables
 from musterbook.directory.installation.agency_archive_ids import Ids
 from musterbook.directory.models import ImportKind
+from musterbook.directory.storage import isolation
 from tests.directory import cast
 
 PROVIDER = {
@@ -160,6 +161,7 @@ def without_move(content: dict[str, list[dict[str, Any]]]) -> dict[str, list[dic
 
 
 if __name__ == "__main__":
+    isolation.open_process()
     act, slug = sys.argv[1:3]
     if act == "fill":
         fill(slug)
