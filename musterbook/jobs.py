@@ -87,8 +87,8 @@ def work(stop: threading.Event) -> None:
     for thread in others:
         thread.start()
     import_loop = _ImportLoop(worker, stop)
+    small_loop = _SmallImportLoop(f"{worker}-small", stop, import_loop)
     if frames.on_postgres():
-        small_loop = _SmallImportLoop(f"{worker}-small", stop, import_loop)
         others.append(threading.Thread(target=_run_rounds, args=(stop, small_loop.round), name="small imports"))
         others[-1].start()
     try:
@@ -97,6 +97,8 @@ def work(stop: threading.Event) -> None:
         import_loop.end()
         for thread in others:
             thread.join()
+        with isolation.open_to_all():
+            small_loop.end()
         feed_loop.end()
         webhook_loop.end()
 
@@ -178,7 +180,7 @@ class _SmallImportLoop:
 
     def round(self) -> float:
         if not self._imports.is_long_busy():
-            self._end()
+            self.end()
             return _LOOK_EVERY
         if not self._seen or time.monotonic() - self._seen >= heartbeats.INTERVAL:
             close_old_connections()
@@ -186,10 +188,12 @@ class _SmallImportLoop:
             self._seen = time.monotonic()
         return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Delete the heartbeat, if one was sent. Other workers then know that this thread runs no import."""
         if self._seen:
             self._seen = 0.0
-            heartbeats.delete_heartbeat(self._worker)
+            with suppress(Error, OSError):
+                heartbeats.delete_heartbeat(self._worker)
             connection.close()
 
 

@@ -51,6 +51,8 @@ def send_due(worker: str, now: Clock, is_ending: Callable[[], bool] = lambda: Fa
     `worker`: a name that no other worker has. `now`: the clock. `is_ending`: return whether the worker is asked to end; the
     email in hand is then sent, and another worker can claim the rest at once.
     """
+    if not Mail.objects.filter(ended_at=None).exists():
+        return 0  # without a write: each worker looks every two seconds, and SQLite has one writer
     _end_lost_mails(now())
     claimed = _claim(worker, now())
     if not claimed:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from musterbook import jobs
@@ -400,3 +402,11 @@ def test_the_workers_round_sends_unlocks_and_forgets(springfield: Springfield, s
     assert jobs.run_once() == (0, 2)
     assert springfield.user(1).locked_at is None
     assert lockout.is_locked(springfield.user(1), NOW) is False
+
+
+def test_a_round_without_mails_writes_nothing(springfield: Springfield, clock: Clock) -> None:
+    """Workers look every two seconds, and on SQLite a write waits for whoever imports."""
+    Mail.objects.all().delete()
+    with CaptureQueriesContext(connection) as queries:
+        assert outbox.send_due("w", clock) == 0
+    assert [query["sql"].split()[0] for query in queries] == ["SELECT"]
