@@ -42,7 +42,7 @@ from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import Turns, run_next_import
 from musterbook.directory.models import WebhookEndpoint
 from musterbook.directory.storage import database_errors, frames, import_files, isolation
-from musterbook.feeds import fetching, lateness, rounds
+from musterbook.feeds import fetching, lateness, rounds, taking
 from musterbook.webhooks import claims, sending, upkeep
 
 _LOG = logging.getLogger(__name__)
@@ -324,6 +324,7 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     pending_uploads.forget_old,
     import_files.delete_expired,
     fetching.forget_old,
+    taking.forget_old,
     plan_files.forget_old,
     outbox.forget_old,
     sessions.forget_old,

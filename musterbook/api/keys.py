@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from musterbook.api import access
 from musterbook.api.problems import ProblemError
+from musterbook.directory.imports import records
 
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -33,7 +34,7 @@ def make_key(request: HttpRequest, *facts: object) -> str | None:
         return None
     token = access.get_token(request)
     text = json.dumps([token.maker_id, token.pk, key, *map(str, facts)])
-    return f"api {hashlib.sha256(text.encode()).hexdigest()[:40]}"
+    return f"{records.REQUEST_KEY}{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 
 PARAMETER = {

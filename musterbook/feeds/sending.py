@@ -1,7 +1,10 @@
 """Files that programs send to a feed: each request once, by its idempotency key, and each content once, by its hash."""
 
+from datetime import UTC, datetime
+
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports import records
 from musterbook.directory.imports.file_import import FileOnDisk, KeyTaken
 from musterbook.feeds import taking
 from musterbook.feeds.taking import Taken
@@ -28,7 +31,10 @@ def send_file(feed: models.Feed, upload: FileOnDisk, context: AuditContext, key:
 def _find_by_key(feed: models.Feed, key: str) -> models.FeedFile | None:
     if not key:
         return None
-    files = models.FeedFile.objects.filter(feed=feed, key=key).exclude(of__state__in=("failed", "refused"))
+    since = datetime.now(UTC) - records.KEY_KEPT_FOR
+    files = models.FeedFile.objects.filter(feed=feed, key=key, at__gt=since).exclude(
+        of__state__in=("failed", "refused")
+    )
     return files.select_related("of").order_by("-pk").first()
 
 

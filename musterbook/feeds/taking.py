@@ -6,8 +6,10 @@ killed before that, the file is where it was; after that, the file is remembered
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from django.db.models import Exists, OuterRef, Q
 
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
@@ -166,6 +168,26 @@ def was_imported(feed: models.Feed, facts: Mapping[str, Any]) -> bool:
 def _is_in_vain(end: models.Import) -> bool:
     """Return whether an import leaves its file as if it had not come: it failed, was refused, or nobody saw it in time."""
     return end.state in ("failed", "refused") or end.ended == PlanEnd.EXPIRED
+
+
+KEPT_FOR = timedelta(days=400)
+"""For this long the files of a feed are remembered: a year and a month."""
+_FORGOTTEN_AT_ONCE = 1_000
+
+
+def forget_old(at: datetime) -> int:
+    """Delete some of the files that were taken KEPT_FOR ago, and return their number. Their imports stay.
+
+    A file is not forgotten while its import is open, while it is among the last of its feed, or while it can still lie at
+    its location: it would be new again (`is_known`, `was_imported`).
+    """
+    newer = models.FeedFile.objects.filter(feed=OuterRef("feed"), pk__gt=OuterRef("pk"), of__isnull=False)
+    again = newer.filter(name=OuterRef("name"))
+    old = models.FeedFile.objects.filter(at__lt=at - KEPT_FOR, settled_at__isnull=False).order_by("pk")
+    gone = Q(modified="") | ~Q(leaving=[]) | Exists(again)
+    found = old.filter(gone, Exists(newer)).values_list("pk", flat=True)[:_FORGOTTEN_AT_ONCE]
+    number, _ = models.FeedFile.objects.filter(pk__in=list(found)).delete()
+    return number
 
 
 _EXAMINED = 20

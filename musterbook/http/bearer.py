@@ -47,6 +47,7 @@ def authenticate(request: HttpRequest, permission: str) -> Token:
         token = tokens.check_secret(request_context.agency(request), secret, datetime.now(UTC), address)
     except TokenRefused as refused:
         raise make_refusal(request, refused, _WHO_CREATES_ANOTHER) from None
+    request.token = token  # type: ignore[attr-defined]  # for the log of refused requests
     _limit(request, token)
     tokens.record_use(token, request_context.api_audit_context(request, token))
     require(request, token, permission)

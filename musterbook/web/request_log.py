@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from musterbook.accounts.models import Account
+from musterbook.accounts.models import Account, Token
 from musterbook.config import counters, log_lines, logs
 from musterbook.web import hosts
 
@@ -64,12 +64,14 @@ def _number_parts(parts: Iterator[bytes], number: str) -> Iterator[bytes]:
 
 
 def _describe_request(request: HttpRequest) -> str:
-    """Return the request, its user, and its source address as text."""
+    """Return the request, its user or the token that it has, and its source address as text."""
     agency = getattr(request, "agency", None)
     match = request.resolver_match
     route = f"/{match.route}" if match else ascii(request.path_info[:200])[1:-1]
-    account = vars(request).get("_cached_user")
+    account, token = vars(request).get("_cached_user"), vars(request).get("token")
     by = account.user.external_id if isinstance(account, Account) else "nobody"
+    if isinstance(token, Token):
+        by = f"{token.maker.external_id} with the token …{token.ending}"
     return f"{request.method} {agency.slug if agency else ''}{route} by {by} from {_find_address(request)}"
 
 

@@ -424,3 +424,16 @@ def test_other_methods_are_refused(springfield: Springfield, secret: str) -> Non
     assert call(secret, "OPTIONS", "").headers["Allow"] == "GET, HEAD, POST, OPTIONS"
     head: Any = call(secret, "HEAD", "")
     assert head.status_code == 200
+
+
+def test_a_key_is_used_up_for_a_month_after_its_import(secret: str) -> None:
+    first = read(send(secret, Idempotency_Key="night-1"), 202)
+    work()
+    almost, over = (datetime.now(UTC) - timedelta(days=days) for days in (29, 31))
+    models.Import.objects.filter(number=first["number"]).update(finished_at=almost)
+    assert read(send(secret, Idempotency_Key="night-1"))["number"] == first["number"]
+    models.Import.objects.filter(number=first["number"]).update(finished_at=over)
+    again = read(send(secret, Idempotency_Key="night-1"), 202)
+    assert again["number"] != first["number"]
+    work()
+    assert read(send(secret, Idempotency_Key="night-1"))["number"] == again["number"]

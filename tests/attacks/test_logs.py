@@ -17,7 +17,7 @@ from pytest_django import Settings
 from musterbook.config import alerts, log_file, log_lines, logs, mail_server
 from musterbook.directory import models
 from musterbook.directory.users import versions
-from tests.accounts.conftest import Springfield
+from tests.accounts.conftest import Springfield, build_springfield
 from tests.accounts.test_entrance import sign_in
 from tests.api.test_me import make_token
 from tests.attacks.serving import HEAD, Server, free_port, log, mode, serve, wait_until
@@ -230,6 +230,16 @@ def test_what_is_refused_leaves_a_line_without_a_trace(client: Client, caplog: p
     assert all(record.exc_info is None for record in said)
     assert answer.headers["X-Request-ID"] in answer.content.decode()
     assert client.get("/readyz").headers["X-Request-ID"] != answer.headers["X-Request-ID"]
+
+
+@pytest.mark.django_db
+def test_a_refusal_names_the_token_that_was_refused(caplog: pytest.LogCaptureFixture) -> None:
+    springfield = build_springfield()
+    token, secret = make_token(springfield, "users.import")
+    answer = Client().get("/springfield/api/v1/users", headers={"Authorization": f"Bearer {secret}"})
+    assert answer.status_code == 403
+    (line,) = [one.getMessage() for one in caplog.records if one.getMessage().startswith("Refused with 403")]
+    assert f" by E-1 with the token …{token.ending} from 127.0.0.1" in line and secret not in line
 
 
 @pytest.mark.django_db

@@ -298,3 +298,25 @@ def test_several_files_of_which_one_has_a_wrong_checksum_fail_together(place: Pl
     assert place.bring("1.csv", TEN) is None
     assert "2.csv.sha256" in place.files()[0].problem
     assert place.names() == []
+
+
+def test_files_are_forgotten_after_a_year_unless_they_could_be_taken_again(place: Place) -> None:
+    record = apply_first(place)
+    models.FeedFile.objects.all().delete()
+
+    def make(name: str, days: int, modified: str = "1.0", settled: bool = True, **more: object) -> None:
+        at = NOW - timedelta(days=days)
+        facts = {"size": 1, "sha256": "0" * 64, "of": record, "settled_at": at if settled else None}
+        models.FeedFile.objects.create(feed=place.feed, name=name, at=at, modified=modified, **facts, **more)
+
+    make("sent.csv", 401, "")
+    make("moved.csv", 401, leaving=[["moved.csv", "1.0"]])
+    make("again.csv", 401)
+    make("may-lie-there.csv", 401)
+    make("unsettled.csv", 401, "", settled=False)
+    make("young.csv", 399, "")
+    make("again.csv", 500, "")
+    assert (taking.forget_old(NOW), taking.forget_old(NOW)) == (3, 0)
+    kept = ["again.csv", "may-lie-there.csv", "unsettled.csv", "young.csv"]
+    assert sorted(models.FeedFile.objects.values_list("name", flat=True)) == kept
+    assert models.Import.objects.filter(pk=record.pk).exists()

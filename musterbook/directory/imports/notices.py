@@ -25,6 +25,9 @@ WAITING = (NoticeKind.HELD, NoticeKind.FIRST)
 _WAITING_IN = {"held": NoticeKind.HELD, "previewed": NoticeKind.FIRST}
 _ONLY_OF_FEEDS = (NoticeKind.FIRST, NoticeKind.FINISHED)
 _FORGOTTEN_AT_ONCE = 1_000
+_EMAILED_ONCE = (NoticeKind.FAILED, NoticeKind.PROBLEMS)
+_EMAIL_EVERY = timedelta(hours=1)
+"""The files of one feed make one email of such a kind in this time."""
 _EMAIL_ACTIONS = ("invite", "reset")
 
 
@@ -70,8 +73,20 @@ def add(record: models.Import) -> None:
     facts = notice_facts.describe_import(record, record.feed, kind, at)
     defaults = {"agency": record.agency, "permission": get_permission(record), "at": at, "facts": facts}
     notice, is_new = models.Notice.objects.get_or_create(of=record, kind=kind, defaults=defaults)
-    if is_new:
+    if is_new and not _repeats(notice):
         add_mails(notice)
+
+
+def _repeats(notice: models.Notice) -> bool:
+    """Return whether emails of that kind have just gone out for another file of the same feed.
+
+    A folder full of bad files is one email. The notices of the other files are on the page.
+    """
+    feed = get_feed(notice)
+    if feed is None or notice.kind not in _EMAILED_ONCE:
+        return False
+    same = models.Mail.objects.filter(agency=notice.agency, kind=notice.kind, notice__of__feed=feed)
+    return same.filter(created_at__gt=notice.at - _EMAIL_EVERY).exists()
 
 
 def add_mails(notice: models.Notice) -> None:

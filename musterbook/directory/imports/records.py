@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -90,7 +90,8 @@ def make_record(
 
 
 def insert_record(record: models.Import) -> None:
-    """Write a new record. Raise DuplicateKey if its idempotency key is in use."""
+    """Write a new record. Raise DuplicateKey if its idempotency key is in use. A key that is too old to count is given up."""
+    _select_old_holders(record.agency, record.idempotency_key).update(idempotency_key=None)
     try:
         with transaction.atomic():
             record.save(force_insert=True)
@@ -109,7 +110,26 @@ def find_key_holder(agency: models.Agency, key: str | None) -> models.Import | N
     """Return the agency's import that uses up the idempotency key, or None if the key may be used (D6)."""
     if not key:
         return None
-    return models.Import.objects.filter(agency=agency, idempotency_key=key, state__in=models.KEEPING_KEY).first()
+    holders = models.Import.objects.filter(agency=agency, idempotency_key=key, state__in=models.KEEPING_KEY)
+    return holders.exclude(pk__in=_select_old_holders(agency, key).values("pk")).first()
+
+
+KEY_KEPT_FOR = timedelta(days=30)
+"""For this long after the end of its import the key of a program's request is used up.
+
+An import that waits or runs keeps its key. The keys of commands last as long as their imports: `muster watch` knows its
+files by them.
+"""
+REQUEST_KEY = "api "
+"""What the key of a program's request begins with."""
+
+
+def _select_old_holders(agency: models.Agency, key: str | None) -> "QuerySet[models.Import]":
+    """Return the applied imports whose idempotency key may be used again."""
+    if not key or not key.startswith(REQUEST_KEY):
+        return models.Import.objects.none()
+    since = datetime.now(UTC) - KEY_KEPT_FOR
+    return models.Import.objects.filter(agency=agency, idempotency_key=key, state="applied", finished_at__lt=since)
 
 
 def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:

@@ -500,3 +500,16 @@ def test_an_import_without_a_feed_has_the_same_shape(made: models.Agency) -> Non
     facts = Notice.objects.get().facts
     assert set(facts) == set(notice_facts.SHAPES[NoticeKind.PROBLEMS])
     assert (facts["feed"], facts["file"], facts["counts"]["errored"]) == (None, "users.csv", 1)
+
+
+def test_many_bad_files_of_a_feed_are_one_email_an_hour(made: models.Agency) -> None:
+    feed, other = make_feed(made, "E-2"), make_feed(made, "E-2", name="hr-civil")
+    for minutes in (0, 10, 50, 59, 61, 90):
+        end(feed, "failed", finished_at=NOW + timedelta(minutes=minutes))
+    assert (len(kinds()), recipients()) == (6, ["E-2", "E-2"])
+    end(other, "failed", finished_at=NOW + timedelta(minutes=90))
+    end(feed, "applied", counts={"rows": 2, "errored": 1}, finished_at=NOW + timedelta(minutes=90))
+    held = [end(feed, "held", finished_at=NOW + timedelta(minutes=minutes)) for minutes in (91, 92)]
+    assert sorted(Mail.objects.values_list("kind", flat=True)) == [
+        *["import-failed"] * 3, *["import-held"] * len(held), "import-problems",
+    ]  # fmt: skip
