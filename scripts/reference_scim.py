@@ -159,6 +159,11 @@ def _list_limits() -> Iterator[str]:
     yield f"| members in one response | {provisioned_groups.MOST_MEMBERS:,} |"
     yield f"| bytes, operations of a Bulk | {bulk.MOST_BYTES:,}, {bulk.MOST_OPERATIONS:,} |"
     yield f"| operations of a PATCH | {patching.MOST_OPERATIONS:,} |"
+    yield f"| characters of the paths of a PATCH, together | {patching.MOST_PATH_CHARACTERS:,} |"
+    yield f"| objects and lists in a body | {endpoints.MOST_PARTS:,} |"
+    yield f"| levels of objects and lists in a body | {endpoints.DEEPEST} |"
+    yield f"| names in `attributes`, and in `excludedAttributes` | {selecting.MOST_ATTRIBUTES} |"
+    yield f"| characters, comparisons of a filter | {filters.MOST_CHARACTERS:,}, {filters.MOST_TERMS} |"
     yield f"| resources on a page | {paging.MOST} |"
 
 

@@ -71,12 +71,12 @@ def check_attributes(known: Mapping[Any, Any]) -> None:
     for name in ("attributes", "excludedAttributes"):
         value = known.get(name)
         number = len(value.split(",")) if isinstance(value, str) else len(value) if isinstance(value, list) else 0
-        if number > _MOST_ATTRIBUTES:
-            detail = f"{name} has more than {_MOST_ATTRIBUTES} names."
+        if number > MOST_ATTRIBUTES:
+            detail = f"{name} has more than {MOST_ATTRIBUTES} names."
             raise ScimError(HTTPStatus.BAD_REQUEST, detail, "invalidValue")
 
 
-_MOST_ATTRIBUTES = 100
+MOST_ATTRIBUTES = 100
 
 
 def find(scim: ScimRequest) -> HttpResponseBase:
