@@ -81,7 +81,7 @@ class ProblemError(Exception):
 def list_errors(problems: Iterable[Problem], pointers: Mapping[str, str] | None = None) -> list[FieldError]:
     """Return the problems of a row as errors, in English. `pointers`: column → JSON pointer."""
     known = pointers or {}
-    found = ((one, *one.in_english()) for one in problems)
+    found = ((one, *one.for_programs()) for one in problems)
     return [FieldError(known.get(one.column, ""), one.code, message, remedy) for one, message, remedy in found]
 
 

@@ -188,7 +188,7 @@ def _check_problems(change: MembersChange) -> None:
 
 
 def _describe(external_id: str, problem: Problem) -> str:
-    message, remedy = problem.in_english()
+    message, remedy = problem.for_programs()
     return f"User {external_id}: {message} {remedy}".strip()
 
 

@@ -168,7 +168,7 @@ def _describe(problem: Problem) -> str:
     """Return the attribute, the sentence and the remedy of a problem, in English."""
     if problem.code == "required" and problem.column == ROLE.heading:
         return f"{mapping.OWN}:role: A user needs a role. Send it, or set the default of ROLE in the agency’s settings."
-    message, remedy = problem.in_english()
+    message, remedy = problem.for_programs()
     attribute = mapping.ATTRIBUTES.get(problem.column, "")
     return f"{attribute}: {message} {remedy}".removeprefix(": ").strip()
 

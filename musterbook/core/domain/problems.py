@@ -1,7 +1,7 @@
 """Problems and notes, and the catalog of every code with its sentence, its remedy and the names of its parameters."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Self, TypeVar
 
@@ -85,11 +85,19 @@ class Problem:
         with texts.reading(texts.ENGLISH):
             return self.message, self.remedy
 
+    def for_programs(self) -> tuple[str, str]:
+        """Return the same for a program that changes one user, and sends no file."""
+        return replace(self, hint=self.hint.replace(RELEASE_ADVICE, PROGRAM_RELEASE_ADVICE)).in_english()
+
 
 RELEASE_ADVICE = "They are Inactive: release the badge, or import the file with --release-badges."
 """The part of the advice on a badge that can be released (M13)."""
 PAGE_RELEASE_ADVICE = "That user is Inactive, so the badge can be given to a user of the file."
 """The same on a page, which has a button for it."""
+PROGRAM_RELEASE_ADVICE = (
+    "That user is Inactive: give them another badge, or allow the release of badges in the settings of the agency."
+)
+"""The same for a program."""
 _WORDED = frozenset({"no-header", "headings-elsewhere", "too-many-files"})
 """The codes whose value is words of ours, not a value of the file."""
 
@@ -235,6 +243,9 @@ _KINDS = (
          "Map it to one of the agency's values. {suggestion}", params=("cause", "suggestion")),
     Kind("invalid-default", Level.FILE, "The default “{value}” of {column} cannot be used. {cause}",
          "Give another default, here or in the agency's settings.", params=("cause",)),
+    Kind("other-layout", Level.FILE, "The headings {headings} are those of another kind of file.",
+         "Import the file on the page, or with the command, for files of that kind. Or add one of these columns: {missing}.",
+         params=("headings", "missing")),
     Kind("row-count", Level.FILE, "The file has {value} data rows, not {expected} as expected.",
          "Check that the file is complete. If it is, correct the expected number of rows.", params=("expected",)),
     Kind("no-rows", Level.FILE, "The file has a header row but no data, so it does not say which users stay active.",

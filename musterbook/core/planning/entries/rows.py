@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from musterbook.core.checking import check
-from musterbook.core.domain.columns import Column, Layout
+from musterbook.core.domain.columns import ENTRIES, Column, Layout
 from musterbook.core.domain.policy import Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import file_end, matching
+from musterbook.core.reading.headings import normalize_heading
 from musterbook.core.values.keys import fold
 
 _MOST_COMPARED = 5_000
@@ -56,6 +57,9 @@ def check_rows(table: Table, layout: Layout, policy: Policy, *, has_trailer: boo
     """
     if table.problems:
         raise Refused(*table.problems)
+    other = _find_other(table, layout)
+    if other:
+        raise Refused(other)
     nobody = pl.DataFrame(schema={"external_id": pl.String})
     table = file_end.settle_end(table if has_trailer else replace(table, trailer=0), nobody)
     wrong = file_end.find_count_problems(table, policy)
@@ -69,6 +73,23 @@ def check_rows(table: Table, layout: Layout, policy: Policy, *, has_trailer: boo
     checked = check.check(replace(table, cells=cells), Vocabulary(), present)
     rows = checked.rows if cells.height else pl.DataFrame(schema=_make_schema(present))
     return CheckedRows(table, rows, checked.problems, frozenset(column.field for column in present))
+
+
+def _find_other(table: Table, layout: Layout) -> Problem | None:
+    """Return the problem of a file of another kind, such as one of groups in place of roles; None if there is none.
+
+    Such a file has all required headings of the other kind, and none of the optional ones of this kind. Its rows would
+    be valid: they would add roles without permissions.
+    """
+    if any(column.field in table.cells.columns for column in layout.optional):
+        return None
+    headings = {normalize_heading(heading) for heading in table.file.headings}
+    for other in ENTRIES:
+        required = [column.heading for column in other.required]
+        if headings.issuperset(required) and not layout.by_heading.keys() >= {*required}:
+            missing = ", ".join(column.heading for column in layout.optional)
+            return Problem.of("other-layout", headings=", ".join(required), missing=missing)
+    return None
 
 
 def _make_schema(present: Sequence[Column]) -> dict[str, type[pl.DataType]]:

@@ -63,3 +63,14 @@ def test_nobody_takes_a_permission_from_their_own_role() -> None:
     everything = Operator(1, "A", ALL)
     assert outcomes(plan("roles", "Chief,roles.manage,", by=everything, state=agency(own_role=1))) == ["updated"]
     assert outcomes(plan("roles", "Chief,,Yes", by=CHIEF, head="NAME,X_P,SECOND_FACTOR")) == ["updated"]
+
+
+@pytest.mark.parametrize("layout", ["roles", "ranks"])
+def test_a_file_of_groups_is_no_file_of_roles_or_ranks(layout: str) -> None:
+    refused = plan(layout, "N,North,Active", head="External ID,Name,Status")
+    assert [problem.code for problem in refused.refusals] == ["other-layout"]
+    assert "EXTERNAL_ID, NAME" in refused.refusals[0].message
+    assert refused.entries and not refused.entries.changes
+    wanted = {"roles": "PERMISSIONS", "ranks": "ORDER"}[layout]
+    assert plan(layout, "N,North,", head=f"EXTERNAL_ID,NAME,{wanted}").refusals == ()
+    assert plan("groups", "NEW,North", head="EXTERNAL_ID,NAME").refusals == ()
