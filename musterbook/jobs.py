@@ -89,7 +89,9 @@ def work(stop: threading.Event) -> None:
     import_loop = _ImportLoop(worker, stop)
     small_loop = _SmallImportLoop(f"{worker}-small", stop, import_loop)
     if frames.on_postgres():
-        others.append(threading.Thread(target=_run_rounds, args=(stop, small_loop.round), name="small imports"))
+        others.append(
+            threading.Thread(target=_run_rounds, args=(stop, small_loop.round, small_loop.end), name="small imports")
+        )
         others[-1].start()
     try:
         _run_rounds(stop, import_loop.round)
@@ -97,14 +99,12 @@ def work(stop: threading.Event) -> None:
         import_loop.end()
         for thread in others:
             thread.join()
-        with isolation.open_to_all():
-            small_loop.end()
         feed_loop.end()
         webhook_loop.end()
 
 
-def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
-    """Run round after round. Each returns the seconds until the next.
+def _run_rounds(stop: threading.Event, job: Callable[[], float], end: Callable[[], None] = lambda: None) -> None:
+    """Run round after round. Each returns the seconds until the next. `end`: is called after the last one.
 
     A database error is logged, and the round is retried.
     """
@@ -112,6 +112,7 @@ def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
         with isolation.open_to_all():
             while not stop.is_set():
                 stop.wait(_run_round(job))
+            end()
     finally:
         # If one of the threads ends with an error of our own, so do the others, and the worker is restarted.
         stop.set()
