@@ -437,7 +437,7 @@ print(User.objects.count())
 OPEN = {
     "cli/session.py": (1, "A command is of the installation until it names its agency (`session.find_agency`)."),
     "directory/management/commands/migrate.py": (1, "Migrations change the rows of all agencies."),
-    "jobs.py": (2, "Workers claim work of all agencies. What they have claimed is limited to its agency."),
+    "jobs.py": (3, "Workers claim work of all agencies. What they have claimed is limited to its agency."),
     "web/home.py": (1, "The first page leads to the only agency, and sets up the first one."),
     "web/middleware.py": (1, "The agency of the path is looked up by its slug."),
     "web/probes.py": (2, "Readiness and metrics are of the installation."),
