@@ -27,10 +27,14 @@ class Injections:
 
     def inject(self, step: Step) -> None:
         """Inject the fault of a step. It counts only if it hit something."""
-        before = len(self.site.proxy.cuts) if self.site.proxy else 0
         if self._find(step.kind)(step):
             self.done[step.kind] += 1
-        self.done[Kind.LOST_CONNECTION] += (len(self.site.proxy.cuts) if self.site.proxy else 0) - before
+        self.count_cuts()
+
+    def count_cuts(self) -> None:
+        """Count the connections that were cut, also those of imports that took their time."""
+        if self.site.proxy:
+            self.done[Kind.LOST_CONNECTION] = len(self.site.proxy.cuts)
 
     def _find(self, kind: Kind) -> Callable[[Step], bool]:
         return {
@@ -160,7 +164,7 @@ class Injections:
         return True
 
     def _wait_for_cut(self, step: Step) -> bool:
-        """Give the import the time to reach the statement; if it does not, the next one is cut. `inject` counts the cuts."""
+        """Give the import the time to reach the statement; if it does not, the next one is cut. `count_cuts` counts it."""
         proxy = self.site.proxy
         if proxy:
             before, end = len(proxy.cuts), time.monotonic() + step.lasts

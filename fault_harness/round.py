@@ -67,6 +67,7 @@ class Round:
         self.heal()
         self.settle()
         self.read_books()
+        self.injections.count_cuts()
         self.result.injected = +self.injections.done
         if self.site.proxy:
             self.result.cuts = {

@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 
 DatabaseError = (psycopg.Error, sqlite3.Error)
+_ALL_AGENCIES = "-c muster.agency=*"
+"""The setting with which the row-level security of PostgreSQL shows the rows of all agencies."""
 Rows = list[tuple[Any, ...]]
 
 
@@ -33,7 +35,7 @@ class Tables:
     @contextmanager
     def _connect(self) -> Iterator[Any]:
         if self._url:
-            with psycopg.connect(self._url, connect_timeout=10) as server:
+            with psycopg.connect(self._url, connect_timeout=10, options=_ALL_AGENCIES) as server:
                 yield server
         else:
             with closing(sqlite3.connect(f"file:{self._path}", uri=True, timeout=30)) as connection:
