@@ -1,6 +1,7 @@
 """`muster agency pause`, `export`, `import`, `resume`: an agency moves between installations, on either database."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,17 @@ import pytest
 from tests import databases
 from tests.directory.installation import moved
 
+_KILLED = """
+import os, signal, sys, django; django.setup()
+from pathlib import Path
+from musterbook.directory.audit import verify
+from musterbook.directory.installation import agency_archive_import, backup_encryption
+from tests.directory.installation.test_agency_archive import CONTEXT
+# The last step before the end: all rows and files are written.
+verify.verify_trail = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+opener = backup_encryption.Opener((), sys.argv[2])
+agency_archive_import.import_agency(Path(sys.argv[1]), opener, CONTEXT, slug="north-pd")
+"""
 PHRASE = "the passphrase of the move"
 
 
@@ -50,6 +62,9 @@ def test_an_agency_moves_to_another_installation_and_back(
     )
     told = muster(fresh_home, "agency", "export", "springfield-pd", str(there), "--passphrase-file", str(phrase))
     digest = told.split("Digest: ")[1].split()[0]
+    killed = other_home.run(sys.executable, "-c", _KILLED, str(there), PHRASE, timeout=300)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert "north-pd" not in muster(other_home, "agency", "list")
     # It has other ids there, and the same content.
     done = muster(
         other_home, "agency", "import", str(there), "--passphrase-file", str(phrase), "--expect", digest, "--slug", "north-pd"
@@ -64,3 +79,15 @@ def test_an_agency_moves_to_another_installation_and_back(
     refused = muster(fresh_home, "agency", "import", str(back), "--passphrase-file", str(phrase), status=3)
     assert "in this installation already" in refused
     assert show(fresh_home, "springfield-pd") == before
+
+
+def test_an_archive_that_does_not_fit_on_the_disk_leaves_nothing(fresh_home: databases.Home, tmp_path: Path) -> None:
+    make(fresh_home, "fill", "springfield-pd")
+    phrase, target = tmp_path / "phrase", tmp_path / "a.age"
+    phrase.write_text(PHRASE)
+    command = (
+        f"ulimit -f 8; {Path(sys.executable).parent}/muster agency export springfield-pd {target} --passphrase-file {phrase}"
+    )
+    done = fresh_home.run("sh", "-c", command, timeout=300)
+    assert done.returncode == 5 and "cannot be written" in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir() if "a.age" in path.name] == []
