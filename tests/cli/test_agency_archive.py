@@ -85,9 +85,8 @@ def test_an_archive_that_does_not_fit_on_the_disk_leaves_nothing(fresh_home: dat
     make(fresh_home, "fill", "springfield-pd")
     phrase, target = tmp_path / "phrase", tmp_path / "a.age"
     phrase.write_text(PHRASE)
-    command = (
-        f"ulimit -f 8; {Path(sys.executable).parent}/muster agency export springfield-pd {target} --passphrase-file {phrase}"
-    )
+    muster_path = Path(sys.executable).parent / "muster"
+    command = f"ulimit -f 8; {muster_path} agency export springfield-pd {target} --passphrase-file {phrase}"
     done = fresh_home.run("sh", "-c", command, timeout=300)
     assert done.returncode == 5 and "cannot be written" in done.stderr, done.stderr
     assert [path.name for path in tmp_path.iterdir() if "a.age" in path.name] == []

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musterbook.directory import models
+from musterbook.directory.apply import search_index
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -57,8 +58,9 @@ def make(people: list[tuple[Any, ...]], slug: str = "springfield-pd") -> models.
             agency=agency, external_id=f"E-{number}", email=f"{number}@x.example", email_key=f"{number}@x.example",
             badge_number=str(number), badge_number_key=str(number), first_name=first, last_name=last, name_key=last,
             active=active, username=str(number), username_key=str(number), role=role, created_at=cast.NOW,
-            missing_since=days and cast.NOW.date(), missing_imports=days or 0,
+            missing_since=None if days is None else cast.NOW.date(), missing_imports=days or 0,
         )  # fmt: skip
         trail.record_event(agency, CONTEXT, EventKind.USER_UPDATED, user, {"FIRST_NAME": (first, last)})
         models.SavedFilter.objects.create(user=user, name=last[:60], name_key="", query=f"q={first}&role={role.pk}")
+    search_index.correct_index(agency)
     return agency

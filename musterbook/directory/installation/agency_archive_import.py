@@ -214,7 +214,8 @@ class _ArchiveImport:
             rows = _seal_secrets(table, ids.map_rows(table, rows))
             if table.label == "directory.Agency":
                 rows = rows.with_columns(slug=pl.lit(self._slug))
-            frames.insert(table.model, rows, nullable)
+            with connection.wrap_database_errors:  # COPY bypasses Django's cursor, which would name the error alike
+                frames.insert(table.model, rows, nullable)
             path.unlink()
         if written != self._manifest.tables[table.label].rows:
             raise CannotImport(_("The archive lacks rows of %(label)s. It is damaged.") % {"label": table.label})
