@@ -191,6 +191,8 @@ def _describe_error(error: Exception) -> str:
         return f"{error.strerror}"
     if "No matching keys" in str(error):
         return "it is encrypted for other recipients"
+    if "xcessive work" in str(error):
+        return "its passphrase takes more work than this machine can do now; try again when the machine is less busy"
     return "the passphrase is wrong, or it was changed or cut off" if "ecryption" in str(error) else str(error)
 
 

@@ -327,3 +327,12 @@ def test_an_archive_that_is_not_the_one_that_was_written_is_refused(tmp_path: Pa
     with pytest.raises(CannotImport, match="does not exist"):
         arrive(tmp_path / "absent.age")
     assert not models.Agency.objects.exists()
+
+
+def test_a_passphrase_that_takes_too_much_work_is_not_called_wrong(tmp_path: Path) -> None:
+    path, phrase = tmp_path / "a.age", "a passphrase of a test"
+    with path.open("w+b") as file, encrypting(file, Lock(passphrase=phrase)) as into:
+        into.write(b"content")
+    path.write_bytes(re.sub(rb"(-> scrypt \S+ )\d\d", rb"\g<1>30", path.read_bytes(), count=1))
+    with pytest.raises(CannotImport, match="takes more work than this machine can do now"):
+        agency_archive_import.import_agency(path, Opener(passphrase=phrase), CONTEXT)
