@@ -82,13 +82,3 @@ def test_an_agency_moves_to_another_installation_and_back(
     refused = muster(fresh_home, "agency", "import", str(back), *opener, status=3)
     assert "in this installation already" in refused
     assert show(fresh_home, "springfield-pd") == before
-
-
-def test_an_archive_that_does_not_fit_on_the_disk_leaves_nothing(fresh_home: databases.Home, tmp_path: Path) -> None:
-    make(fresh_home, "fill", "springfield-pd")
-    recipient, target = x25519.Identity.generate().to_public(), tmp_path / "a.age"
-    muster_path = Path(sys.executable).parent / "muster"
-    command = f"ulimit -f 8; {muster_path} agency export springfield-pd {target} --recipient {recipient}"
-    done = fresh_home.run("sh", "-c", command, timeout=300)
-    assert done.returncode == 5 and "cannot be written" in done.stderr, done.stderr
-    assert [path.name for path in tmp_path.iterdir() if "a.age" in path.name] == []

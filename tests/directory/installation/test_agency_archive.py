@@ -1,10 +1,12 @@
 """An agency that moves by an archive: everything of it arrives, in one piece, with the trail as it was sealed."""
 
+import errno
 import io
 import json
 import re
 import tarfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from musterbook.directory.installation import (
     backup_seal,
     migration,
 )
-from musterbook.directory.installation.agency_archive import CannotImport
+from musterbook.directory.installation.agency_archive import CannotExport, CannotImport
 from musterbook.directory.installation.backup_encryption import Lock, Opener, decrypt, encrypting
 from musterbook.webhooks import claims
 from tests.directory import cast
@@ -336,3 +338,22 @@ def test_a_passphrase_that_takes_too_much_work_is_not_called_wrong(tmp_path: Pat
     path.write_bytes(re.sub(rb"(-> scrypt \S+ )\d\d", rb"\g<1>30", path.read_bytes(), count=1))
     with pytest.raises(CannotImport, match="takes more work than this machine can do now"):
         agency_archive_import.import_agency(path, Opener(passphrase=phrase), CONTEXT)
+
+
+def test_an_export_that_cannot_be_written_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_disk(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    agency = cast.agency()
+    with pytest.raises(CannotExport, match="cannot be written: No such file or directory"):
+        agency_archive_export.export_agency(agency, tmp_path / "absent" / "a.age", LOCK, CONTEXT)
+    monkeypatch.setattr(agency_archive_export, "open_snapshot", nullcontext)  # the test has begun a transaction already
+    monkeypatch.setattr(agency_archive_export, "write_archive", fill_disk)
+    with pytest.raises(CannotExport, match="No space left on device"):
+        agency_archive_export.export_agency(agency, tmp_path / "a.age", LOCK, CONTEXT)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.age").touch()
+    with pytest.raises(CannotExport, match="already exists"):
+        agency_archive_export.export_agency(agency, tmp_path / "a.age", LOCK, CONTEXT)
