@@ -118,6 +118,15 @@ def is_measured(item: pytest.Item) -> bool:
     return not (_name(item).startswith(_NOT_MEASURED) or _needs_browser(item))
 
 
+def is_import_measured_elsewhere(worker: str) -> bool:
+    """Return whether another process measures what is reached while all tests and modules are loaded.
+
+    That is the first of those side by side that run the tests on SQLite. To load them takes nearly twice as long if it is
+    measured.
+    """
+    return worker not in ("", "gw0") or bool(worker and os.environ.get("DATABASE_URL"))
+
+
 @contextmanager
 def pause_coverage() -> Iterator[None]:
     """Count nothing that this process reaches, nor the processes that it starts, if coverage is measured at all."""
