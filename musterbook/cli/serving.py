@@ -227,6 +227,7 @@ def _work() -> None:
 
     logs.log_to_stderr()
     with open_installation():
-        from musterbook import jobs
+        with process.load_quickly(keep=True):
+            from musterbook import jobs
 
         jobs.work(jobs.stop_on_signals())

@@ -28,18 +28,19 @@ def open_installation(*, migrated: bool = True) -> Iterator[None]:
         import django
         from django.core.exceptions import ImproperlyConfigured
 
-        from musterbook.config import logs
+        from musterbook.config import logs, process
 
         # Where the environment is wrong, the settings say so in a moment, and the command ends clearly.
         with suppress(ImproperlyConfigured):
             logs.begin()
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.config.settings")
-        django.setup()
+        with process.load_quickly():
+            django.setup()
+            if migrated:
+                from musterbook.config import secret_keys
+                from musterbook.directory.installation import migration
         if migrated:
-            from musterbook.config import secret_keys
-            from musterbook.directory.installation import migration
-
             secret_keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
             migration.prepare_database()
         from django.utils import translation
