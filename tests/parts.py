@@ -42,8 +42,8 @@ _MEASURED_ON_POSTGRESQL = (
     "tests/cli/test_audit.py",
     "tests/cli/test_export.py", "tests/cli/test_installation.py", "tests/directory/apply/test_writer.py",
     "tests/directory/imports/test_queue.py", "tests/directory/installation/test_backups.py",
-    "tests/directory/installation/test_doctor.py", "tests/directory/storage", "tests/directory/users/test_search.py",
-    "tests/directory/users/test_user_list.py",
+    "tests/directory/installation/test_damage.py", "tests/directory/installation/test_doctor.py", "tests/directory/storage",
+    "tests/directory/users/test_search.py", "tests/directory/users/test_user_list.py",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone: all other lines are reached on SQLite, and measured there."""
 _ON_BOTH = (
@@ -75,7 +75,7 @@ _ON_ONE = (
 _NEEDS_DATABASE = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
 _NOT_FAST = (
     "tests/bench", "tests/attacks", "tests/cli/test_installation.py", "tests/cli/test_nightly_import.py",
-    "tests/directory/installation/test_upgrade.py",
+    "tests/directory/installation/test_upgrade.py", "tests/directory/installation/test_every_schema.py",
     "tests/directory/users/test_search.py::test_users_who_were_there_before_searches", *_MANY_PROCESSES,
 )  # fmt: skip
 """Tests of what takes long and seldom changes: installations, upgrades and guides."""

@@ -69,6 +69,7 @@ app.command("doctor")(installation.doctor)
 app.add_typer(keys.app, name="keys")
 app.command("backup")(installation.backup)
 app.command("restore")(installation.restore)
+app.command("recovered")(installation.recovered)
 
 
 def _print_version(value: bool) -> None:

@@ -231,7 +231,39 @@ def restore(
                     "secret key. Delete it."
                 )
             )
+        _describe_waiting()
         _warn_lost_values()
+
+
+def recovered() -> None:
+    """Say that PostgreSQL was recovered to an earlier time. Run it once, before anything else starts.
+
+    All sessions end, and the audit trail as it is now counts: without this, the files in MUSTER_HOME still know the later
+    entries, and report that they were removed. After `muster restore`, it is not needed.
+
+    Example: muster recovered
+    """
+    with open_installation():
+        from datetime import UTC, datetime
+
+        from musterbook.directory.installation import recovery
+
+        recovery.accept_recovery(datetime.now(UTC))
+        say(_("All users must sign in again. Users, links in emails and API tokens are as they were then. Check them."))
+        _describe_waiting()
+
+
+def _describe_waiting() -> None:
+    from musterbook.directory.installation import recovery
+
+    waiting = recovery.count_waiting()
+    numbers = {"imports": f"{waiting.imports:,}", "emails": f"{waiting.emails:,}", "messages": f"{waiting.messages:,}"}
+    text = _(
+        "Workers will do what waited then: imports: %(imports)s, emails: %(emails)s, webhook messages: %(messages)s."
+    )
+    say(text % numbers)
+    if waiting.emails or waiting.messages:
+        say(_("Some emails and messages may have been sent after that time. They will be sent again."))
 
 
 def make_opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":

@@ -15,16 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection
 from django.utils.translation import gettext as _
 
 from musterbook import __version__
 from musterbook.config import home, secret_keys
 from musterbook.directory.audit import anchors, trail
-from musterbook.directory.installation import backup_encryption, backup_seal, migration, sealed_values
+from musterbook.directory.installation import backup_encryption, backup_seal, migration, recovery, sealed_values
 from musterbook.directory.installation.backup_encryption import Lock, Opener
 from musterbook.directory.storage import frames, isolation
 
@@ -151,7 +149,7 @@ def restore_backup(
         else:
             _check_seal(unpacked, without_key=without_key)
         _load_database(work / manifest.database)
-        _end_sessions()
+        recovery.end_sessions()
         _put_files_back(work)
     migration.migrate()
     now = datetime.now(UTC)
@@ -380,14 +378,6 @@ def _check_seal(unpacked: _UnpackedBackup, *, without_key: bool) -> None:
         raise CannotRestore(
             _("The backup was changed after it was written. It does not match its seal. Use another one.")
         )
-
-
-def _end_sessions() -> None:
-    """Delete all sessions, with the sign-ins that wait in them: some had ended since the backup, and would be back."""
-    existing = set(connection.introspection.table_names())  # of an older version, before any migration
-    with connection.cursor() as cursor:
-        for table in sorted(existing & {frames.table(Session), frames.table(UserSession)}):
-            cursor.execute(f"DELETE FROM {table}")
 
 
 def _put_files_back(work: Path) -> None:

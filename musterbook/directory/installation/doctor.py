@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +24,8 @@ from musterbook.directory.apply import search_index, stored_keys
 from musterbook.directory.audit import anchors, cross_checks, triggers
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.records import reap_orphans
-from musterbook.directory.installation import migration, sealed_values
+from musterbook.directory.installation import damage, migration, sealed_values
+from musterbook.directory.installation.findings import Finding
 from musterbook.directory.storage import database_errors, frames, locks, policies
 from musterbook.server import concurrency
 
@@ -42,24 +42,13 @@ ABOUTS = Labels(
             gettext_noop("single sign-on"), gettext_noop("providers"), gettext_noop("audit guards"),
             gettext_noop("guards"), gettext_noop("audit anchors"), gettext_noop("anchors"), gettext_noop("search"),
             gettext_noop("searches"), gettext_noop("like values"), gettext_noop("secret keys"), gettext_noop("keys"),
-            gettext_noop("feeds"), gettext_noop("agencies"),
+            gettext_noop("feeds"), gettext_noop("owner"), gettext_noop("schema"), gettext_noop("references"),
+            gettext_noop("rights"), gettext_noop("clock"), gettext_noop("leases"), gettext_noop("files"),
+            gettext_noop("webhooks"), gettext_noop("agencies"),
         )
     }
 )  # fmt: skip
 """What the checks are about: the name of each, and of a check that could not be made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: what was found, and the remedy ("" where all is well).
-
-    `notice`: nothing is wrong, but the system administrator should know it. A notice has no remedy.
-    """
-
-    about: str
-    found: str
-    remedy: str = ""
-    notice: bool = False
 
 
 def run_checks() -> Iterator[Finding]:
@@ -71,7 +60,7 @@ def run_checks() -> Iterator[Finding]:
     )
     yield from map(_run_check, (_xml, _folder))
     usable = os.access(settings.MUSTER_HOME, os.W_OK | os.X_OK) and settings.MUSTER_HOME.is_dir()
-    without_database = (_space, _refused_passwords, _log, _alerts, _encryption)
+    without_database = (damage.check_owner, _space, _refused_passwords, _log, _alerts, _encryption)
     yield from map(_run_check, without_database if usable else (_refused_passwords, _alerts, _encryption))
     if usable or frames.on_postgres():
         database = _run_check(_database)
@@ -85,11 +74,14 @@ def _run_database_checks() -> Iterator[Finding]:
     yield _run_check(_connections)
     tables = _run_check(_migrations)
     yield tables
-    if not tables.remedy and not migration.list_pending():
-        yield from map(
-            _run_check,
-            (_keys, _imports, _trails, _guards, _agencies, _anchors, _searches, _like_values, _providers, _feeds),
-        )
+    if tables.remedy or migration.list_pending():
+        return
+    for needed in (damage.check_rights, damage.check_schema):
+        finding = _run_check(needed)
+        yield finding
+        if finding.remedy:
+            return
+    yield from map(_run_check, _CHECKS)
 
 
 def _drop_repeated(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -202,7 +194,22 @@ def _check_postgres() -> Finding:
         return Finding(
             "database", version, _("Create a database in UTF-8: createdb --encoding UTF8 --template template0 …")
         )
-    return Finding("database", version, ("" if number >= _OLDEST_POSTGRES else _("Use PostgreSQL 15 or later.")))
+    if number < _OLDEST_POSTGRES:
+        return Finding("database", version, _("Use PostgreSQL 15 or later."))
+    if replay := damage.describe_replay():
+        return Finding(
+            "database",
+            f"{version}: {replay}",
+            _("Connect to the primary server, or end the recovery there: SELECT pg_promote()"),
+        )
+    if made := damage.find_changed_collation():
+        return Finding(
+            "database",
+            _("%(version)s: the sorting rules of the operating system have changed since version %(made)s")
+            % {"version": version, "made": made},
+            _("As the owner, run in psql: REINDEX DATABASE; then: ALTER DATABASE … REFRESH COLLATION VERSION"),
+        )
+    return Finding("database", version)
 
 
 _PROCESSES = 2
@@ -239,7 +246,7 @@ def _run_check(look: Callable[[], Finding]) -> Finding:
         text, remedy = _explain_error(error)
         if not text:
             raise
-        return Finding(look.__name__.strip("_").replace("_", " "), text, remedy)
+        return Finding(look.__name__.strip("_").removeprefix("check_").replace("_", " "), text, remedy)
 
 
 def _explain_error(error: Exception) -> tuple[str, str]:
@@ -312,7 +319,7 @@ def _is_here(host: str) -> bool:
 
 def _check_sqlite() -> Finding:
     with connection.cursor() as cursor:
-        cursor.execute("PRAGMA quick_check(1)")
+        cursor.execute("PRAGMA integrity_check(1)")
         result = cursor.fetchone()[0]
     if result == "ok":
         return Finding("database", _("the embedded database is whole"))
@@ -509,3 +516,10 @@ def _keys() -> Finding:
     if older:
         text += f"; sealed by an older version: {older:,}. `muster keys reseal` seals them with a better algorithm"
     return Finding("secret keys", text, notice=bool(older))
+
+
+_CHECKS: tuple[Callable[[], Finding], ...] = (
+    damage.check_references, damage.check_clock, _keys, _imports, damage.check_leases, damage.check_files,
+    _trails, _guards, _agencies, _anchors, _searches, _like_values, _providers, damage.check_webhooks, _feeds,
+)  # fmt: skip
+"""The checks that need tables that are up to date and whole, in the order in which they are made."""

@@ -21,6 +21,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.installation import doctor, migration
+from musterbook.directory.installation.findings import Finding
 from musterbook.directory.storage import frames
 
 pytestmark = pytest.mark.django_db
@@ -113,7 +114,8 @@ def test_an_import_that_died_is_found_and_reported_failed() -> None:
     assert remedies() == {}
 
 
-def test_imports_that_wait_for_no_worker_are_found() -> None:
+def test_imports_that_wait_for_no_worker_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeats, "TIMEOUT", 600.0)  # a machine may be busy
     agency = models.Agency.objects.create(slug="a", name="A", created_at=NOW)
     models.Import.objects.create(
         number="01WAITS", agency=agency, mode="update", state="waiting", through="page", started_at=NOW
@@ -124,7 +126,8 @@ def test_imports_that_wait_for_no_worker_are_found() -> None:
     assert "none running, 1 waiting" in [finding.found for finding in doctor.run_checks()]
 
 
-def test_an_import_that_another_worker_will_take_up_has_not_failed() -> None:
+def test_an_import_that_another_worker_will_take_up_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeats, "TIMEOUT", 600.0)  # a machine may be busy
     agency = models.Agency.objects.create(slug="a", name="A", created_at=NOW)
     models.Import.objects.create(
         number="01LOST",
@@ -196,12 +199,12 @@ def test_a_reader_of_xml_with_known_faults_is_a_notice(
 def test_a_notice_has_a_sign_of_its_own_and_leaves_the_exit_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = [doctor.Finding("a", "well"), doctor.Finding("b", "to know", notice=True)]
+    found = [Finding("a", "well"), Finding("b", "to know", notice=True)]
     monkeypatch.setattr(doctor, "run_checks", lambda: iter(found))
     monkeypatch.setattr("musterbook.cli.installation.open_installation", lambda **_: nullcontext())
     commands.doctor()
     assert capsys.readouterr().out.splitlines() == ["✓ a: well", "! b: to know"]
-    found.append(doctor.Finding("c", "wrong", "Do this."))
+    found.append(Finding("c", "wrong", "Do this."))
     with pytest.raises(typer.Exit) as ended:
         commands.doctor()
     assert ended.value.exit_code == 1
