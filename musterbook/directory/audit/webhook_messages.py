@@ -58,9 +58,9 @@ class Outgoing:
 
     def add(self, events: pl.DataFrame) -> None:
         """Write the messages of these events (`kind`, `subject_id`, `subject_external_id`, `changes`, `outcome`)."""
-        if not {*events["kind"].unique()} & {*_OF_USERS, *_OF_FEEDS} or not self._find_endpoints():
-            return
         done = events.filter(pl.col("outcome") == "") if "outcome" in events.columns else events
+        if not {*done["kind"].unique()} & {*_OF_USERS, *_OF_FEEDS} or not self._find_endpoints():
+            return
         for known, write in ((_OF_USERS, self._write_users), (_OF_FEEDS, self._write_feeds)):
             reported = done.filter(pl.col("kind").is_in([kind.value for kind in known]))
             if not reported.is_empty():
