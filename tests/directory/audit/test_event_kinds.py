@@ -19,7 +19,7 @@ STORED = (
     "import.discarded", "import.file-refused", "feed.added", "feed.changed", "feed.removed", "feed.paused", "feed.resumed",
     "feed.secret-set", "feed.host-key-accepted", "feed.token-made", "feed.check-asked", "webhook.added",
     "webhook.changed", "webhook.secret-rotated", "webhook.paused", "webhook.resumed", "webhook.disabled", "webhook.removed",
-    "webhook.tested", "webhook.sent-again",
+    "webhook.tested", "webhook.sent-again", "agency.exported", "agency.imported", "agency.paused", "agency.resumed",
 )  # fmt: skip
 """The kinds that trails hold, sealed: a name may be added here, and none may be removed or changed."""
 
