@@ -25,7 +25,7 @@ _NOT_MEASURED = (
     "tests/test_architecture.py", "tests/test_awkward_files.py", "tests/test_contributing.py", "tests/test_mutation.py",
     "tests/test_five_paths.py", "tests/test_words.py", "tests/accounts/test_attacks.py", "tests/directory/apply/test_writer.py",
     *(f"tests/attacks/test_{name}.py" for name in (
-        "authenticators", "concurrency", "connections", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls",
+        "api_fuzz", "authenticators", "concurrency", "connections", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls",
         "limits", "lockout", "markup", "pages_fuzz", "passwords", "pending_sign_ins", "policy", "queries", "reader_fuzz",
         "redirects", "reset_requests", "saml_answers", "sign_in_names", "tickets",
     )),

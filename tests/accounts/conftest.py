@@ -146,7 +146,8 @@ def _ids_from_one() -> Iterator[None]:
         (sequence,) = cursor.fetchone()
         cursor.execute(f"SELECT last_value FROM {sequence}")
         (used,) = cursor.fetchone()
-        cursor.execute(f"ALTER SEQUENCE {sequence} RESTART WITH 1")
+        # `ALTER SEQUENCE` would be rolled back with the test, and later users would get the ids of restored ones.
+        cursor.execute(f"SELECT setval('{sequence}', 1, false)")
         yield
         cursor.execute(f"SELECT setval('{sequence}', greatest(%s, (SELECT max(id) FROM {table})))", [used])
 

@@ -18,12 +18,12 @@ from musterbook.directory.storage.background import prefetch
 _WRITE_AT_ONCE = 10_000
 _READ_AT_ONCE = 2_000
 """Rows that become columns at once, while the processor's cache still holds them: twice as fast as with many more."""
-_FEW = 100
+_FEW_INSERTED = 100
 """The most rows that are written by one INSERT where PostgreSQL refuses COPY: a temporary table for them would take longer."""
 _LONG = 200
 """The fewest values in a column for which it saves time to check whether all are the same."""
 _PART_BYTES = 8 << 20
-_FEW = 8
+_FEW_UPDATED = 8
 """The most rows that PostgreSQL updates faster one by one than by a temporary table."""
 
 T = TypeVar("T", str, int)
@@ -145,7 +145,7 @@ def _insert(name: str, rows: pl.DataFrame, nullable: Collection[str] = ()) -> No
             cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', _iter_tuples(rows))
         elif not _is_limited(cursor, name):
             _copy(cursor, name, columns, rows, nullable)
-        elif rows.height <= _FEW:
+        elif rows.height <= _FEW_INSERTED:
             marks = f"({', '.join(['%s'] * rows.width)})"
             values = [value for row in _iter_tuples(rows) for value in row]
             cursor.execute(f'INSERT INTO "{name}" ({columns}) VALUES {", ".join([marks] * rows.height)}', values)
@@ -210,7 +210,7 @@ def update(model: type[Model], rows: pl.DataFrame) -> None:
         return
     columns = [column for column in rows.columns if column != "id"]
     with connection.cursor() as cursor:
-        if on_postgres() and rows.height > _FEW:
+        if on_postgres() and rows.height > _FEW_UPDATED:
             names = ", ".join(f'"{column}"' for column in rows.columns)
             cursor.execute(
                 f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {names} FROM "{table(model)}" LIMIT 0'
