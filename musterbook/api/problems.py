@@ -208,6 +208,7 @@ CODES: dict[str, str] = {
     "nothing-to-discard": "The import shows no plan.",
     "nothing-to-undo": "The import changed nothing.",
     "other-host-key": "The server of the feed has another host key than the request says.",
+    "paused": "The agency is paused: it moves to another installation, and nobody can work in it.",
     "plan-gone": "The rows of the import are no longer kept.",
     "server-asked": "Another server of a feed of the agency is being asked at this moment.",
     "too-large": "The body is too large.",

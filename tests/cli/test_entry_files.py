@@ -89,7 +89,8 @@ def test_a_user_imports_only_what_their_role_allows(people: Muster) -> None:
 
 def test_a_wrong_file_is_refused(people: Muster) -> None:
     wrong = people("roles", "import", write(people, GROUPS, "HQ,Headquarters,Active,"), "--agency", SLUG)
-    assert wrong.status == 0, "it has a column NAME, and its other columns are ignored"
+    assert (wrong.status, "are those of another kind of file" in wrong.text) == (3, True)
+    assert not models.Role.objects.filter(name="Headquarters").exists()
     refused = people("groups", "import", write(people, "NAME", "Chief"), "--agency", SLUG)
     assert refused.status == 3
     assert "EXTERNAL_ID" in refused.text
