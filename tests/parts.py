@@ -25,9 +25,9 @@ _NOT_MEASURED = (
     "tests/test_architecture.py", "tests/test_awkward_files.py", "tests/test_contributing.py", "tests/test_mutation.py",
     "tests/test_five_paths.py", "tests/test_words.py", "tests/accounts/test_attacks.py", "tests/directory/apply/test_writer.py",
     *(f"tests/attacks/test_{name}.py" for name in (
-        "api_fuzz", "authenticators", "concurrency", "connections", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls",
-        "limits", "lockout", "markup", "pages_fuzz", "passwords", "pending_sign_ins", "policy", "queries", "reader_fuzz",
-        "redirects", "reset_requests", "saml_answers", "sign_in_names", "tickets",
+        "api_fuzz", "authenticators", "concurrency", "connections", "hashing", "hosts_and_cookies", "keys", "large_uploads",
+        "library_urls", "limits", "lockout", "markup", "pages_fuzz", "passwords", "pending_sign_ins", "policy", "queries",
+        "reader_fuzz", "redirects", "reset_requests", "saml_answers", "sign_in_names", "tickets",
     )),
     *(f"tests/cli/test_{name}.py" for name in ("confirm", "nightly_import", "rekey")),
     *(f"tests/core/{name}.py" for name in (
@@ -54,7 +54,9 @@ _ON_BOTH = (
     # Laws, with directories and files that nobody has thought of: each plans, writes, exports and undoes on PostgreSQL.
     "tests/laws/test_laws.py",
     # Commands for the database itself, that read all of it, or of which several run at once.
-    *(f"tests/cli/test_{name}.py" for name in ("audit", "export", "installation", "people", "rekey", "watch")),
+    *(f"tests/cli/test_{name}.py" for name in (
+        "agency_archive", "audit", "export", "installation", "people", "rekey", "watch",
+    )),
     # Every page, once: what it asks the database is answered there too.
     "tests/web/test_every_page.py",
 )  # fmt: skip

@@ -17,6 +17,8 @@ import os, signal, sys, django; django.setup()
 from pathlib import Path
 from musterbook.directory.audit import verify
 from musterbook.directory.installation import agency_archive_import, backup_encryption
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from tests.directory.installation.test_agency_archive import CONTEXT
 # The last step before the end: all rows and files are written.
 verify.verify_trail = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -25,11 +27,16 @@ agency_archive_import.import_agency(Path(sys.argv[1]), opener, CONTEXT, slug="no
 """
 
 
-@pytest.fixture
-def other_home(tmp_path: Path) -> Iterator[databases.Home]:
-    """Another installation: on SQLite, whichever database the first one has."""
-    with databases.template(tmp_path / "other", "") as home:
-        yield home
+@pytest.fixture(params=["first", "second", "neither"])
+def homes(
+    request: pytest.FixtureRequest, fresh_home: databases.Home, tmp_path: Path
+) -> Iterator[tuple[databases.Home, databases.Home]]:
+    """Two installations, of which one or neither is on SQLite where the tests run on PostgreSQL. On SQLite, both are."""
+    if not fresh_home.database_url and request.param != "neither":
+        pytest.skip("on SQLite, both are on SQLite")
+    on_sqlite = not fresh_home.database_url or request.param != "neither"
+    with databases.template(tmp_path / "other", "" if on_sqlite else fresh_home.database_url) as other:
+        yield (other, fresh_home) if request.param == "first" else (fresh_home, other)
 
 
 def make(home: databases.Home, act: str, slug: str) -> str:
@@ -49,36 +56,37 @@ def muster(home: databases.Home, *arguments: str, status: int = 0) -> str:
 
 
 def test_an_agency_moves_to_another_installation_and_back(
-    fresh_home: databases.Home, other_home: databases.Home, tmp_path: Path
+    homes: tuple[databases.Home, databases.Home], tmp_path: Path
 ) -> None:
+    first, second = homes
     # A passphrase takes a second and a gigabyte, and one that a busy machine chose the effort for may be refused by another.
     identity, key = x25519.Identity.generate(), tmp_path / "key.txt"
     key.write_text(str(identity))
     there, back = tmp_path / "there.age", tmp_path / "back.age"
     lock, opener = ("--recipient", str(identity.to_public())), ("--identity", str(key))
-    make(fresh_home, "fill", "springfield-pd")
-    make(other_home, "fill", "shelbyville-pd")
-    before = show(fresh_home, "springfield-pd")
-    assert "is paused" in muster(fresh_home, "agency", "pause", "springfield-pd")
+    make(first, "fill", "springfield-pd")
+    make(second, "fill", "shelbyville-pd")
+    before = show(first, "springfield-pd")
+    assert "is paused" in muster(first, "agency", "pause", "springfield-pd")
     assert "is paused. Nothing was changed" in muster(
-        fresh_home, "import", str(Path("examples/first-night.csv")), "--agency", "springfield-pd", status=3
+        first, "import", str(Path("examples/first-night.csv")), "--agency", "springfield-pd", status=3
     )
-    told = muster(fresh_home, "agency", "export", "springfield-pd", str(there), *lock)
+    told = muster(first, "agency", "export", "springfield-pd", str(there), *lock)
     digest = told.split("Digest: ")[1].split()[0]
-    killed = other_home.run(sys.executable, "-c", _KILLED, str(there), str(identity), timeout=300)
+    killed = second.run(sys.executable, "-c", _KILLED, str(there), str(identity), timeout=300)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert "north-pd" not in muster(other_home, "agency", "list")
+    assert "north-pd" not in muster(second, "agency", "list")
     # It has other ids there, and the same content.
     done = muster(
-        other_home, "agency", "import", str(there), *opener, "--expect", digest, "--slug", "north-pd"
+        second, "agency", "import", str(there), *opener, "--expect", digest, "--slug", "north-pd"
     )  # fmt: skip
     assert "north-pd was imported: 4 users" in done and "It is paused" in done and "numbers were in use" in done
-    assert show(other_home, "north-pd") == before
-    assert "north-pd: whole" in muster(other_home, "audit", "verify")
-    assert "would run twice" in muster(fresh_home, "agency", "resume", "springfield-pd", status=3)
-    assert "is resumed" in muster(other_home, "agency", "resume", "north-pd")
-    muster(other_home, "agency", "pause", "north-pd")
-    muster(other_home, "agency", "export", "north-pd", str(back), *lock)
-    refused = muster(fresh_home, "agency", "import", str(back), *opener, status=3)
+    assert show(second, "north-pd") == before
+    assert "north-pd: whole" in muster(second, "audit", "verify")
+    assert "would run twice" in muster(first, "agency", "resume", "springfield-pd", status=3)
+    assert "is resumed" in muster(second, "agency", "resume", "north-pd")
+    muster(second, "agency", "pause", "north-pd")
+    muster(second, "agency", "export", "north-pd", str(back), *lock)
+    refused = muster(first, "agency", "import", str(back), *opener, status=3)
     assert "in this installation already" in refused
-    assert show(fresh_home, "springfield-pd") == before
+    assert show(first, "springfield-pd") == before
