@@ -17,6 +17,7 @@ from pytest_django import Settings
 
 from musterbook.config import outbound_connections, outbound_requests
 from musterbook.directory.installation import doctor
+from musterbook.directory.installation.findings import Finding
 from tests import certificates
 from tests.directory import cast
 from tests.socket_servers import Serve, answer_with, resolve_to, server
@@ -389,7 +390,7 @@ def test_the_doctor_names_providers_that_this_installation_does_not_ask(settings
     agency.sign_on = [provider, {"kind": "saml", "slug": "state", "sso_url": "https://idp.example"}]
     agency.save()
 
-    def found() -> doctor.Finding:
+    def found() -> Finding:
         return next(one for one in doctor.run_checks() if one.about == "single sign-on")
 
     assert found().remedy == ""

@@ -134,7 +134,7 @@ def cluster() -> Iterator[Cluster]:
     """The cluster of the guide up to its step 3, with the sample agency and a second worker."""
     folder = Path(tempfile.mkdtemp(prefix="muster-ha-"))
     folder.chmod(0o755)
-    machines = Machines(folder, *find_ports(1))
+    machines = Machines(folder, find_ports(1)[0])
     try:
         yield _build(machines)
     except BaseException:

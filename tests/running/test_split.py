@@ -46,7 +46,8 @@ class Proxy:
 
     def __init__(self, folder: Path, ports: dict[str, int]) -> None:
         self.folder, self.port = folder, free_port()
-        self.config, self.process = folder / "haproxy.cfg", None
+        self.config = folder / "haproxy.cfg"
+        self.process: subprocess.Popen[bytes] | None = None
         text = self.fit((DEPLOY / "haproxy.cfg").read_text(encoding="utf-8"))
         text = re.sub(r"    bind :80\n.*\n.*unless { ssl_fc }\n", f"    bind 127.0.0.1:{self.port}\n", text)
         text = text.replace("    log /dev/log local0\n", "").replace(
@@ -67,11 +68,16 @@ class Proxy:
         process = subprocess.Popen([str(HAPROXY), "-W", "-f", str(self.config)], stderr=subprocess.DEVNULL)
         try:
             wait_until(lambda: self.ask("/healthz")[0] == 200)
-            self.reload = lambda: process.send_signal(signal.SIGUSR2)
+            self.process = process
             yield
         finally:
             process.terminate()
             process.wait(60)
+
+    def reload(self) -> None:
+        """Read the files again, as `systemctl reload` has it done."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR2)
 
     def ask(self, path: str) -> tuple[int, str]:
         """The status and the text of an answer; 0 without one."""

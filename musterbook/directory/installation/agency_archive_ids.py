@@ -82,12 +82,13 @@ class Ids:
 
     def _list_texts(self, label: str) -> dict[str, Callable[[str], str]]:
         """Return the columns of a table in whose texts ids are, with what replaces them."""
-        return {
+        texts: dict[str, dict[str, Callable[[str], str]]] = {
             "directory.Agency": {"limits": self.map_limits},
             "directory.Feed": {"limits": self.map_limits},
             "directory.SavedFilter": {"query": self.map_query},
             "directory.WebhookMessage": {"subject": self._map_subject, "body": self._map_links},
-        }.get(label, {})
+        }
+        return texts.get(label, {})
 
     def map_limits(self, text: str) -> str:
         """Return stored limits (`agency.limits`) with the new ids of their roles and groups."""

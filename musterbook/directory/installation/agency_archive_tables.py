@@ -195,8 +195,9 @@ def _make_column(model: type[Model], field: "Field[Any, Any]") -> Column:
     target = OTHER_IDS.get(model._meta.label, {}).get(name, "")  # noqa: SLF001
     if isinstance(field, ForeignKey):
         related: Any = field.related_model
+        key: Any = field  # django-stubs leaves `db_constraint` out
         return Column(
-            name, pl.Int64, target=related._meta.label, guarded=bool(field.db_constraint), nullable=nullable  # noqa: SLF001
+            name, pl.Int64, target=related._meta.label, guarded=bool(key.db_constraint), nullable=nullable  # noqa: SLF001
         )  # fmt: skip
     if isinstance(field, JSONField | DateField):
         time = isinstance(field, DateTimeField)
@@ -204,6 +205,5 @@ def _make_column(model: type[Model], field: "Field[Any, Any]") -> Column:
         return Column(name, pl.String, time=time, day=not (time or is_json), json=is_json, nullable=nullable)
     if isinstance(field, IntegerField | AutoField):
         return Column(name, pl.Int64, target=target, guarded=not target, nullable=nullable)
-    kinds = {BooleanField: pl.Boolean, FloatField: pl.Float64}
-    kind = next((kind for one, kind in kinds.items() if isinstance(field, one)), pl.String)
+    kind = pl.Boolean if isinstance(field, BooleanField) else pl.Float64 if isinstance(field, FloatField) else pl.String
     return Column(name, kind, nullable=nullable, longest=longest if kind is pl.String else None)

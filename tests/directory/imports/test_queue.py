@@ -567,7 +567,12 @@ def test_the_lock_of_an_import_is_taken_from_a_worker_that_sends_no_heartbeats(
     made, taken = agency(), list[str]()
     record = submit(made, people(1))
     models.Import.objects.update(state="running", worker="one")
-    monkeypatch.setattr(locks, "end_holder", lambda of, _: taken.append(of.slug) or True)
+
+    def end_holder(of: models.Agency, _: object) -> bool:
+        taken.append(of.slug)
+        return True
+
+    monkeypatch.setattr(locks, "end_holder", end_holder)
     monkeypatch.setattr(locks, "try_import_lock", lambda _: nullcontext(False))
     heartbeats.send_heartbeat(Heartbeat("one", record.number))
     assert not work("two")
