@@ -21,7 +21,9 @@ def test_a_quick_run_imports_the_file_of_each_agency_while_a_user_visits_the_pag
     small = ("--agencies", "3", "--part", "2", "--feed-users", "20", "--rows", "300", "--workers", "2")
     rows = quick(fresh_home, tmp_path, "--case", "agencies", *small)
     night, waits = rows["agencies"], rows["agency-waits"]
-    assert [night["counts"][name] for name in ("agencies", "users", "settled, 2 workers")] == [3, 60, 2]
+    assert [night["counts"][name] for name in ("agencies", "users")] == [3, 60]
+    # The third file waits in the queue, and may be imported before the night of two is over.
+    assert night["counts"]["settled, 2 workers"] in (2, 3)
     assert night["counts"]["bytes after, 2 workers"] >= night["counts"]["bytes"] > 0
     assert bool(night["counts"]["log, 2 workers"]) == bool(fresh_home.database_url)
     for page in ("sign in", "first page", "search"):

@@ -98,13 +98,13 @@ class Cluster:
         """The name of the primary."""
         return next((name for name, role in self.list_members(at).items() if role == "leader"), "")
 
-    def connect(self, user: str = "muster", **more: Any) -> "psycopg.Connection[Any]":
+    def connect(self, user: str = "muster", database: str = "muster", **more: Any) -> "psycopg.Connection[Any]":
         """A connection as Musterbook has it, or of the superuser, past PgBouncer."""
         owner = user == "muster"
         port = self.settings["PGBOUNCER_PORT" if owner else "HAPROXY_PORT"]
         password = self.settings["MUSTER_PASSWORD" if owner else "SUPERUSER_PASSWORD"]
         return psycopg.connect(
-            host="127.0.0.1", port=port, user=user, password=password, dbname="muster", connect_timeout=10, **more
+            host="127.0.0.1", port=port, user=user, password=password, dbname=database, connect_timeout=10, **more
         )
 
     def select(self, sql: str) -> list[tuple[Any, ...]]:
@@ -183,22 +183,21 @@ def _describe(path: Path) -> dict[str, str]:
 
 
 def _wait_for_proxy(cluster: Cluster) -> None:
-    def answers() -> bool:
-        password = cluster.settings["SUPERUSER_PASSWORD"]
-        with (
-            suppress(psycopg.Error),
-            psycopg.connect(
-                host="127.0.0.1",
-                port=cluster.settings["HAPROXY_PORT"],
-                user="postgres",
-                password=password,
-                connect_timeout=5,
-            ),
-        ):
-            return True
+    """Wait until HAProxy knows the standbys: before, it leads to one machine after the other."""
+
+    def leads_to_the_primary() -> bool:
+        for _ in MEMBERS:
+            with cluster.connect("postgres", "postgres") as connection:
+                if connection.execute("SHOW transaction_read_only").fetchone() != ("off",):
+                    return False
+        return True
+
+    def has_found_it() -> bool:
+        with suppress(psycopg.Error):
+            return leads_to_the_primary()
         return False
 
-    wait_for(answers, LONG, "HAProxy has found the primary")
+    wait_for(has_found_it, LONG, "HAProxy has found the primary")
 
 
 def _submit(cluster: Cluster) -> str:
