@@ -41,9 +41,10 @@ _MEASURED_ON_POSTGRESQL = (
     "tests/attacks/test_application_role.py", "tests/attacks/test_old_trails.py", "tests/attacks/test_row_level_security.py",
     "tests/cli/test_audit.py",
     "tests/cli/test_export.py", "tests/cli/test_installation.py", "tests/directory/apply/test_writer.py",
-    "tests/directory/imports/test_queue.py", "tests/directory/installation/test_backups.py",
+    "tests/directory/imports/test_queue.py", "tests/directory/installation/test_agency_archive.py",
+    "tests/directory/installation/test_backups.py",
     "tests/directory/installation/test_damage.py", "tests/directory/installation/test_doctor.py", "tests/directory/storage",
-    "tests/directory/users/test_search.py", "tests/directory/users/test_user_list.py",
+    "tests/directory/users/test_search.py", "tests/directory/users/test_user_list.py", "tests/test_jobs.py",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone: all other lines are reached on SQLite, and measured there."""
 _ON_BOTH = (

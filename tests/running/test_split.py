@@ -29,6 +29,8 @@ _FENCE = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _PASSWORD = "correct horse battery staple"
 _FILL = """
 import django; django.setup()
+from musterbook.directory.storage import isolation
+isolation.open_process()
 from django.contrib.auth.hashers import make_password
 from musterbook.accounts.models import Account
 from musterbook.directory import models

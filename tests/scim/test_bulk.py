@@ -210,6 +210,8 @@ def test_a_version_counts_until_the_import_is_made(client: Scim, monkeypatch: py
     assert (statuses(results), later) == (["412", "200"], [])
     assert (user(2).username, user(3).username) == ("theirs", "still.done")
     assert statuses(send(client, {**patch(2, userName="ours"), "version": "*"})) == ["200"]
+    tag = client.get("Users/2")["meta"]["version"]
+    assert statuses(send(client, {**patch(2, userName="ours.again"), "version": tag})) == ["200"]
 
 
 def test_a_bulk_id_and_a_user_are_named_once(client: Scim) -> None:

@@ -34,6 +34,12 @@ def test_half_of_a_character_is_equal_to_nothing() -> None:
     assert user_query.match_key("email", Operator.NE, "\ud800") is user_query.EVERYBODY
 
 
+def test_a_character_that_no_database_stores_is_equal_to_nothing_and_has_no_order() -> None:
+    for text in ("a\x00", "\ud800"):
+        assert user_query.match_external_id(Operator.EQ, text) is user_query.NOBODY
+        assert user_query.match_external_id(Operator.GT, text) is user_query.UNKNOWN
+
+
 def test_a_place_whose_time_is_none_is_refused() -> None:
     with pytest.raises(user_query.InvalidPosition):
         user_query._parse_time(user_query.Place("no time", 1))

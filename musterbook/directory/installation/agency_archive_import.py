@@ -129,16 +129,14 @@ def _refuse(manifest: Manifest, slug: str) -> None:
             _("A newer Musterbook (%(version)s) wrote the archive. Install that version here first.")
             % {"version": manifest.version}
         )
-    if sorted(manifest.changes) != sorted(migration.list_recorded()):
-        lacking = set(migration.list_required()) - set(manifest.changes)
-        if lacking:
-            raise CannotImport(
-                _(
-                    "An older Musterbook (%(version)s) wrote the archive. Upgrade the old installation to this version first, "
-                    "and export the agency again."
-                )
-                % {"version": manifest.version}
+    if set(migration.list_required()) - set(manifest.changes):
+        raise CannotImport(
+            _(
+                "An older Musterbook (%(version)s) wrote the archive. Upgrade the old installation to this version first, "
+                "and export the agency again."
             )
+            % {"version": manifest.version}
+        )
     if {table.label for table in list_tables()} != set(manifest.tables):
         raise CannotImport(_("The archive does not have the tables of this version. It was changed."))
     span = manifest.tables["directory.Agency"]

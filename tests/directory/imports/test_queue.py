@@ -564,13 +564,13 @@ def test_a_failure_is_stored_in_the_record_and_the_worker_continues(monkeypatch:
 def test_the_lock_of_an_import_is_taken_from_a_worker_that_sends_no_heartbeats(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made, taken = agency(), list[str]()
+    made, taken, held = agency(), list[str](), [True, False]
     record = submit(made, people(1))
     models.Import.objects.update(state="running", worker="one")
 
     def end_holder(of: models.Agency, _: object) -> bool:
         taken.append(of.slug)
-        return True
+        return held.pop()
 
     monkeypatch.setattr(locks, "end_holder", end_holder)
     monkeypatch.setattr(locks, "try_import_lock", lambda _: nullcontext(False))
@@ -580,4 +580,7 @@ def test_the_lock_of_an_import_is_taken_from_a_worker_that_sends_no_heartbeats(
     heartbeats.delete_heartbeat("one")
     assert not work("two")
     assert taken == [made.slug]
+    assert "sends no heartbeats" not in caplog.text, "it had just taken the lock"
+    assert not work("two")
+    assert taken == [made.slug] * 2
     assert "sends no heartbeats" in caplog.text

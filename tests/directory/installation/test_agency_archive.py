@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from django.conf import settings
 from django.db import transaction
@@ -17,7 +18,7 @@ from pyrage import x25519
 
 from musterbook.accounts import outbox
 from musterbook.accounts.models import Account, Repeated, ResetRequest, Token
-from musterbook.config import encryption
+from musterbook.config import encryption, environment
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
 from musterbook.directory.audit import verify
@@ -28,6 +29,7 @@ from musterbook.directory.installation import (
     agency_archive_import,
     agency_archive_tables,
     backup_seal,
+    backups,
     migration,
 )
 from musterbook.directory.installation.agency_archive import CannotExport, CannotImport
@@ -121,6 +123,9 @@ def test_a_trail_that_moves_twice_has_the_same_digests_and_verifies(tmp_path: Pa
     with (tmp_path / "b.age").open("w+b") as file, encrypting(file, LOCK) as into:
         agency_archive_export.write_archive(first, into)
     forget(first)
+    later = repack(tmp_path / "b.age", change_rows("directory.MovedTrail", set_to("until", 999)))
+    with pytest.raises(CannotImport, match="does not verify"):
+        arrive(later, slug="third-pd")
     second = arrive(tmp_path / "b.age", slug="third-pd").agency
     links = models.TrailLink.objects.filter(agency=second).order_by("number")
     assert list(links.values_list("digest", flat=True))[: len(digests)] == digests
@@ -144,6 +149,15 @@ def forget(agency: models.Agency) -> None:
     Repeated.objects.filter(agency=agency).update(key="another")
 
 
+def cut_off_after(agency: models.Agency, number: int) -> None:
+    """Remove what the trail has after this link, and let the link be its end."""
+    last = models.TrailLink.objects.get(agency=agency, number=number)
+    models.Event.objects.filter(agency=agency, pk__gt=last.last).delete()
+    models.Passage.objects.filter(agency=agency, first__gt=last.last).delete()
+    models.TrailLink.objects.filter(agency=agency, number__gt=number).delete()
+    models.TrailEnd.objects.filter(agency=agency, links__gt=number).delete()
+
+
 def test_what_an_attacker_changes_in_a_moved_trail_is_found(
     tmp_path: Path, as_owner: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +171,11 @@ def test_what_an_attacker_changes_in_a_moved_trail_is_found(
         (lambda: models.Event.objects.filter(pk=event.pk).update(actor="E-9"), "not those that were sealed"),
         (lambda: models.MovedTrail.objects.filter(agency=agency).delete(), "not the one|does not have|not those"),
         (lambda: models.MovedTrail.objects.filter(agency=agency).update(keys=[]), "does not have"),
+        (
+            lambda: models.MovedTrail.objects.filter(agency=agency).update(keys=[{"name": "x", "secret": "none"}]),
+            "does not have",
+        ),
+        (lambda: cut_off_after(agency, moved_trail.until), "is missing that records the move"),
         (lambda: models.MovedTrail.objects.filter(agency=agency).update(users=moved_trail.users + 1), "not those"),
         (
             lambda: models.MovedTrail.objects.filter(agency=agency).update(until=moved_trail.until + 1),
@@ -262,6 +281,22 @@ def claim_range(label: str, **numbers: int) -> Callable[[dict[str, bytes]], None
     return act
 
 
+def lose_table(label: str) -> Callable[[dict[str, bytes]], None]:
+    def act(members: dict[str, bytes]) -> None:
+        manifest = json.loads(members["manifest.json"])
+        del manifest["tables"][label]
+        members["manifest.json"] = json.dumps(manifest).encode()
+
+    return act
+
+
+def refer_to_nobody(members: dict[str, bytes]) -> None:
+    """Let the events be about a user whose id is among those of the archive, though no row has it."""
+    last = json.loads(members["manifest.json"])["tables"]["directory.User"]["last"]
+    claim_range("directory.User", last=last + 10)(members)
+    change_rows("directory.Event", set_to("subject_id", last + 5))(members)
+
+
 ATTACKS: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "the role of another agency": (change_rows("directory.User", set_to("role_id", 999)), "rows that are not in it"),
     "the agency of others": (change_rows("directory.User", set_to("agency_id", 2)), "rows that are not in it"),
@@ -283,6 +318,15 @@ ATTACKS: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "rows of another table": (add_member("rows/directory.Worker.000001", b'{"id": 1}'), "rows that no agency has"),
     "a newer version": (change_manifest(changes=[*migration.list_required(), "directory.9999_later"], version="9.9"), "newer"),
     "an older version": (change_manifest(changes=["directory.0001_start"], version="0.1"), "older Musterbook"),
+    "no word about its pause": (change_manifest(paused="no"), "its manifest is not one"),
+    "no tables": (change_manifest(tables=[]), "its manifest is not one"),
+    "more rows than ids": (claim_range("directory.User", rows=1_000_000), "its manifest is not one"),
+    "a list as the manifest": (add_member("manifest.json", b"[]"), "its manifest is not one"),
+    "a manifest without end": (
+        lambda members: members.update({"manifest.json": members["manifest.json"] + b" " * (1 << 20)}), "too long"),
+    "a table less": (lose_table("directory.Rank"), "does not have the tables of this version"),
+    "no agency": (claim_range("directory.Agency", rows=0, first=0, last=0), "not of exactly one agency"),
+    "an event about a user who is not there": (refer_to_nobody, "rows that are not in it"),
     "another format": (change_manifest(format="zip"), "not an archive of an agency"),
     "a slug that is an address": (change_manifest(slug="static"), "cannot be used"),
     "a slug that is markup": (change_manifest(slug="<b>"), "cannot be used"),
@@ -302,6 +346,61 @@ def test_a_hostile_archive_changes_nothing_and_says_why(tmp_path: Path) -> None:
     assert sorted((settings.MUSTER_HOME / "files").iterdir()) == files
     assert models.User.objects.count() == models.Event.objects.count() == 0
     assert arrive(repack(tmp_path / "a.age", lambda members: None)).users == 4
+
+
+def test_rows_that_take_too_much_room_or_break_the_library_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path / "a.age")
+    # The library raises an exception of its own for some of its errors, which is none of Python's.
+    panic = type("PanicException", (BaseException,), {})
+
+    def end_with(error: type[BaseException]) -> Callable[..., Any]:
+        def read(*_: object, **__: object) -> Any:
+            raise error
+
+        return read
+
+    with monkeypatch.context() as patched:
+        patched.setattr(agency_archive_import, "_LARGEST_PART", 10)
+        with pytest.raises(CannotImport, match="no table holds"):
+            arrive(tmp_path / "a.age")
+    with monkeypatch.context() as patched:
+        patched.setattr(pl, "read_ndjson", end_with(panic))
+        with pytest.raises(CannotImport, match="no table holds"):
+            arrive(tmp_path / "a.age")
+    with monkeypatch.context() as patched:
+        patched.setattr(pl, "read_ndjson", end_with(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            arrive(tmp_path / "a.age")
+    assert not models.Agency.objects.exists()
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill_disk(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device", str(environment.home() / "work"))
+
+    leave(tmp_path / "a.age")
+    monkeypatch.setattr(backups, "decrypt_backup", fill_disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        arrive(tmp_path / "a.age")
+
+
+def test_a_secret_whose_key_is_gone_stops_the_export(tmp_path: Path) -> None:
+    agency = moved.fill("springfield-pd", (1, 2, 3, 4))
+    models.Feed.objects.update(secrets={"password": "sealed by another installation"})
+    with (
+        (tmp_path / "a.age").open("w+b") as file,
+        pytest.raises(CannotExport, match="its secret key is missing"),
+        encrypting(file, LOCK) as into,
+    ):
+        agency_archive_export.write_archive(agency, into)
+
+
+def test_a_table_that_no_agency_has_must_be_left_out_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agency_archive_tables, "LEFT_OUT", {})
+    with pytest.raises(LookupError, match=r"No agency has the rows of .*directory\.Worker"):
+        agency_archive_tables.list_tables.__wrapped__()
 
 
 def test_an_archive_that_is_not_the_one_that_was_written_is_refused(tmp_path: Path) -> None:
