@@ -35,7 +35,7 @@ def _write_copy(agency: models.Agency, table: type[Model], first: int, copies: i
     """Return the statement that copies the agency's rows of a table. Ids are moved by the number of the agency."""
     number = f"CAST(n.k - {agency.pk} AS bigint)"
     move = f"{number} * {_MANY_IDS * _SLOT_WIDTH}"
-    fields, values = table._meta.concrete_fields, []  # noqa: SLF001  (Django documents it in spite of its name)
+    fields, values = table._meta.concrete_fields, []
     for field in fields:
         column = f't."{field.column}"'
         target = field.related_model

@@ -129,12 +129,12 @@ class Table:
     @property
     def key(self) -> str:
         """Return the column of the primary key."""
-        return str(self.model._meta.pk.column)  # noqa: SLF001  (Django documents it in spite of its name)
+        return str(self.model._meta.pk.column)
 
     @property
     def has_ids(self) -> bool:
         """Return whether the table gives its rows ids of its own."""
-        return isinstance(self.model._meta.pk, AutoField)  # noqa: SLF001
+        return isinstance(self.model._meta.pk, AutoField)
 
     @property
     def schema(self) -> dict[str, type[pl.DataType]]:
@@ -150,7 +150,7 @@ class Table:
 @lru_cache(maxsize=1)
 def list_tables() -> tuple[Table, ...]:
     """Return the tables of an archive: those of the agency first, then in the order in which they refer to each other."""
-    waiting = {model._meta.label: model for model in list_models() if model._meta.label not in LEFT_OUT}  # noqa: SLF001
+    waiting = {model._meta.label: model for model in list_models() if model._meta.label not in LEFT_OUT}
     conditions: dict[str, str] = {"directory.Agency": '"id" = %s'}
     while len(conditions) < len(waiting):
         found = {
@@ -173,31 +173,31 @@ def list_models() -> list[type[Model]]:
 
 def _find_condition(model: type[Model], known: Mapping[str, str]) -> str:
     """Return the condition of an agency's rows, by the agency itself or by a row that always is of one; "" for none yet."""
-    keys = [one for one in model._meta.concrete_fields if isinstance(one, ForeignKey)]  # noqa: SLF001
+    keys = [one for one in model._meta.concrete_fields if isinstance(one, ForeignKey)]
     own = next((one for one in keys if one.related_model is models.Agency and not one.null), None)
     if own:
         return f'"{own.column}" = %s'
     for one in keys:
         target: Any = one.related_model
-        label = target._meta.label  # noqa: SLF001
+        label = target._meta.label
         if not one.null and label in known and target is not model:
-            key = target._meta.pk.column  # noqa: SLF001
+            key = target._meta.pk.column
             return f'"{one.column}" IN (SELECT "{key}" FROM "{frames.table(target)}" WHERE {known[label]})'
     return ""
 
 
 def _list_columns(model: type[Model]) -> tuple[Column, ...]:
-    return tuple(_make_column(model, one) for one in model._meta.concrete_fields)  # noqa: SLF001
+    return tuple(_make_column(model, one) for one in model._meta.concrete_fields)
 
 
 def _make_column(model: type[Model], field: "Field[Any, Any]") -> Column:
     name, nullable, longest = str(field.column), bool(field.null), field.max_length
-    target = OTHER_IDS.get(model._meta.label, {}).get(name, "")  # noqa: SLF001
+    target = OTHER_IDS.get(model._meta.label, {}).get(name, "")
     if isinstance(field, ForeignKey):
         related: Any = field.related_model
         key: Any = field  # django-stubs leaves `db_constraint` out
         return Column(
-            name, pl.Int64, target=related._meta.label, guarded=bool(key.db_constraint), nullable=nullable  # noqa: SLF001
+            name, pl.Int64, target=related._meta.label, guarded=bool(key.db_constraint), nullable=nullable
         )  # fmt: skip
     if isinstance(field, JSONField | DateField):
         time = isinstance(field, DateTimeField)

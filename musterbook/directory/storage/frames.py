@@ -108,7 +108,7 @@ def stamp(at: datetime) -> str:
 
 def table(model: type[Model]) -> str:
     """Return the name of the model's table."""
-    return model._meta.db_table  # noqa: SLF001  (Django documents it in spite of its name)
+    return model._meta.db_table
 
 
 def new_ids(model: type[Model], number: int) -> pl.Series:
