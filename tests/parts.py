@@ -44,7 +44,8 @@ _MEASURED_ON_POSTGRESQL = (
     "tests/directory/imports/test_queue.py", "tests/directory/installation/test_agency_archive.py",
     "tests/directory/installation/test_backups.py",
     "tests/directory/installation/test_damage.py", "tests/directory/installation/test_doctor.py", "tests/directory/storage",
-    "tests/directory/users/test_search.py", "tests/directory/users/test_user_list.py", "tests/test_jobs.py",
+    "tests/directory/users/test_search.py", "tests/directory/users/test_user_list.py", "tests/directory/users/test_user_query.py",
+    "tests/test_jobs.py",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone: all other lines are reached on SQLite, and measured there."""
 _ON_BOTH = (

@@ -209,6 +209,21 @@ def test_after_the_database_was_away_a_worker_is_heard_of_before_it_claims_an_im
     assert done == ["lost", "heard of", "looked for work"]
 
 
+def test_heartbeats_go_on_after_one_that_could_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors, sent = [OSError("the disk is full"), OperationalError("gone")], []
+
+    def send(heartbeat: heartbeats.Heartbeat) -> None:
+        if errors:
+            raise errors.pop()
+        sent.append(heartbeat)
+
+    monkeypatch.setattr(heartbeats, "INTERVAL", 0.01)
+    monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeats, "send_heartbeat", send)
+    with heartbeats.report_progress("worker", "1"):
+        until(lambda: sent)
+
+
 def test_heartbeats_go_on_after_the_connection_of_their_thread_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     if not frames.on_postgres():
         pytest.skip("heartbeats are files on SQLite")

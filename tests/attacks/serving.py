@@ -1,13 +1,16 @@
 """A real `muster serve` for attacks: started on an installation of the test's own, and ended with it."""
 
 import http.client
+import itertools
+import os
+import random
 import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -15,6 +18,17 @@ from pathlib import Path
 from tests.databases import Home
 
 _MUSTER = str(Path(sys.executable).parent / "muster")
+_PORTS_EACH = 2_000
+_FIRST_PORT = 12_000 + _PORTS_EACH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+
+
+def _iter_ports() -> Iterator[int]:
+    """Yield the ports of this process of the tests, from any of them on, so that two runs at the same time seldom meet."""
+    begin = random.randrange(_PORTS_EACH)
+    yield from (_FIRST_PORT + (begin + number) % _PORTS_EACH for number in itertools.count())
+
+
+_ports = _iter_ports()
 
 
 @dataclass(frozen=True)
@@ -72,9 +86,11 @@ def serve(home: Home, *options: str, **variables: str) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that nobody listens at: of this process of the tests alone, and none that the system gives to a client."""
+    for port in _ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("the ports do not end")
 
 
 def wait_until(holds: object, seconds: float = 30) -> None:

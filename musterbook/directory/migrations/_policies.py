@@ -33,10 +33,6 @@ class KeepApart(RunPython):
         self.conditions = conditions
         super().__init__(_make(_create, conditions), _make(_remove, conditions))
 
-    def deconstruct(self) -> Any:
-        """Return how a migration writes it."""
-        return self.__class__.__qualname__, [self.conditions], {}
-
     def enforce(self, tables: set[str], schema_editor: Any) -> None:
         """Make the policies of those of its tables that are named again, and put them in force, also for the owner."""
         own = {table: self.conditions[table] for table in tables & set(self.conditions)}

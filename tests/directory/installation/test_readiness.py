@@ -12,6 +12,7 @@ from musterbook.config import serve_run
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.installation import migration, readiness
+from musterbook.directory.storage import locks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,6 +49,11 @@ def test_without_its_database_it_is_not_and_says_nothing_secret(
     assert ask() == (200, "ok")
     # A probe asks every few seconds: that is no error that somebody must be woken for.
     assert [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")] == []
+
+
+def test_with_a_standby_as_its_database_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "is_read_only", lambda: True)
+    assert ask() == (503, "The database takes no changes.")
 
 
 def test_without_its_migrations_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
 """The agency that a thread works for."""
 
 import pytest
+from django.db import Error, connection, transaction
 
-from musterbook.directory.storage import isolation
+from musterbook.directory.storage import frames, isolation
 
 
 def test_work_for_one_agency_never_turns_to_another_one() -> None:
@@ -15,3 +16,17 @@ def test_work_for_one_agency_never_turns_to_another_one() -> None:
             isolation.limit_rest_to(2)
             assert isolation.read_scope() == "2"
         assert isolation.read_scope() == "1"
+
+
+@pytest.mark.django_db
+def test_a_transaction_that_has_failed_takes_nothing_but_its_end() -> None:
+    if not frames.on_postgres():
+        pytest.skip("SQLite has no setting")
+    with transaction.atomic():
+        with pytest.raises(Error), connection.cursor() as cursor:
+            cursor.execute("SELECT nothing_of_this_name")
+        with isolation.limit_to(1), connection.cursor():
+            transaction.set_rollback(True)
+    with isolation.limit_to(1), connection.cursor() as cursor:
+        cursor.execute(f"SHOW {isolation.SETTING}")
+        assert cursor.fetchone() == ("1",)

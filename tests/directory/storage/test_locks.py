@@ -262,3 +262,23 @@ def test_who_has_just_taken_a_lock_keeps_it_although_the_record_still_names_a_wo
     over.set()
     holder.join()
     assert left == []
+
+
+@pytest.mark.django_db
+def test_the_users_of_a_paused_agency_are_written_only_by_who_pauses_it() -> None:
+    made = agency()
+    models.Agency.objects.update(paused_at=NOW)
+    with transaction.atomic():
+        locks.lock_row(made, paused=True)
+        with pytest.raises(locks.AgencyPaused):
+            locks.lock_row(made)
+
+
+@pytest.mark.django_db
+def test_a_database_that_takes_no_changes_is_noticed() -> None:
+    assert not locks.is_read_only()
+    if frames.on_postgres():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            assert locks.is_read_only()
+            transaction.set_rollback(True)
