@@ -37,6 +37,7 @@ from musterbook.directory.installation.backup_encryption import Lock, Opener, de
 from musterbook.webhooks import claims
 from tests.directory import cast
 from tests.directory.installation import moved
+from tests.directory.storage.test_locks import elsewhere
 
 pytestmark = pytest.mark.django_db
 
@@ -401,6 +402,16 @@ def test_a_table_that_no_agency_has_must_be_left_out_by_name(monkeypatch: pytest
     monkeypatch.setattr(agency_archive_tables, "LEFT_OUT", {})
     with pytest.raises(LookupError, match=r"No agency has the rows of .*directory\.Worker"):
         agency_archive_tables.list_tables.__wrapped__()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_others_write_during_an_export_is_not_in_it() -> None:
+    cast.agency()
+    with agency_archive_export.open_snapshot():
+        assert models.Agency.objects.count() == 1
+        elsewhere(lambda: cast.agency("shelbyville-pd")).join(30)
+        assert models.Agency.objects.count() == 1
+    assert models.Agency.objects.count() == 2
 
 
 def test_an_archive_that_is_not_the_one_that_was_written_is_refused(tmp_path: Path) -> None:
