@@ -21,7 +21,7 @@ from fault_harness.tables import Tables
 from scripts import postgres
 
 pytestmark = pytest.mark.skipif(
-    not clock.is_possible(), reason="without a C compiler, a round waits for hours, because its time cannot pass faster"
+    not clock.is_possible(), reason="without a C compiler, a round takes as long as its longest waits"
 )
 
 FAULTS = 6
