@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from musterbook.cli.exits import WrongCall
-from musterbook.cli.installation import PassphraseFile, make_lock, make_opener
+from musterbook.cli.installation import PassphraseFile, Recipients, make_lock, make_opener
 from musterbook.cli.language import gettext as _
 from musterbook.cli.language import ngettext
 from musterbook.cli.output import say
@@ -55,10 +55,7 @@ def export_(
     slug: _Slug,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write. It must not exist yet.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
-    recipient: Annotated[
-        list[str] | None,
-        typer.Option("--recipient", metavar="AGE1…", help="Encrypt for this age recipient. Can be repeated."),
-    ] = None,
+    recipient: Recipients = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Write one agency with all that belongs to it to one encrypted file, for `muster agency import` elsewhere.

@@ -108,15 +108,16 @@ PassphraseFile: TypeAlias = Annotated[
         help="A file with the passphrase in its first line. Use - for standard input. Or set MUSTER_BACKUP_PASSPHRASE.",
     ),
 ]  # fmt: skip
+Recipients = Annotated[
+    list[str] | None,
+    typer.Option("--recipient", metavar="AGE1…", help="Encrypt for this age recipient. Can be repeated."),
+]
 
 
 def backup(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write. It must not exist yet.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
-    recipient: Annotated[
-        list[str] | None,
-        typer.Option("--recipient", metavar="AGE1…", help="Encrypt for this age recipient. Can be repeated."),
-    ] = None,
+    recipient: Recipients = None,
     passphrase_file: PassphraseFile = None,
     unencrypted: Annotated[
         bool, typer.Option("--unencrypted", help="Do not encrypt the backup, and do not warn about it.")

@@ -31,7 +31,7 @@ from musterbook.directory.installation.agency_archive import (
     Manifest,
     Range,
 )
-from musterbook.directory.installation.agency_archive_tables import EMPTIED, Table, list_tables
+from musterbook.directory.installation.agency_archive_tables import EMPTIED, Table, change_secrets, list_tables
 from musterbook.directory.installation.backup_encryption import Lock
 from musterbook.directory.storage import frames, locks
 
@@ -163,11 +163,7 @@ def _complete_times(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _open_secrets(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with secrets that this installation's key has opened; the archive is encrypted as a whole."""
-    for column in sealed_values.COLUMNS:
-        if column.model is table.model:
-            opened = [_open_value(text, column) for text in rows[column.field]]
-            rows = rows.with_columns(pl.Series(column.field, opened, pl.String))
-    return rows
+    return change_secrets(table, rows, _open_value)
 
 
 def _open_value(text: str, column: sealed_values.SealedColumn) -> str:

@@ -36,7 +36,7 @@ from musterbook.directory.installation.agency_archive import (
     read_manifest,
 )
 from musterbook.directory.installation.agency_archive_ids import Ids, reserve_ids
-from musterbook.directory.installation.agency_archive_tables import Table, list_tables
+from musterbook.directory.installation.agency_archive_tables import Table, change_secrets, list_tables
 from musterbook.directory.installation.backup_encryption import Opener
 from musterbook.directory.storage import frames
 
@@ -344,11 +344,7 @@ class _ArchiveImport:
 
 def _seal_secrets(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with their secrets sealed by this installation's key."""
-    for column in sealed_values.COLUMNS:
-        if column.model is table.model:
-            sealed = [_seal_value(text, column) for text in rows[column.field]]
-            rows = rows.with_columns(pl.Series(column.field, sealed, pl.String))
-    return rows
+    return change_secrets(table, rows, _seal_value)
 
 
 def _seal_value(text: str, column: sealed_values.SealedColumn) -> str:

@@ -3,7 +3,7 @@
 Only what stays behind, and the ids that are in texts, are listed. A test demands that every JSON column is in one of the lists.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,7 @@ from django.db.models import (
 )
 
 from musterbook.directory import models
+from musterbook.directory.installation import sealed_values
 from musterbook.directory.storage import frames
 
 LEFT_OUT: Mapping[str, str] = {
@@ -207,3 +208,14 @@ def _make_column(model: type[Model], field: "Field[Any, Any]") -> Column:
         return Column(name, pl.Int64, target=target, guarded=not target, nullable=nullable)
     kind = pl.Boolean if isinstance(field, BooleanField) else pl.Float64 if isinstance(field, FloatField) else pl.String
     return Column(name, kind, nullable=nullable, longest=longest if kind is pl.String else None)
+
+
+def change_secrets(
+    table: Table, rows: pl.DataFrame, change: Callable[[str, sealed_values.SealedColumn], str]
+) -> pl.DataFrame:
+    """Return the rows of the table with each text that has secrets changed by the function."""
+    for column in sealed_values.COLUMNS:
+        if column.model is table.model:
+            changed = [change(text, column) for text in rows[column.field]]
+            rows = rows.with_columns(pl.Series(column.field, changed, pl.String))
+    return rows
