@@ -99,10 +99,10 @@ def _check_coverage() -> Counter[str]:
     )  # fmt: skip
     wholly = subprocess.run(
         [*coverage, "report", f"--include={COVERED_WHOLLY}", "--fail-under=100"],
-        cwd=setup.ROOT, stdout=subprocess.DEVNULL, check=False,
+        cwd=setup.ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if wholly.returncode:
-        print("Every line and branch of musterbook/core and musterbook/directory must be covered; see Missing above.")
+        print(f"Every line and branch of musterbook/core and musterbook/directory must be covered.\n{wholly.stdout}")
     return Counter("failed" if done.returncode else "passed" for done in (everything, wholly))
 
 
