@@ -20,7 +20,7 @@ from django.db.models import Count, F, Min, Q, QuerySet
 
 from musterbook.accounts import mails, registration
 from musterbook.config import mail_server
-from musterbook.config.home import prepare_folder
+from musterbook.config.home import prepare_folder, write_private
 from musterbook.config.mail_server import MailServer
 from musterbook.core.values import emails
 from musterbook.directory.agency import pausing
@@ -307,6 +307,5 @@ def forget_old(at: datetime) -> None:
 
 def _write_file(message: EmailMultiAlternatives) -> None:
     name = message.extra_headers["Message-ID"].strip("<>").partition("@")[0]
-    path = prepare_folder(get_folder()) / f"{name}.eml"
-    path.touch(mode=0o600)
-    path.write_bytes(message.message().as_bytes())
+    # An email that did not fit on the disk leaves nothing: a person would take the file for one that was sent.
+    write_private(prepare_folder(get_folder()) / f"{name}.eml", message.message().as_bytes())

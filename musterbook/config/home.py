@@ -55,9 +55,9 @@ def read_or_make_key(folder: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Write a file that only its owner can read, in place of the one before; it appears whole or not at all."""
-    draft = _write_draft(path, text)
+    draft = _write_draft(path, content)
     try:
         draft.replace(path)
     finally:
@@ -77,12 +77,17 @@ def _write_new(path: Path, key: str) -> None:
     _sync_folder(path.parent)
 
 
-def _write_draft(path: Path, text: str) -> Path:
+def _write_draft(path: Path, content: str | bytes) -> Path:
+    """Write a new file next to the path, and return it. If it does not fit on the disk, nothing of it stays."""
     draft = prepare_folder(path.parent) / f".{path.name}.{secrets.token_hex(8)}"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     return draft
 
 

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import resource
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -357,6 +359,23 @@ def test_without_a_mail_server_mails_are_files_for_their_owner_alone(
     assert len(files) == 2
     assert all(file.stat().st_mode & 0o077 == 0 for file in files)
     assert "/register/" in files[0].read_text(encoding="utf-8")
+
+
+def test_an_email_that_does_not_fit_on_the_disk_leaves_nothing_and_is_retried(
+    springfield: Springfield, settings: Settings, tmp_path: Path, clock: Clock
+) -> None:
+    settings.MUSTER_HOME = tmp_path
+    outbox.get_folder().mkdir()
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, usual[1]))
+    try:
+        with outbox.open_transport() as hand, pytest.raises(OSError, match="large"):
+            hand(EmailMultiAlternatives("Hello", "text " * 100, headers={"Message-ID": "<mail-1@localhost>"}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert list(outbox.get_folder().iterdir()) == []
+    outbox.send_due("w", clock)
+    assert len(list(outbox.get_folder().iterdir())) == 2
 
 
 def test_names_of_any_script_and_any_cunning_stay_in_their_place(
