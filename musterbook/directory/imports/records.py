@@ -332,7 +332,8 @@ def reap_with_lock(agency: models.Agency) -> None:
 
 
 def _end_dead(running: "QuerySet[models.Import]", message: str) -> None:
-    dead = [record.pk for record in running]
+    # A process that lost its connection, and so the lock, may record the end itself right now: wait for its transaction.
+    dead = [record.pk for record in running.select_for_update()]
     models.Import.objects.filter(pk__in=dead).update(**_failure_fields(message))
     for record in models.Import.objects.filter(pk__in=dead).select_related("agency"):
         _report_end(record)

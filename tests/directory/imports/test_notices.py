@@ -21,8 +21,10 @@ from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.models import Mail, Notice, NoticeKind
+from musterbook.directory.storage import frames
 from tests.directory import cast
 from tests.directory.cast import NOW, agency, allow, apply_rows, people, person, run, user
+from tests.directory.storage.test_locks import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -235,6 +237,28 @@ def test_an_import_whose_process_died_is_noticed(made: models.Agency) -> None:
     records.reap_orphans(made)
     records.reap_orphans(made)
     assert kinds() == [NoticeKind.FAILED]
+
+
+def test_the_end_of_an_import_that_lost_its_lock_is_noticed_once(made: models.Agency) -> None:
+    """Its process records that it failed while another one, which has the lock by now, finds that it has died."""
+    if not frames.on_postgres():
+        pytest.skip("SQLite has one writer")
+    record = hold(made)
+    models.Import.objects.filter(pk=record.pk).update(state="running", finished_at=None)
+    record.refresh_from_db()
+    endpoint = models.WebhookEndpoint.objects.create(
+        agency=made, name="all", address="http://localhost:1/", kinds=["import.failed"], created_at=NOW
+    )
+    with transaction.atomic():
+        assert records.record_failure(record, "The connection was lost.")
+        other = elsewhere(lambda: records.reap_orphans(made))
+        other.join(1)
+        assert other.is_alive(), "it waits for this transaction"
+    other.join()
+    messages = models.WebhookMessage.objects.filter(endpoint=endpoint)
+    assert [message.kind for message in messages] == ["import.failed"]
+    record.refresh_from_db()
+    assert record.message == "The connection was lost."
 
 
 def test_an_email_leaves_once_and_only_while_it_is_true(made: models.Agency, settings: Settings) -> None:
