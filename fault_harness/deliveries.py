@@ -112,6 +112,11 @@ class Deliveries:
         self._command = None
         return program
 
+    def list_acknowledged(self) -> set[str]:
+        """Return the hashes of the files of which the product has said that it has them, by an answer, a status or a folder."""
+        done = {sha256 for name, sha256 in self.placed.items() if (self.site.feed_folder / "done" / name).exists()}
+        return self.arrived | set(self.keys.values()) | done
+
     def deliver_again(self, roster: Roster) -> None:
         """Bring a file again whose import was reported as failed, or which has not arrived."""
         if roster.path is Path.FOLDER:

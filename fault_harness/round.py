@@ -138,7 +138,7 @@ class Round:
         began, advanced = time.monotonic(), 0
         while (passed := time.monotonic() - began) < _SETTLE_SECONDS and advanced < _MOST_ADVANCE:
             self.site.revive()
-            if not self._is_waiting() and not self._bring_again():
+            if not self._is_waiting() and not self.bring_again():
                 return
             time.sleep(1)
             if self.site.clock and self._is_waiting():
@@ -153,16 +153,19 @@ class Round:
         except DatabaseError:  # the database starts, after it was killed
             return True
 
-    def _bring_again(self) -> bool:
-        """Bring the files again that failed or have not arrived. Return whether there are any."""
+    def bring_again(self) -> bool:
+        """Bring the files again that failed or have not arrived. Return whether there are any.
+
+        One that the product has acknowledged must have an import, and is lost otherwise: to bring it again would hide that.
+        """
         unsent = bool(self.deliveries.unsent)
         self.deliveries.send_rest()
         imported = {row[0] for row in self.tables.select("SELECT file_sha256 FROM directory_import")}
         known = self.deliveries.rosters.known
-        missing = [
-            *filter(books.list_in_vain(self.tables).__contains__, known),
-            *(one for one in known if one not in imported),
-        ]
+        lost = known.keys() - imported
+        for sha256 in sorted(lost & self.deliveries.list_acknowledged()):
+            self._find("files", f"a file by {known[sha256].path} was acknowledged, and has no import: {sha256[:12]}")
+        missing = [*filter(books.list_in_vain(self.tables).__contains__, known), *filter(lost.__contains__, known)]
         for sha256 in missing:
             self.deliveries.deliver_again(known[sha256])
         return unsent or bool(missing)

@@ -122,6 +122,21 @@ def test_the_books_find_an_email_and_a_message_that_never_arrived(lived: Round, 
     assert check(copy, lived, journal=tmp_path / "none") == {"webhooks"}
 
 
+def test_an_acknowledged_file_without_an_import_is_lost_although_it_is_brought_again(
+    lived: Round, copy: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = lived.deliveries.list_acknowledged()
+    again: list[str] = []
+    copy.execute("DELETE FROM directory_import")
+    monkeypatch.setattr(lived, "tables", copy)
+    monkeypatch.setattr(lived.deliveries, "deliver_again", lambda roster: again.append(roster.sha256))
+    monkeypatch.setattr(lived.result, "findings", [])
+    assert lived.bring_again()
+    found = {finding.what.rpartition(" ")[2] for finding in lived.result.findings}
+    assert found == {sha256[:12] for sha256 in gone} and len(gone) >= 2
+    assert gone <= set(again)
+
+
 def test_a_broken_hash_chain_is_found(lived: Round, copy: Tables, tmp_path: Path) -> None:
     environment = lived.site.environment | {"MUSTER_HOME": str(tmp_path)}
     copy.execute(f"UPDATE directory_event SET actor = 'E-1' WHERE id = {LAST_USER_EVENT}")
