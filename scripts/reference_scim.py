@@ -71,8 +71,8 @@ _BULK = """
 - `bulkId:…` as the manager means a user that the same Bulk creates. A circle of such references is refused with 409.
 - After as many errors as `failOnErrors` says, nothing more is done, and the response ends with the last of them.
 - Over a [limit](agency-settings.md#limits), the whole Bulk is **held**, and so is a change of many members: nothing is
-  written until a person confirms the numbers. The response is 202, with the location of the import, its page, and the reasons
-  (`{held}`). If the agency setting `scim_refuses_held` is true, it is 409, for clients that cannot wait. The same request
+  written until a person confirms the numbers. Then all of it is, also what belongs to no column, such as `displayName`. The
+  response is 202, with the location of the import, its page, and the reasons (`{held}`). If the agency setting `scim_refuses_held` is true, it is 409, for clients that cannot wait. The same request
   again makes no second import while the first one waits.
 """
 _LISTS = """

@@ -325,6 +325,7 @@ def test_a_bulk_over_a_limit_is_held_until_its_number_is_confirmed(client: Scim)
     queue.submit_apply(record.agency, record.number, context=context, confirmed={"deactivations": 1})
     run_next_import("tests", lambda: datetime.now(UTC))
     assert (user(2).active, user(3).username, _exists("new.one")) == (False, "three", True)
+    assert {one.managed_by for one in (user(2), user(3), models.User.objects.get(username="new.one"))} == {"scim"}
     assert statuses(send(client, *operations[:2])) == ["200", "200"]
 
 

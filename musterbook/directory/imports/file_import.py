@@ -34,6 +34,7 @@ from musterbook.directory.imports import (
     entry_files,
     file_ends,
     plan_ends,
+    provisioned_values,
     quotas,
     records,
     runner,
@@ -240,9 +241,10 @@ def make_attempt(
         return planning.make_plan(table, replace(snapshot, marks=marks), policy)
 
     apply = entry_files.make_writer(record, context) if options.what else None
-    return Attempt(
+    attempt = Attempt(
         record, context, plan, upload.content, expected, progress, apply_override=apply, stages=stages
     )  # fmt: skip
+    return provisioned_values.confirm(attempt, options.provisioned) if options.provisioned else attempt
 
 
 def _start_reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:

@@ -1,7 +1,8 @@
 """The options of an import, and their form in its record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from musterbook.core.domain.columns import LAYOUTS, REKEYS, USERS, Layout
 from musterbook.core.domain.decisions import Decisions
@@ -16,7 +17,7 @@ _CORRECTIONS_KEY = "mended"
 
 _ONLY_IF_GIVEN = (
     "values", "defaults", "source", "accepted", "decided", "header_row", "expect_rows", "release_badges", "approves",
-    "exact", "what",
+    "exact", "what", "provisioned",
 )  # fmt: skip
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
@@ -61,6 +62,8 @@ class Options:
 
     what: str = ""
     """The layout of a file of groups, members, roles or ranks (columns.ENTRIES), "" for a file of users."""
+    provisioned: Sequence[Mapping[str, Any]] = ()
+    """What an identity provider has said of the user of each row of a held import (`imports.provisioned_values`)."""
 
     @property
     def layout(self) -> Layout:

@@ -21,12 +21,22 @@ from musterbook.core.reporting.report import ReportRow, RowFilter
 from musterbook.directory import models
 from musterbook.directory.apply import writer
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import cancellation, file_import, memberships, quotas, records, runner, sent_rows
+from musterbook.directory.imports import (
+    cancellation,
+    file_import,
+    memberships,
+    provisioned_values,
+    quotas,
+    records,
+    runner,
+    sent_rows,
+)
 from musterbook.directory.imports.heartbeats import ignore_progress
 from musterbook.directory.imports.options import Options
+from musterbook.directory.imports.provisioned_values import RowValues
 from musterbook.directory.imports.runner import Attempt, ImportFailed
 from musterbook.directory.models import ImportKind
-from musterbook.directory.users import editing, provisioning, provisioning_many
+from musterbook.directory.users import editing, provisioning
 from musterbook.directory.users.provisioning import SOURCE, Kept
 
 Row = Mapping[str, str]
@@ -205,18 +215,29 @@ def _make_attempt(agency: models.Agency, changes: Sequence[Change], batch: _Batc
         agency, ImportKind.FILE, stored, context, state="running", **file_import.describe_file(upload)
     )
     attempt = file_import.make_attempt(record, upload, context, None, memberships.make_impatient(memberships.PATIENCE))
+    values = _list_values(changes, batch)
 
     def plan(current: models.Agency) -> Plan:
         _check_versions(current, changes, batch, context)
         made = attempt.make_plan(current)
         _check_unnamed(made, batch)
+        provisioned_values.store_held(record, made, values)
         return made.without_mails(writer.find_unsent(current, None))
 
     def write(made: Plan) -> None:
         writer.apply_plan(made, record.agency, context, of=record.pk, written=lambda done: ignore_progress("", done))
-        _keep(record.agency, changes, batch, made, context)
+        provisioned_values.write(record.agency, made, values, context)
 
     return replace(attempt, make_plan=plan, apply_override=write)
+
+
+def _list_values(changes: Sequence[Change], batch: _Batch) -> list[RowValues]:
+    known = models.ProvisionedUser.objects.filter(user__in=[number for number in batch.users if number is not None])
+    before: dict[int | None, Kept] = dict(known.values_list("user", "kept"))
+    return [
+        RowValues(number, changes[index].kept, before.get(number, {}), changes[index].deletes)
+        for index, number in zip(batch.indexes, batch.users, strict=True)
+    ]
 
 
 def _check_versions(agency: models.Agency, changes: Sequence[Change], batch: _Batch, context: AuditContext) -> None:
@@ -236,16 +257,6 @@ def _check_unnamed(made: Plan, batch: _Batch) -> None:
     for row in report.list_rows(made, RowFilter.CHANGED):
         if row.outcome == "updated" and not row.changes.keys() <= batch.named[row.row - FIRST_ROW]:
             raise _WrittenMeanwhile("")
-
-
-def _keep(agency: models.Agency, changes: Sequence[Change], batch: _Batch, made: Plan, context: AuditContext) -> None:
-    numbers, kept = _read_numbers(agency, batch), dict[int, tuple[Kept, bool]]()
-    for row in report.list_rows(made, RowFilter.ALL):
-        place = row.row - FIRST_ROW
-        if row.outcome != ERRORED:
-            change = changes[batch.indexes[place]]
-            kept[numbers[place]] = change.kept, change.deletes
-    provisioning_many.keep_many(agency, kept, context)
 
 
 def _read_numbers(agency: models.Agency, batch: _Batch) -> dict[int, int]:

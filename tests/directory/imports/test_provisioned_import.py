@@ -1,16 +1,19 @@
 """Many users as a provider changes them at once: what becomes a row, and what cannot be one."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, provisioned_import
 from musterbook.directory.imports.provisioned_import import EXISTS, MISSING, REKEYED, Change
 from musterbook.directory.imports.runner import ImportFailed
-from musterbook.directory.users import provisioning_many
-from tests.directory.cast import NOW, agency, apply_rows, assert_whole, people, person, register, user
+from musterbook.directory.users import provisioning, provisioning_many
+from tests.directory.cast import NOW, agency, allow, apply_rows, assert_whole, people, person, register, user
 
 pytestmark = pytest.mark.django_db
 
@@ -95,3 +98,64 @@ def test_what_is_kept_of_many_is_written_in_parts(made: models.Agency, monkeypat
     ]
     sources = models.User.objects.filter(pk__in=numbers).order_by("pk").values_list("source", "managed_by")
     assert list(sources) == [("scim", "scim"), ("scim", "scim"), ("hr", "")]
+
+
+@pytest.fixture
+def held(made: models.Agency, settings: Settings, tmp_path: Path) -> tuple[models.Import, dict[int, int]]:
+    """An import that waits for a confirmation, and the ids of users by their numbers."""
+    settings.MUSTER_HOME = tmp_path
+    models.Agency.objects.filter(pk=made.pk).update(limits=[allow(0)])
+    made.refresh_from_db()
+    numbers = {number: user(made, number).pk for number in (2, 3, 4)}
+    models.ProvisionedUser.objects.create(user_id=numbers[4], kept={"displayName": "Four"})
+    changes = [
+        Change(numbers[2], {"STATUS": "Inactive"}, {"displayName": "Two"}, deletes=True),
+        Change(numbers[3], {}, {"displayName": "Three"}),
+        Change(None, {"EMAIL": "no address"}, {"displayName": "Nobody"}),
+        Change(numbers[4], {}, {"displayName": "Vier"}),
+        Change(None, {name: person(5)[name] for name in person(5)}, {"displayName": "Five"}),
+    ]
+    result = provisioned_import.run(made, changes, BOSS)
+    assert result.is_held and result.record is not None
+    return result.record, numbers
+
+
+def list_kept() -> dict[str, tuple[Any, bool]]:
+    """What is kept of each user, and whether the provider has deleted them."""
+    records = models.ProvisionedUser.objects.values_list("user__external_id", "kept", "deleted_at")
+    return {external_id: (kept.get("displayName"), deleted is not None) for external_id, kept, deleted in records}
+
+
+def confirm(record: models.Import) -> models.Import:
+    """The import that a person confirms on its page."""
+    context = AuditContext(NOW + timedelta(hours=2), "E-1", "page")
+    return file_import.apply_previewed(
+        record.agency, record.number, context=context, confirmed={"deactivations": 1}
+    ).record
+
+
+def test_what_is_said_of_held_users_is_written_when_a_person_confirms(
+    made: models.Agency, held: tuple[models.Import, dict[int, int]]
+) -> None:
+    assert list_kept() == {"E-4": ("Four", False)}
+    done = confirm(held[0])
+    assert (done.state, done.counts["added"], done.counts["deactivated"]) == ("applied", 1, 0)
+    assert not user(made, 2).active
+    assert list_kept() == {
+        "E-2": ("Two", True), "E-3": ("Three", False), "E-4": ("Vier", False), "E-5": ("Five", False)
+    }  # fmt: skip
+    managed = models.User.objects.filter(managed_by="scim").order_by("external_id")
+    assert list(managed.values_list("external_id", flat=True)) == ["E-2", "E-3", "E-4", "E-5"]
+    assert_whole(made)
+
+
+def test_what_the_provider_has_said_since_is_newer_than_what_was_held(
+    made: models.Agency, held: tuple[models.Import, dict[int, int]]
+) -> None:
+    record, numbers = held
+    for number in (3, 4):
+        provisioning.change(made, numbers[number], lambda _: ({}, {"displayName": "Newer"}), BOSS)
+    assert confirm(record).state == "applied"
+    assert list_kept() == {
+        "E-2": ("Two", True), "E-3": ("Newer", False), "E-4": ("Newer", False), "E-5": ("Five", False)
+    }  # fmt: skip

@@ -1,0 +1,80 @@
+"""What an identity provider says of the user of each row: written with the import, or with its confirmation if it is held."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from musterbook.core.planning.plan import Plan
+from musterbook.core.reading.sent_rows import FIRST_ROW
+from musterbook.core.reporting import report
+from musterbook.core.reporting.report import RowFilter
+from musterbook.directory import models
+from musterbook.directory.apply import writer
+from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports.runner import Attempt
+from musterbook.directory.users import provisioning_many
+from musterbook.directory.users.provisioning import Kept
+
+_OPTION = "provisioned"
+"""The option of an import that has the values of its rows (`imports.options`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """The values of one row's user. `number`: their id, None for a new user. `kept`: what is kept as it was sent.
+
+    `before`: what was kept when the row was made. `deletes`: whether the user is absent for the provider afterwards.
+    """
+
+    number: int | None
+    kept: Kept
+    before: Kept
+    deletes: bool
+
+
+def write(agency: models.Agency, plan: Plan, values: Sequence[RowValues], context: AuditContext) -> None:
+    """Write the values of the rows without an error, in the transaction that has applied their plan."""
+    good = [row for row in report.list_rows(plan, RowFilter.ALL) if row.outcome != "errored"]
+    new = [row.external_id for row in good if values[row.row - FIRST_ROW].number is None]
+    added = dict(models.User.objects.filter(agency=agency, external_id__in=new).values_list("external_id", "pk"))
+    changes = dict[int, tuple[Kept, bool]]()
+    for row in good:
+        one = values[row.row - FIRST_ROW]
+        changes[added[row.external_id] if one.number is None else one.number] = one.kept, one.deletes
+    provisioning_many.keep_many(agency, changes, context)
+
+
+def store_held(record: models.Import, plan: Plan, values: Sequence[RowValues]) -> None:
+    """Store the values with the import, if its plan waits for a confirmation."""
+    if plan.held:
+        record.options = {**record.options, _OPTION: [asdict(one) for one in values]}
+        models.Import.objects.filter(pk=record.pk).update(options=record.options)
+
+
+def confirm(attempt: Attempt, stored: Sequence[Mapping[str, Any]]) -> Attempt:
+    """Return the attempt that applies a plan and writes the values that were stored when it was held.
+
+    What the provider has said of a user since then is newer, and stays.
+    """
+    values = [RowValues(**one) for one in stored]
+    record = attempt.record
+
+    def plan(agency: models.Agency) -> Plan:
+        return attempt.make_plan(agency).without_mails(writer.find_unsent(agency, record.options["mails"]))
+
+    def apply(made: Plan) -> None:
+        writer.apply_plan(
+            made, record.agency, attempt.context, of=record.pk, written=lambda done: attempt.progress("", done)
+        )
+        write(record.agency, made, _keep_newer(values), attempt.context)
+
+    return replace(attempt, make_plan=plan, apply_override=apply)
+
+
+def _keep_newer(values: Sequence[RowValues]) -> list[RowValues]:
+    numbers = [one.number for one in values if one.number is not None]
+    records = models.ProvisionedUser.objects.filter(user__in=numbers)
+    now: dict[int | None, Kept] = dict(records.values_list("user", "kept"))
+    return [
+        one if now.get(one.number, {}) == one.before else replace(one, kept=now.get(one.number, {})) for one in values
+    ]
