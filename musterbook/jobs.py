@@ -50,7 +50,7 @@ _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 3.0
 """Seconds between rounds that found no mail, and after one that failed."""
 _LOOK_EVERY = 0.2
 """Seconds between checks for an import. They are frequent, because a user may be waiting for it in front of a page."""
-_LONG = 2.0
+_LONG = 0.5
 """Seconds after which an import is so long that small files are imported next to it."""
 _TIDY_EVERY = timedelta(minutes=1)
 _FEEDS_EVERY, _DUE_EVERY = 1.0, 60.0
