@@ -44,10 +44,9 @@ def prepare(agency: models.Agency, number: int) -> Mapping[str, Any]:
 
 
 def read_size() -> int:
-    """Return the bytes of the database."""
+    """Return the bytes of the database, without what SQLite has yet to move from its log (`-wal`)."""
     if connection.vendor == "sqlite":
-        database = Path(str(connection.settings_dict["NAME"]))
-        return sum(one.stat().st_size for one in database.parent.glob(f"{database.name}*"))
+        return _ask("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
     return _ask("SELECT pg_database_size(current_database())")
 
 
