@@ -72,8 +72,9 @@ _BULK = """
 - After as many errors as `failOnErrors` says, nothing more is done, and the response ends with the last of them.
 - Over a [limit](agency-settings.md#limits), the whole Bulk is **held**, and so is a change of many members: nothing is
   written until a person confirms the numbers. Then all of it is, also what belongs to no column, such as `displayName`. The
-  response is 202, with the location of the import, its page, and the reasons (`{held}`). If the agency setting `scim_refuses_held` is true, it is 409, for clients that cannot wait. The same request
-  again makes no second import while the first one waits.
+  response is 202, with the location of the import, its page, and the reasons (`{held}`). If the agency setting
+  `scim_refuses_held` is true, it is 409, for clients that cannot wait. The same request again makes no second import while
+  the first one waits.
 """
 _LISTS = """
 - All operators (`eq`, `ne`, `co`, `sw`, `ew`, `pr`, `gt`, `ge`, `lt`, `le`), `and`, `or`, `not` and brackets, also
