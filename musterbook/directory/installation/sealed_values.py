@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,6 +22,7 @@ from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.storage.locks import AgencyPaused
 
 _BATCH, _PASSES = 500, 5
 _Unseal: TypeAlias = Callable[[str], str]
@@ -178,7 +180,8 @@ def _end_sessions() -> None:
 def _record_change(context: AuditContext) -> None:
     """Record once in each agency's audit trail that the key has changed.
 
-    This also records a change whose rotation was killed before it could.
+    This also records a change whose rotation was killed before it could. The trail of a paused agency stays as it is: another
+    installation may have it by now. A later rotation or reseal records the change if the agency is resumed here.
     """
     ring = secret_keys.ring()
     if len(ring) == 1:
@@ -186,7 +189,9 @@ def _record_change(context: AuditContext) -> None:
     changes = {"secret key": (ring[1].name, ring[0].name), "old signatures": ("", _describe_until(ring[1].signs_until))}
     for agency in models.Agency.objects.order_by("pk"):
         events = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_SECRET_KEY_CHANGED).order_by("-pk")
-        if not any(ring[0].name in changes for changes in events.values_list("changes", flat=True)[:1]):
+        if any(ring[0].name in changes for changes in events.values_list("changes", flat=True)[:1]):
+            continue
+        with suppress(AgencyPaused):
             trail.record_event(agency, context, EventKind.AGENCY_SECRET_KEY_CHANGED, changes=changes)
 
 

@@ -13,7 +13,7 @@ from pyrage import x25519
 
 from musterbook.config import encryption, home, key_rotation, secret_keys
 from musterbook.directory import models
-from musterbook.directory.agency import webhook_secrets, webhooks
+from musterbook.directory.agency import pausing, webhook_secrets, webhooks
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import backup_encryption, backups, doctor, key_changes, sealed_values
@@ -56,6 +56,26 @@ def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(f
     assert events.count() == 2
     assert "refused" in events.latest("pk").changes
     assert not any(key.signs_until for key in secret_keys.ring())
+
+
+@pytest.mark.parametrize("compromised", [False, True])
+def test_a_rotation_seals_the_values_of_a_paused_agency_and_leaves_its_trail(folder: Path, compromised: bool) -> None:
+    old, paused = secret_keys.ring()[0], models.Agency.objects.get()
+    pausing.pause(paused, CONTEXT)
+    running = cast.agency("shelbyville")
+    made, number = key_changes.rotate(CONTEXT, compromised=compromised)
+    assert (number, _uses(), sealed_values.reseal(CONTEXT)) == (1, {made.name: 1}, 0)
+    assert encryption.unseal(models.Agency.objects.get(pk=paused.pk).sign_on[0]["secret"]) == "hush"
+    events = models.Event.objects.filter(kind=EventKind.AGENCY_SECRET_KEY_CHANGED).order_by("pk")
+    assert [event.agency_id for event in events] == [running.pk]
+    with pytest.raises(key_changes.KeyInUse, match="links of audit trails"):
+        key_changes.retire(old.name, NOW, force=False)
+    pausing.resume(paused, CONTEXT)
+    sealed_values.reseal(CONTEXT)
+    assert [event.agency_id for event in events.all()] == [running.pk, paused.pk]
+    pausing.pause(paused, CONTEXT)
+    key_changes.retire(old.name, NOW, force=True)
+    assert [key.name for key in secret_keys.ring()] == [made.name]
 
 
 def test_a_rotation_seals_the_secrets_of_feeds_again(folder: Path) -> None:
