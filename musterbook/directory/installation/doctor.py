@@ -457,7 +457,7 @@ def _searches() -> Finding:
     corrected = 0
     for agency in models.Agency.objects.all():
         with transaction.atomic():
-            locks.lock_row(agency)
+            locks.lock_row(agency, paused=True)  # only what is derived is corrected
             corrected += search_index.correct_index(agency)
     text = (
         _("%(corrected)s users could not be found by their names; they can now") % {"corrected": f"{corrected:,}"}
@@ -472,7 +472,7 @@ def _like_values() -> Finding:
     alike = []
     for agency in models.Agency.objects.all():
         with transaction.atomic():
-            locks.lock_row(agency)
+            locks.lock_row(agency, paused=True)  # only what is derived is corrected
             found = stored_keys.correct_keys(agency.pk).alike
         alike += [f"{agency.slug}: {one.column} of {one.first} and {one.second}" for one in found]
     if alike:

@@ -18,11 +18,14 @@ from pytest_django import Settings
 from musterbook.cli import installation as commands
 from musterbook.config import databases, log_lines, mail_server, secret_keys
 from musterbook.directory import models
+from musterbook.directory.agency import pausing
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.installation import doctor, migration
 from musterbook.directory.installation.findings import Finding
 from musterbook.directory.storage import frames
+from tests.directory import cast
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -55,6 +58,17 @@ def test_a_feed_that_has_stopped_or_fails_is_named_with_its_agency() -> None:
 def test_nothing_is_wrong_with_a_new_installation(home: Path) -> None:
     assert remedies() == {}
     assert home.is_dir()
+
+
+def test_every_check_is_made_also_of_a_paused_agency() -> None:
+    agency = cast.agency()
+    cast.apply_rows(agency, cast.people(1, 2))
+    pausing.pause(agency, AuditContext(NOW, "", "cli"))
+    models.User.objects.update(name_key="")
+    found = {finding.about: finding for finding in doctor.run_checks()}
+    assert {"search", "like values", "feeds", "secret keys"} <= {*found}
+    assert not (found["search"].remedy or found["like values"].remedy)
+    assert "2 users could not be found" in found["search"].found
 
 
 def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
