@@ -160,7 +160,11 @@ def _send_or_log(mail: Mail, hand: Sender, now: Clock) -> None:
 
 
 def _send(mail: Mail, hand: Sender, now: Clock) -> None:
-    message = _prepare_mail(mail, now())
+    try:
+        message = _prepare_mail(mail, now())
+    except locks.AgencyPaused:
+        _release([mail])
+        return
     if message is None:
         return
     try:
@@ -180,7 +184,7 @@ def _send(mail: Mail, hand: Sender, now: Clock) -> None:
 def _prepare_mail(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
     """Return the email, marked as being handed over.
 
-    Return None if this worker no longer holds the email, or if it is no longer true.
+    Return None if this worker no longer holds the email, or if it is no longer true. Raise AgencyPaused.
     """
     with transaction.atomic():
         locks.lock_row(mail.agency)
@@ -230,7 +234,9 @@ def _record_sent(mail: Mail, at: datetime) -> None:
     with transaction.atomic():
         _query_claimed(mail).update(sent_at=at, ended_at=at, problem="")
         if mail.kind == "invitation":
-            trail.record_event(mail.agency, AuditContext(at, "", "system"), EventKind.USER_INVITED, mail.user)
+            # It was handed over before the agency was paused, and the pause waits for this.
+            context = AuditContext(at, "", "system")
+            trail.record_event(mail.agency, context, EventKind.USER_INVITED, mail.user, paused=True)
 
 
 def _handle_refusal(mail: Mail, at: datetime, status: int, answer: bytes | str) -> None:

@@ -14,7 +14,8 @@ from django.db import Error
 from django.db.models import Count, QuerySet
 
 from musterbook.directory import models
-from musterbook.directory.storage import isolation
+from musterbook.directory.storage import isolation, locks
+from musterbook.directory.storage.locks import AgencyPaused
 from musterbook.feeds import checks, claims, schedule, settling
 from musterbook.feeds.checks import CheckReport
 from musterbook.feeds.claims import REMOTE, UNCHECKED, Clock, EndCheck, Interrupted, Lease
@@ -122,7 +123,8 @@ def _find_idle(feed: models.Feed, at: datetime) -> datetime | None:
 
 
 def check_feed_now(feed: models.Feed, now: Clock, ending: EndCheck = never_end) -> CheckReport:
-    """Check the feed at once, whatever its schedule says. Raise FeedBusy, FeedPaused."""
+    """Check the feed at once, whatever its schedule says. Raise FeedBusy, FeedPaused, AgencyPaused."""
+    locks.refuse_paused(feed.agency)
     if feed.paused_at:
         raise FeedPaused(feed.paused_why)
     if feed.location.get("kind") in UNCHECKED:
@@ -173,7 +175,7 @@ def _settle_limited(feed: models.Feed, files: list[models.FeedFile], lease: Leas
         else:
             with checks.open_location(feed) as location:
                 settling.settle(feed, files, location, lease.now, lease.keep)
-    except (LeaseLost, Interrupted):
+    except (LeaseLost, Interrupted, AgencyPaused):
         claims.release(feed)
     except Error:
         raise
@@ -198,7 +200,7 @@ def _check_limited(feed: models.Feed, now: Clock, ending: EndCheck, *, forced: b
         return checks.check(feed, Lease(feed, now, ending))
     except LeaseLost:
         _LOG.warning("Feed %s is checked by another worker, or is gone", feed.name)
-    except FeedPaused:
+    except (FeedPaused, AgencyPaused):
         claims.release(feed)
     except Interrupted:
         claims.release(feed, next_check_at=now())

@@ -84,7 +84,7 @@ def renew(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
     """Renew the lease, and read the endpoint again. Return False if this worker has lost it, or must send nothing more."""
     mine = models.WebhookEndpoint.objects.filter(
         pk=endpoint.pk, worker=endpoint.worker, lease_until__gt=at, paused_at=None, disabled_at=None
-    )
+    ).exclude(agency__in=pausing.select_paused())
     if not mine.update(lease_until=at + LEASE):
         return False
     agency = endpoint.agency

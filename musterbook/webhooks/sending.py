@@ -153,10 +153,13 @@ def _find_end(endpoint: models.WebhookEndpoint, answer: Answer, at: datetime) ->
 def _disable(endpoint: models.WebhookEndpoint, why: str, at: datetime) -> None:
     """Disable the endpoint, in a transaction of its own: those of users lock the agency before the endpoint too.
 
-    If the worker ends before, the next failure has the same result.
+    If the worker ends before, or the agency was paused meanwhile, the next failure has the same result.
     """
-    with locks.write_transaction(lambda: None):
-        webhook_notices.disable(endpoint, why, at)
+    try:
+        with locks.write_transaction(lambda: None):
+            webhook_notices.disable(endpoint, why, at)
+    except locks.AgencyPaused:
+        return
     _LOG.warning("A webhook was disabled: %s %s", endpoint.name, describe_address(endpoint.address))
 
 

@@ -25,8 +25,14 @@ from musterbook.accounts import lockout, outbox, registration, reset_requests
 from musterbook.accounts.mails import KINDS
 from musterbook.config.mail_server import MailServer
 from musterbook.directory import models
+from musterbook.directory.agency import pausing
+from musterbook.directory.audit.event_kinds import EventKind
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Mail, NoticeKind
+from musterbook.feeds import claims as feed_claims
+from musterbook.webhooks import claims as webhook_claims
 from tests.accounts.conftest import GOOD, Springfield, context
+from tests.directory import cast
 from tests.directory.cast import NOW, person
 
 
@@ -199,6 +205,45 @@ def test_a_mail_whose_worker_died_while_handing_it_over_is_not_sent_again(
     first.refresh_from_db()
     assert "nobody" not in first.problem
     assert (first.sent_at, first.ended_at, "Send it again by hand" in first.problem) == (None, clock.at, True)
+
+
+def _pause(agency: models.Agency) -> None:
+    """Begin a pause, which then waits for what is in progress."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pausing, "is_busy", lambda *_: False)
+        patch.setattr(pausing, "_POLL_SECONDS", 0)
+        pausing.pause(agency, AuditContext(NOW, "", "cli"))
+
+
+def test_an_invitation_on_its_way_when_its_agency_is_paused_is_sent_once(
+    springfield: Springfield, server: Mailbox, clock: Clock
+) -> None:
+    [first, second] = outbox._claim("w", clock())
+    with outbox.open_transport() as hand:
+
+        def hand_over(message: EmailMultiAlternatives) -> None:
+            hand(message)
+            _pause(springfield.agency)
+
+        outbox._send_or_log(first, hand_over, clock)
+        outbox._send_or_log(second, hand, clock)
+    assert [mail["To"] for mail in server.mails] == [first.to]
+    first.refresh_from_db()
+    assert (first.sent_at, first.ended_at, first.problem) == (clock.at, clock.at, "")
+    kinds = models.Event.objects.filter(agency=springfield.agency).order_by("pk").values_list("kind", flat=True)
+    assert [*kinds][-2:] == [EventKind.AGENCY_PAUSED, EventKind.USER_INVITED]
+    second.refresh_from_db()
+    assert (second.handed_at, second.lease_until, second.worker, second.attempts) == (None, None, "", 0)
+    assert second.problem == ""
+    assert outbox.send_due("w", clock) == 0
+    pausing.resume(springfield.agency, AuditContext(NOW, "", "cli"))
+    assert outbox.send_due("w", clock) == 1
+    assert [mail["To"] for mail in server.mails] == [first.to, second.to]
+    cast.assert_whole(springfield.agency)
+
+
+def test_a_pause_waits_longer_than_any_claim_lasts() -> None:
+    assert max(outbox._LEASE, feed_claims.LEASE, webhook_claims.LEASE) < pausing._LONGEST_WAIT
 
 
 def test_a_mail_claimed_by_a_clock_that_was_set_back_does_not_wait_until_then(

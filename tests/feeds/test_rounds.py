@@ -15,6 +15,7 @@ from musterbook.directory.agency import feeds
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.pending_uploads import ArrivingFile
 from musterbook.directory.models import NoticeKind
+from musterbook.directory.storage.locks import AgencyPaused
 from musterbook.feeds import checks, claims, lateness, overview, rounds, settling
 from musterbook.feeds.complete import Reason
 from musterbook.feeds.locations import opening
@@ -532,6 +533,32 @@ def test_a_database_that_fails_is_no_failure_of_the_feed(
     with pytest.raises(OperationalError):
         use(place)
     assert (place.refresh().failures, place.feed.problem) == (0, "")
+
+
+def test_a_check_during_which_the_agency_is_paused_is_no_failure_and_is_made_again_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put("hr.csv", TEN)
+    place.pass_time(10)
+    place.check()
+    place.pass_time()
+    usual = checks.look_at
+
+    def pause(*args: Any) -> Any:
+        models.Agency.objects.update(paused_at=NOW)
+        return usual(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "look_at", pause)
+        place.check()
+    feed = models.Feed.objects.get()
+    assert (feed.problem, feed.failures, feed.worker, feed.lease_until) == ("", 0, "", None)
+    assert (place.files(), place.names()) == ([], ["hr.csv"])
+    with pytest.raises(AgencyPaused):
+        rounds.check_feed_now(feed, place.now)
+    models.Agency.objects.update(paused_at=None)
+    place.check()
+    assert [file.name for file in place.files()] == ["hr.csv"]
 
 
 @pytest.mark.parametrize("error", [LeaseLost("hr"), claims.Interrupted()], ids=["lease lost", "asked to end"])

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -177,6 +178,38 @@ def test_a_receiver_that_says_that_it_is_gone_is_disabled_with_an_event_and_a_no
     hook.work()
     assert hook.messages(delivered=False) == []
     cast.assert_whole(hook.agency)
+
+
+def test_a_webhook_whose_agency_is_paused_meanwhile_sends_nothing_more_and_is_disabled_later(
+    hook: Hook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = sending._find_end
+
+    def pause(*args: Any) -> str:
+        models.Agency.objects.update(paused_at=cast.NOW)
+        return usual(*args)
+
+    receiver.respond = answer(410)
+    hook.test()
+    with monkeypatch.context() as patch:
+        patch.setattr(sending, "_find_end", pause)
+        assert hook.work() == 1
+    assert (hook.again().disabled_at, hook.endpoint.worker, hook.endpoint.lease_until) == (None, "", None)
+    assert not models.Notice.objects.exists()
+    models.Agency.objects.update(paused_at=None)
+    hook.clock.go(minutes=5)
+    hook.work()
+    assert hook.again().disabled_at
+    cast.assert_whole(hook.agency)
+
+
+def test_a_pause_ends_the_sending_to_a_webhook_before_its_next_messages(hook: Hook) -> None:
+    hook.test()
+    endpoint = claims.claim_next("worker", hook.clock.at)
+    assert endpoint
+    models.Agency.objects.update(paused_at=cast.NOW)
+    assert sending.serve(endpoint, hook.clock) == 0
+    assert (hook.again().worker, len(hook.messages(ended_at=None))) == ("", 1)
 
 
 def test_redirects_are_not_followed(hook: Hook, receiver: Receiver) -> None:

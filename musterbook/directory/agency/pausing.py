@@ -17,7 +17,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks
 
-_LONGEST_WAIT = timedelta(minutes=3)
+_LONGEST_WAIT = timedelta(minutes=6)
 """The longest time to wait for what workers have begun: longer than their claims last."""
 _POLL_SECONDS = 0.2
 

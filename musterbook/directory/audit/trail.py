@@ -54,14 +54,15 @@ def record_event(
     changes: Mapping[str, tuple[str, str]] | None = None,
     *,
     outcome: str = "",
+    paused: bool = False,
 ) -> None:
     """Append one event by itself: what happened, to which user, and each field before and after.
 
-    `outcome`: "", refused or failed.
+    `outcome`: "", refused or failed. `paused`: also to the trail of a paused agency. Raise AgencyPaused otherwise.
     """
     event = build_event(kind, changes or {}, about).with_columns(outcome=pl.lit(outcome))
     with transaction.atomic():
-        locks.lock_row(agency)
+        locks.lock_row(agency, paused=paused)
         append_events(agency, context, [event])
 
 
