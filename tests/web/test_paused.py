@@ -7,6 +7,7 @@ from django.test import Client
 
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
+from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue, worker
 from musterbook.directory.imports.bulk import BulkChange
@@ -59,6 +60,26 @@ def test_a_resumed_agency_goes_on_where_it_was(paused: models.Agency) -> None:
     with pytest.raises(pausing.CannotPause, match="is not paused"):
         pausing.resume(paused, CONTEXT)
     cast.assert_whole(paused)
+
+
+def test_a_pause_that_is_interrupted_says_whether_the_agency_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    agency = cast.agency()
+    cast.apply_rows(agency, cast.people(1))
+    models.Mail.objects.create(
+        agency=agency, kind="invitation", created_at=cast.NOW, to="a@b.example",
+        lease_until=datetime.max.replace(tzinfo=UTC),
+    )  # fmt: skip
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trail, "record_event", interrupt)
+        pausing.pause(agency, CONTEXT)
+    assert not pausing.select_paused().exists()
+    with pytest.raises(pausing.CannotPause, match="springfield is paused, but a worker may still send"):
+        pausing.pause(agency, CONTEXT, interrupt)
+    assert pausing.select_paused().get() == agency
 
 
 def test_a_pause_waits_for_what_a_worker_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:

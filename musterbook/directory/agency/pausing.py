@@ -34,10 +34,26 @@ def select_paused() -> "QuerySet[models.Agency]":
 def pause(agency: models.Agency, context: AuditContext, wait: Callable[[], None] = lambda: None) -> None:
     """Pause the agency, and return when nothing is in progress: no import, no check of a feed, no message on its way.
 
-    `wait`: is called while it waits. An import that runs is finished first. Raise CannotPause.
+    `wait`: is called while it waits. An import that runs is finished first. Raise CannotPause, also if the command is
+    interrupted when the agency is paused already; before that, the interrupt goes on.
     """
     if agency.paused_at:
         raise CannotPause(_("%(slug)s is paused already.") % {"slug": agency.slug})
+    try:
+        _pause(agency, context, wait)
+    except KeyboardInterrupt:
+        if not select_paused().filter(pk=agency.pk).exists():
+            raise
+        raise CannotPause(
+            _(
+                "%(slug)s is paused, but a worker may still send or check something for it. Wait five minutes before you "
+                "export the agency. `muster agency resume %(slug)s` ends the pause."
+            )
+            % {"slug": agency.slug}
+        ) from None
+
+
+def _pause(agency: models.Agency, context: AuditContext, wait: Callable[[], None]) -> None:
     with locks.hold_import_lock(agency, wait), transaction.atomic():
         # The event comes first: nothing is recorded of a paused agency.
         trail.record_event(agency, context, EventKind.AGENCY_PAUSED)
