@@ -4,6 +4,7 @@ Any page of a plan can be read quickly.
 """
 
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from musterbook.core.planning.entries.membership import describe_moves
 from musterbook.core.planning.entry_changes import Entries
 from musterbook.core.planning.plan import OUTCOME, Plan
 from musterbook.directory.storage.background import BackgroundTask
-from musterbook.directory.storage.import_files import DAY
+from musterbook.directory.storage.import_files import DAY, NUMBER
 
 _ROWS_AT_ONCE = 20_000
 """The rows in one row group: reading a page of a plan of a million rows reads no more than these."""
@@ -55,6 +56,13 @@ def _root() -> Path:
     return root
 
 
+def _find_folder(number: str) -> Path:
+    """Return the folder of an import's plan. Raise PlanGone for a number that no import has."""
+    if not re.fullmatch(NUMBER, number):
+        raise PlanGone(number)
+    return _root() / number
+
+
 @contextmanager
 def keep_plan(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
     """Keep a plan, readable only by the owner of the installation, if the yielded function is called before the end.
@@ -62,7 +70,7 @@ def keep_plan(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
     The plan is written as a draft in the background. The yielded function waits for that, moves the draft into
     place, and deletes plans past their retention time. It raises OSError.
     """
-    folder, draft = _root() / number, _root() / f"{_DRAFT}{number}-{secrets.token_hex(4)}"
+    folder, draft = _find_folder(number), _root() / f"{_DRAFT}{number}-{secrets.token_hex(4)}"
     task = BackgroundTask(partial(_write, draft, plan))
 
     def put() -> None:
@@ -191,7 +199,7 @@ def scan_part(number: str, name: str) -> pl.LazyFrame:
 
 def find_path(number: str, name: str) -> Path:
     """Return the path of one part of a plan. Raise PlanGone."""
-    part_file = _root() / number / f"{name}.parquet"
+    part_file = _find_folder(number) / f"{name}.parquet"
     if not part_file.exists():
         raise PlanGone(number)
     return part_file
@@ -200,7 +208,7 @@ def find_path(number: str, name: str) -> Path:
 def read_header(number: str) -> FileHeader:
     """Return the header row of the import's file. Raise PlanGone."""
     try:
-        header = json.loads((_root() / number / _FILE).read_text(encoding="utf-8"))
+        header = json.loads((_find_folder(number) / _FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanGone(number) from None
     return FileHeader(**header)

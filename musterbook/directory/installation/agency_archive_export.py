@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 
 import polars as pl
 from cryptography.fernet import InvalidToken
-from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
@@ -33,7 +32,7 @@ from musterbook.directory.installation.agency_archive import (
 )
 from musterbook.directory.installation.agency_archive_tables import EMPTIED, Table, change_secrets, list_tables
 from musterbook.directory.installation.backup_encryption import Lock
-from musterbook.directory.storage import frames, locks
+from musterbook.directory.storage import frames, import_files, locks
 
 _WITH_MICROSECONDS = 26
 """The length of a time with its microseconds."""
@@ -185,10 +184,9 @@ def _open_value(text: str, column: sealed_values.SealedColumn) -> str:
 
 
 def _list_files(agency: models.Agency) -> Iterator[tuple[str, Path]]:
-    folder: Path = settings.MUSTER_HOME / "files"
     for number in (
         models.Import.objects.filter(agency=agency).order_by("pk").values_list("number", flat=True).iterator()
     ):
         for name in (number, f"{number}.users"):
-            if (folder / name).is_file():
-                yield name, folder / name
+            with suppress(import_files.FileGone):
+                yield name, import_files.find_path(name)

@@ -37,12 +37,10 @@ from musterbook.directory.installation.agency_archive import (
 )
 from musterbook.directory.installation.agency_archive_ids import Ids, reserve_ids
 from musterbook.directory.installation.agency_archive_tables import Table, change_secrets, list_tables
+from musterbook.directory.installation.agency_archive_values import read_part
 from musterbook.directory.installation.backup_encryption import Opener
 from musterbook.directory.storage import frames
 
-_LARGEST_PART = 1 << 28
-"""The largest file of rows, in bytes: many times what an export writes at once."""
-_TIME, _DAY = "%Y-%m-%d %H:%M:%S%.6f", "%Y-%m-%d"
 _COPIED = "This is a copy of an agency that goes on elsewhere."
 
 
@@ -207,7 +205,7 @@ class _ArchiveImport:
     def _write_table(self, table: Table, ids: Ids) -> None:
         written, nullable = 0, [column.name for column in table.columns if column.nullable]
         for path in sorted((self._work / ROWS).glob(f"{table.label}.*")):
-            rows = self._read_part(table, path)
+            rows = read_part(table, path)
             written += rows.height
             rows = _seal_secrets(table, ids.map_rows(table, rows))
             if table.label == "directory.Agency":
@@ -217,36 +215,6 @@ class _ArchiveImport:
             path.unlink()
         if written != self._manifest.tables[table.label].rows:
             raise CannotImport(_("The archive lacks rows of %(label)s. It is damaged.") % {"label": table.label})
-
-    def _read_part(self, table: Table, path: Path) -> pl.DataFrame:
-        """Return the rows of one file, with the type and the length of each value checked."""
-        strange = CannotImport(
-            _("The archive has values in %(label)s that no table holds. It was made to do harm, or is damaged.")
-            % {"label": table.label}
-        )
-        if path.stat().st_size > _LARGEST_PART:
-            raise strange
-        try:
-            rows = pl.read_ndjson(path.read_bytes(), schema=table.schema)
-            times = {
-                column.name: _TIME if column.time else _DAY for column in table.columns if column.time or column.day
-            }
-            rows.select(
-                pl.col(name).str.to_datetime(form) if form is _TIME else pl.col(name).str.to_date(form)
-                for name, form in times.items()
-            )
-        except (pl.exceptions.PolarsError, ValueError, TypeError):
-            raise strange from None
-        except BaseException as error:
-            if type(error).__name__ == "PanicException":  # of the library, which has no other name for it
-                raise strange from None
-            raise
-        for column in table.columns:
-            values = rows[column.name]
-            too_long = column.longest is not None and bool((values.str.len_chars() > column.longest).any())
-            if too_long or (not column.nullable and values.null_count()) or _has_control(values):
-                raise strange
-        return rows
 
     def _refuse_unguarded(self, tables: tuple[Table, ...], ids: Ids) -> None:
         """Refuse rows that refer to rows that are not there, where the database itself does not look."""
@@ -357,11 +325,6 @@ def _seal_value(text: str, column: sealed_values.SealedColumn) -> str:
             if entry.get(name):
                 entry[name] = encryption.seal(str(entry[name]))
     return json.dumps(data, ensure_ascii=False)
-
-
-def _has_control(values: pl.Series) -> bool:
-    """Return whether a text has a NUL character, which no database of ours stores."""
-    return values.dtype == pl.String and bool(values.str.contains("\0", literal=True).any())
 
 
 def _copy(source: Path, target: Path, modified: float) -> None:

@@ -17,7 +17,7 @@ from musterbook.directory.agency import webhook_problems
 from musterbook.directory.audit.cross_checks import list_names
 from musterbook.directory.installation import table_checks
 from musterbook.directory.installation.findings import Finding
-from musterbook.directory.storage import frames
+from musterbook.directory.storage import frames, import_files
 
 _TOLERANCE = timedelta(minutes=5)
 _LONGEST_LEASE = timedelta(days=1)
@@ -54,10 +54,13 @@ def check_files() -> Finding:
     records = models.Import.objects.filter(kind__in=models.FROM_FILE, state__in=_KEEPING, file_size__gt=0)
     wrong, number = [], 0
     for record in records.only("number", "file_size", "file_sha256", "started_at").iterator():
-        path = settings.MUSTER_HOME / "files" / record.number
-        exists = path.exists()
-        number += exists
-        fault = _find_file_fault(record, path) if exists else _("missing") if record.started_at > since else ""
+        try:
+            path = import_files.find_path(record.number)
+        except import_files.FileGone:
+            fault = _("missing") if record.started_at > since else ""
+        else:
+            number += 1
+            fault = _find_file_fault(record, path)
         wrong += [f"{record.number}: {fault}"] if fault else []
     if wrong:
         return Finding(

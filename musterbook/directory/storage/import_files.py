@@ -1,6 +1,7 @@
 """The files of imports, kept for a limited time next to the database, and after that only by their hash (rule A4)."""
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,11 +12,24 @@ from django.conf import settings
 
 DAY = 86_400
 """The seconds in a day."""
+NUMBER = r"[0-6][0-9A-HJKMNP-TV-Z]{25}"
+"""The form of an import's number, as a regular expression: a ULID (`records.new_number`) of a time before the year 9774."""
+_NAME = re.compile(rf"{NUMBER}(\.users)?")
 _PART = 1 << 20
 
 
 class FileGone(Exception):
     """The file of the import is no longer kept."""
+
+
+def locate(name: str) -> Path:
+    """Return where the file of that name is, if it is kept. Raise FileGone for a name that no file of an import has.
+
+    Each path is made here: a number with `..` in it, as a hostile row may have one, never leads to another file.
+    """
+    if not _NAME.fullmatch(name):
+        raise FileGone(name)
+    return _prepare_folder() / name
 
 
 def _prepare_folder() -> Path:
@@ -29,7 +43,7 @@ def store_file(number: str, content: bytes | Iterable[bytes]) -> None:
 
     `content`: all of it, or its parts. Raise OSError, with nothing kept, if the folder is full or cannot be written to.
     """
-    path = _prepare_folder() / number
+    path = locate(number)
     try:
         path.touch(mode=0o600)
         if isinstance(content, bytes):
@@ -51,7 +65,7 @@ def adopt_file(number: str, source: Path) -> None:
     system without links, the file is copied. Raise FileNotFoundError if it is gone, and what `store_file` raises.
     """
     try:
-        os.link(source, _prepare_folder() / number)
+        os.link(source, locate(number))
     except OSError:
         _copy_file(number, source)
     else:
@@ -70,7 +84,7 @@ def _copy_file(number: str, source: Path) -> None:
 
 def delete_file(number: str) -> None:
     """Delete the file of an import that did not take place."""
-    (_prepare_folder() / number).unlink(missing_ok=True)
+    locate(number).unlink(missing_ok=True)
 
 
 def delete_expired(at: datetime) -> None:
@@ -85,7 +99,7 @@ def delete_expired(at: datetime) -> None:
 
 def find_path(number: str) -> Path:
     """Return the path of an import's file. Raise FileGone if it is no longer kept."""
-    file_path = _prepare_folder() / number
+    file_path = locate(number)
     if not file_path.exists():
         raise FileGone(number)
     return file_path
@@ -97,6 +111,6 @@ def read_content(number: str) -> bytes:
     Do not call it in a process that answers requests.
     """
     try:
-        return (_prepare_folder() / number).read_bytes()
+        return locate(number).read_bytes()
     except FileNotFoundError:
         raise FileGone(number) from None

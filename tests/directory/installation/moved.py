@@ -98,7 +98,7 @@ def fill(slug: str, numbers: tuple[int, ...] = (1, 2, 3, 4)) -> models.Agency:  
     models.ImportDraft.objects.create(of=record, row=2, column="EMAIL", text='a "new"\nline', actor="E-1", at=cast.NOW)
     models.Mail.objects.create(agency=agency, user=first, kind="invitation", to=first.email, created_at=cast.NOW)
     bulk = models.Import.objects.create(
-        number=f"{record.number[:20]}BULK{agency.pk % 90 + 10}", agency=agency, kind=ImportKind.BULK, mode="update",
+        number=f"{record.number[:20]}BVXK{agency.pk % 90 + 10}", agency=agency, kind=ImportKind.BULK, mode="update",
         state="previewed", actor="", through="cli", options={"mode": "update", "preview": True}, started_at=cast.NOW,
         finished_at=cast.NOW,
     )  # fmt: skip

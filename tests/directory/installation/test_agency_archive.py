@@ -28,6 +28,7 @@ from musterbook.directory.installation import (
     agency_archive_ids,
     agency_archive_import,
     agency_archive_tables,
+    agency_archive_values,
     backup_seal,
     backups,
     migration,
@@ -308,6 +309,13 @@ ATTACKS: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "a time that is none": (change_rows("directory.User", set_to("created_at", "yesterday")), "no table holds"),
     "a name without end": (change_rows("directory.User", set_to("last_name", "x" * 300)), "no table holds"),
     "a NUL": (change_rows("directory.User", set_to("last_name", "a\0b")), "no table holds"),
+    "the number of an import as a path": (change_rows("directory.Import", set_to("number", "../secret-key")), "no table holds"),
+    "a number that begins like one": (
+        change_rows("directory.Import", lambda row: row.update(number=row["number"][:24] + "/.")), "no table holds"),
+    "a number with a line after it": (
+        change_rows("directory.Import", lambda row: row.update(number=row["number"][:25] + "\n")), "no table holds"),
+    "the number of a time without an end": (
+        change_rows("directory.Import", lambda row: row.update(number="Z" + row["number"][1:])), "no table holds"),
     "no name": (change_rows("directory.User", set_to("last_name", None)), "no table holds"),
     "nested JSON": (change_rows("directory.Feed", set_to("secrets", "[" * 100_000)), "cannot be read"),
     "permissions of a newer version": (
@@ -363,7 +371,7 @@ def test_rows_that_take_too_much_room_or_break_the_library_are_refused(
         return read
 
     with monkeypatch.context() as patched:
-        patched.setattr(agency_archive_import, "_LARGEST_PART", 10)
+        patched.setattr(agency_archive_values, "_LARGEST_PART", 10)
         with pytest.raises(CannotImport, match="no table holds"):
             arrive(tmp_path / "a.age")
     with monkeypatch.context() as patched:
@@ -385,6 +393,20 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(backups, "decrypt_backup", fill_disk)
     with pytest.raises(OSError, match="No space left on device"):
         arrive(tmp_path / "a.age")
+
+
+def test_an_export_contains_no_file_but_those_of_imports(tmp_path: Path) -> None:
+    agency = moved.fill("springfield-pd", (1, 2, 3, 4))
+    secret = settings.MUSTER_HOME / "a-secret"
+    secret.write_text("of the installation")
+    kept = [name for name, _path in agency_archive_export._list_files(agency)]
+    assert kept
+    hostile = models.Import.objects.filter(agency=agency).order_by("-pk").first()
+    assert hostile
+    for number in ("../a-secret", str(secret)):
+        models.Import.objects.filter(pk=hostile.pk).update(number=number)
+        found = [path.resolve() for _name, path in agency_archive_export._list_files(agency)]
+        assert found and secret.resolve() not in found
 
 
 def test_a_secret_whose_key_is_gone_stops_the_export(tmp_path: Path) -> None:
