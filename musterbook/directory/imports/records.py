@@ -1,5 +1,6 @@
 """The record of an import, from its creation to its final state (rule A4)."""
 
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -26,6 +27,7 @@ COUNTS = (
 ATTEMPTS = 3
 """The number of times that workers attempt an import if each of them dies."""
 
+_LOG = logging.getLogger(__name__)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -239,6 +241,17 @@ def _report_end(record: models.Import) -> None:
     webhook_events.add(record)
 
 
+def _report_failure(record: models.Import) -> None:
+    """Report the end of an import that failed. One whose row no report can describe has failed all the same."""
+    try:
+        with transaction.atomic():
+            _report_end(record)
+    except Error:
+        raise
+    except Exception:
+        _LOG.exception("The end of import %s could not be reported", record.number)
+
+
 def record_failure(record: models.Import, message: str, canceled_by: str | None = None) -> bool:
     """Record that the import failed, after its transaction has been rolled back.
 
@@ -270,7 +283,7 @@ def _write_failure(record: models.Import, message: str, canceled_by: str | None)
             setattr(record, name, value)
         if not exists:
             record.save()
-        _report_end(record)
+        _report_failure(record)
     return True
 
 
@@ -336,4 +349,4 @@ def _end_dead(running: "QuerySet[models.Import]", message: str) -> None:
     dead = [record.pk for record in running.select_for_update()]
     models.Import.objects.filter(pk__in=dead).update(**_failure_fields(message))
     for record in models.Import.objects.filter(pk__in=dead).select_related("agency"):
-        _report_end(record)
+        _report_failure(record)

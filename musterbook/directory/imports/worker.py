@@ -158,7 +158,9 @@ def _run_import(record: models.Import, now: Clock, ending: EndCheck) -> None:
                 raise cancellation.Interrupted
 
         try:
-            runner.run_claimed(_make_attempt(record, now(), progress))
+            # A row that another program wrote may have what no import has: it fails, and the worker goes on.
+            with runner.record_errors(record):
+                runner.run_claimed(_make_attempt(record, now(), progress))
         except (ImportFailed, NotPermitted, snapshot_queries.UnknownOperator):
             pass  # the record has the error
         except records.Superseded:
@@ -181,6 +183,5 @@ def _make_attempt(record: models.Import, at: datetime, progress: Progress) -> At
         return undo.make_attempt(record, context, expected, progress)
     if record.kind == ImportKind.BULK:
         return bulk.make_attempt(record, context, expected, progress)
-    with runner.record_errors(record):
-        upload = Upload(import_files.read_content(record.number), record.file_name)
+    upload = Upload(import_files.read_content(record.number), record.file_name)
     return file_import.make_attempt(record, upload, context, expected, progress)

@@ -584,3 +584,38 @@ def test_the_lock_of_an_import_is_taken_from_a_worker_that_sends_no_heartbeats(
     assert not work("two")
     assert taken == [made.slug] * 2
     assert "sends no heartbeats" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "broken", [{"options": {}, "granted": []}, {"options": {}}, {"options": [], "granted": {"actor": 5}}]
+)
+@pytest.mark.parametrize("kind", models.ImportKind.values)
+def test_a_row_that_no_import_has_fails_and_the_worker_goes_on(broken: dict[str, Any], kind: str) -> None:
+    made = agency()
+    first, second = submit(made, people(1)), submit(made, people(2))
+    models.Import.objects.filter(pk=first.pk).update(kind=kind, **broken)
+    assert work() and reload(first).state == "failed"
+    assert "Nothing was changed." in reload(first).message
+    assert work() and reload(second).state == "applied"
+
+
+def test_a_row_that_no_import_has_is_reaped_and_the_worker_goes_on() -> None:
+    made = agency()
+    first, second = submit(made, people(1)), submit(made, people(2))
+    models.Import.objects.filter(pk=first.pk).update(
+        kind=models.ImportKind.BULK, options={}, state="running", worker="gone", attempts=records.ATTEMPTS
+    )
+    assert work() and (reload(first).state, reload(second).state) == ("failed", "applied")
+
+
+def test_a_database_error_of_the_report_is_no_fault_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: models.Import) -> None:
+        raise OperationalError
+
+    made = agency()
+    record = submit(made, people(1))
+    models.Import.objects.filter(pk=record.pk).update(state="running", worker="gone", attempts=records.ATTEMPTS)
+    monkeypatch.setattr(records, "_report_end", fail)
+    with pytest.raises(OperationalError):
+        reap_orphans(made)
+    assert reload(record).state == "running"
