@@ -248,7 +248,7 @@ def _report_failure(record: models.Import) -> None:
             _report_end(record)
     except Error:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001  (a row that another program wrote can raise any)
         _LOG.exception("The end of import %s could not be reported", record.number)
 
 

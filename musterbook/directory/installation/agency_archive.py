@@ -25,7 +25,7 @@ class CannotExport(Exception):
 
 
 class CannotImport(Exception):
-    """The archive cannot be imported. The message says why and what to do. Nothing was changed."""
+    """The archive cannot be imported, or it is not known whether it was. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

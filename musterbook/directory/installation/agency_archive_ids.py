@@ -6,6 +6,7 @@ for each table, so memory does not grow with the rows, and the trail can be veri
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from musterbook.directory.storage import frames
 
 _MARGIN = 1_000_000
 """Ids that are left out on PostgreSQL, because others may take some between the two halves of the statement below."""
-_LOCK = 0x6D7561
+_LOCK, _PAUSE = 0x6D7561, 0.1
 _OF_QUERY = {
     "role": "directory.Role",
     "rank": "directory.Rank",
@@ -129,6 +130,20 @@ def reserve_ids(tables: tuple[Table, ...], ranges: Mapping[str, Range]) -> Ids:
         if frames.on_postgres():
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     return Ids(ranges, {table.label: _reserve(table, ranges[table.label]) for table in tables if table.has_ids})
+
+
+def wait_for_others(seconds: float) -> bool:
+    """Return whether no import of an archive is in progress, in the caller's transaction. Wait for it, but not longer."""
+    until = time.monotonic() + seconds
+    with connection.cursor() as cursor:
+        while frames.on_postgres():
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+            if cursor.fetchone()[0]:
+                break
+            if time.monotonic() > until:
+                return False
+            time.sleep(_PAUSE)
+    return True
 
 
 def _reserve(table: Table, span: Range) -> int:

@@ -13,8 +13,9 @@ from typing import Any
 import polars as pl
 from django.apps import apps
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from musterbook.config import encryption, home
 from musterbook.directory import models, permissions
@@ -35,12 +36,18 @@ from musterbook.directory.installation.agency_archive import (
     read_json,
     read_manifest,
 )
-from musterbook.directory.installation.agency_archive_ids import Ids, reserve_ids
+from musterbook.directory.installation.agency_archive_ids import Ids, reserve_ids, wait_for_others
 from musterbook.directory.installation.agency_archive_tables import Table, change_secrets, list_tables
 from musterbook.directory.installation.agency_archive_values import read_part
 from musterbook.directory.installation.backup_encryption import Opener
 from musterbook.directory.storage import frames
 
+_PATIENCE = 10.0
+"""The seconds for which the server is waited for that may still be about to commit."""
+_UNKNOWN = gettext_noop(
+    "The connection to the database was lost at the end, and it is not known whether “%(slug)s” has arrived. When the database "
+    "answers again, look for it with `muster agency list`. If it is not there, import it again."
+)
 _COPIED = "This is a copy of an agency that goes on elsewhere."
 
 
@@ -150,6 +157,21 @@ def _refuse(manifest: Manifest, slug: str) -> None:
         )
 
 
+def _find_out(agency: models.Agency) -> bool | None:
+    """Return whether the agency has arrived, after the commit ended with an error: None if that cannot be known.
+
+    The answer to a commit can be lost on its way, and the server may still be about to do it.
+    """
+    try:
+        connection.close()
+        with transaction.atomic():
+            has_ended = wait_for_others(_PATIENCE)
+            has_arrived = models.Agency.objects.filter(pk=agency.pk, slug=agency.slug).exists()
+    except Error:
+        return None
+    return True if has_arrived else False if has_ended else None
+
+
 class _ArchiveImport:
     """The import of one unpacked archive."""
 
@@ -159,13 +181,20 @@ class _ArchiveImport:
 
     def run(self, digest: str, *, broken_trail: bool) -> ImportedAgency:
         """Write everything in one transaction. Raise CannotImport."""
+        done = None
         try:
             with transaction.atomic(), frames.page_cache(256):
-                return self._write(digest, broken_trail=broken_trail)
+                done = self._write(digest, broken_trail=broken_trail)
         except BaseException:
+            has_arrived = _find_out(done.agency) if done else False
+            if has_arrived is None:
+                raise CannotImport(_(_UNKNOWN) % {"slug": self._slug}) from None
+            if done and has_arrived:
+                return done
             for path in self._placed:
                 path.unlink(missing_ok=True)
             raise
+        return done
 
     def _write(self, digest: str, *, broken_trail: bool) -> ImportedAgency:
         tables = list_tables()

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import tarfile
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, connections, transaction
 from pyrage import x25519
 
 from musterbook.accounts import outbox
@@ -35,6 +36,7 @@ from musterbook.directory.installation import (
 )
 from musterbook.directory.installation.agency_archive import CannotExport, CannotImport
 from musterbook.directory.installation.backup_encryption import Lock, Opener, decrypt, encrypting
+from musterbook.directory.storage import frames
 from musterbook.webhooks import claims
 from tests.directory import cast
 from tests.directory.installation import moved
@@ -489,3 +491,103 @@ def test_an_export_that_cannot_be_written_says_why_and_leaves_nothing(
     (tmp_path / "a.age").touch()
     with pytest.raises(CannotExport, match="already exists"):
         agency_archive_export.export_agency(agency, tmp_path / "a.age", LOCK, CONTEXT)
+
+
+@pytest.fixture
+def lose_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the answer to the commit that ends an import of an archive be lost, after it was done or before."""
+    database = connections["default"]
+
+    def prepare(*, done: bool, then: Callable[[], None] = lambda: None) -> None:
+        commit = database.commit
+
+        def lose() -> None:
+            monkeypatch.setattr(database, "commit", commit)
+            if done:
+                commit()
+            then()
+            raise OperationalError("server closed the connection unexpectedly")
+
+        monkeypatch.setattr(database, "commit", lose)
+
+    return prepare
+
+
+def list_kept() -> list[str]:
+    return sorted(path.name for path in (settings.MUSTER_HOME / "files").iterdir())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_agency_that_arrived_keeps_its_files_though_the_answer_to_the_commit_was_lost(
+    tmp_path: Path, lose_answer: Callable[..., None]
+) -> None:
+    before = list_kept()
+    leave(tmp_path / "a.age")
+    lose_answer(done=True)
+    done = arrive(tmp_path / "a.age")
+    assert done.agency.slug == "springfield-pd" and models.Agency.objects.get() == done.agency
+    assert set(list_kept()) - set(before)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_agency_whose_commit_was_lost_leaves_no_files(tmp_path: Path, lose_answer: Callable[..., None]) -> None:
+    leave(tmp_path / "a.age")
+    before = list_kept()
+    lose_answer(done=False)
+    with pytest.raises(OperationalError):
+        arrive(tmp_path / "a.age")
+    assert list_kept() == before and not models.Agency.objects.exists()
+    assert arrive(tmp_path / "a.age").users == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_are_kept_if_it_is_not_known_whether_the_agency_arrived(
+    tmp_path: Path, lose_answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OperationalError("connection refused")
+
+    leave(tmp_path / "a.age")
+    before = list_kept()
+    with monkeypatch.context() as patched:
+        lose_answer(done=True, then=lambda: patched.setattr(connections["default"], "connect", refuse))
+        with pytest.raises(CannotImport, match="not known whether “springfield-pd” has arrived"):
+            arrive(tmp_path / "a.age")
+    assert set(list_kept()) > set(before) and models.Agency.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_is_still_to_come_is_waited_for(
+    tmp_path: Path, lose_answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path / "a.age")
+    before = list_kept()
+    monkeypatch.setattr(agency_archive_import, "wait_for_others", lambda seconds: False)
+    lose_answer(done=False)
+    with pytest.raises(CannotImport, match="not known whether"):
+        arrive(tmp_path / "a.age")
+    assert set(list_kept()) > set(before)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_import_of_an_archive_is_waited_for_no_longer_than_said() -> None:
+    if not frames.on_postgres():
+        with transaction.atomic():
+            assert agency_archive_ids.wait_for_others(0)
+        pytest.skip("SQLite has one writer")
+    held, waited = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            assert agency_archive_ids.wait_for_others(0)
+            held.set()
+            waited.wait(30)
+
+    thread = elsewhere(hold)
+    assert held.wait(30)
+    with transaction.atomic():
+        assert not agency_archive_ids.wait_for_others(0.3)
+    waited.set()
+    thread.join(30)
+    with transaction.atomic():
+        assert agency_archive_ids.wait_for_others(0)
