@@ -405,10 +405,9 @@ def test_an_export_contains_no_file_but_those_of_imports(tmp_path: Path) -> None
     assert kept
     hostile = models.Import.objects.filter(agency=agency).order_by("-pk").first()
     assert hostile
-    for number in ("../a-secret", str(secret)):
-        models.Import.objects.filter(pk=hostile.pk).update(number=number)
-        found = [path.resolve() for _name, path in agency_archive_export._list_files(agency)]
-        assert found and secret.resolve() not in found
+    models.Import.objects.filter(pk=hostile.pk).update(number="../a-secret")
+    found = [path.resolve() for _name, path in agency_archive_export._list_files(agency)]
+    assert found and secret.resolve() not in found
 
 
 def test_a_secret_whose_key_is_gone_stops_the_export(tmp_path: Path) -> None:
