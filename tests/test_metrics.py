@@ -104,6 +104,34 @@ def test_waiting_webhooks_and_their_endpoints_are_in_the_metrics(springfield: Sp
     assert not any("payroll" in name or "hooks.example" in name for name in read)
 
 
+def test_what_waits_in_a_paused_agency_raises_no_alert(springfield: Springfield) -> None:
+    agency, long_ago = springfield.agency, NOW - timedelta(days=9)
+    facts = {"agency": agency, "created_at": long_ago}
+    daily = {"expected_by": [{"days": list(schedule.DAYS), "at": "00:00"}]}
+    for number, more in enumerate(({"schedule": daily}, {"stopped": "It failed."}, {"unreachable": True})):
+        models.Feed.objects.create(name=f"hr{number}", mode="update", **facts, **more)
+    endpoint = models.WebhookEndpoint.objects.create(name="payroll", disabled_at=NOW, **facts)
+    models.WebhookMessage.objects.create(
+        endpoint=endpoint, kind="user.changed", subject="user:7", body="{}", until=NOW, at=long_ago
+    )
+    models.Mail.objects.create(kind="invitation", to="ann@agency.example", **facts)
+    for state, ended in (("held", NOW), ("waiting", None)):
+        models.Import.objects.create(
+            agency=agency, number=f"i-{state}", mode="update", state=state, finished_at=ended, started_at=long_ago
+        )
+    alerts = (
+        "musterbook_feeds/late", "musterbook_feeds/stopped", "musterbook_feeds/unreachable", "musterbook_imports_held",
+        "musterbook_imports_open/waiting", "musterbook_import_oldest_waiting_seconds", "musterbook_emails/waiting",
+        "musterbook_email_oldest_waiting_seconds", "musterbook_webhooks/waiting",
+        "musterbook_webhook_oldest_waiting_seconds", "musterbook_webhook_endpoints/disabled",
+    )  # fmt: skip
+    assert all(scrape()[name] > 0 for name in alerts)
+    models.Agency.objects.update(paused_at=NOW)
+    read = scrape()
+    assert [name for name in alerts if read[name]] == []
+    assert (read["musterbook_feeds/paused"], read["musterbook_webhook_endpoints/paused"]) == (3, 1)
+
+
 def test_sign_ins_and_requests_are_in_the_metrics(springfield: Springfield) -> None:
     springfield.registered(1)
     before = scrape()

@@ -77,9 +77,13 @@ def _release(claimed: list[Mail]) -> None:
 
 
 def read_backlog(at: datetime) -> tuple[int, int, float]:
-    """Return how many emails wait, how many failed, and the age in seconds of the one that waits the longest (0: none)."""
+    """Return how many emails wait, how many failed, and the age in seconds of the one that waits the longest (0: none).
+
+    Those of paused agencies wait for no worker.
+    """
     # An index has the ids of those that wait, so no email is read but the oldest.
-    waiting = Mail.objects.filter(ended_at=None).aggregate(number=Count("id"), first=Min("id"))
+    unsent = Mail.objects.filter(ended_at=None).exclude(agency__in=pausing.select_paused())
+    waiting = unsent.aggregate(number=Count("id"), first=Min("id"))
     oldest = Mail.objects.filter(pk=waiting["first"]).values_list("created_at", flat=True).first()
     failed = Mail.objects.filter(ended_at__isnull=False, sent_at=None).exclude(problem="").count()
     return waiting["number"], failed, max((at - oldest).total_seconds(), 0) if oldest else 0.0

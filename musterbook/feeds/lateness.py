@@ -20,7 +20,7 @@ from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
 
 _LOG = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
-_CLOCK = ("schedule", "created_at", "counts_at", "paused_at", "agency__time_zone")
+_CLOCK = ("schedule", "created_at", "counts_at", "paused_at", "agency__time_zone", "agency__paused_at")
 """The columns that say whether a file is late."""
 
 
@@ -29,13 +29,13 @@ STATES = ("on time", "late", "unreachable", "stopped", "paused")
 
 
 def count_states(at: datetime) -> Counter[str]:
-    """Return the number of feeds of all agencies in each of STATES."""
+    """Return the number of feeds of all agencies in each of STATES. Those of paused agencies are paused."""
     feeds = models.Feed.objects.select_related("agency").only(*_CLOCK, "stopped", "unreachable", "failing_since")
     return Counter(_find_state(feed, at) for feed in feeds.iterator())
 
 
 def _find_state(feed: models.Feed, at: datetime) -> str:
-    if feed.paused_at:
+    if feed.paused_at or feed.agency.paused_at:
         return "paused"
     if feed.stopped:
         return "stopped"

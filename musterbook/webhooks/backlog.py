@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import Count, Min
 
+from musterbook.directory.agency import pausing
 from musterbook.directory.models import WebhookEndpoint, WebhookMessage
 from musterbook.directory.storage import frames
 
@@ -14,9 +15,13 @@ ENDPOINT_STATES = ("sending", "paused", "disabled")
 
 
 def read_backlog(at: datetime) -> tuple[int, int, float]:
-    """Return how many messages wait, how many were given up, and the age in seconds of the oldest one (0: none waits)."""
+    """Return how many messages wait, how many were given up, and the age in seconds of the oldest one (0: none waits).
+
+    Those of paused agencies wait for no worker.
+    """
     # An index has the ids of those that wait, so no message is read but the oldest.
-    waiting = WebhookMessage.objects.filter(ended_at=None).aggregate(number=Count("id"), first=Min("id"))
+    unsent = WebhookMessage.objects.filter(ended_at=None).exclude(endpoint__agency__in=pausing.select_paused())
+    waiting = unsent.aggregate(number=Count("id"), first=Min("id"))
     oldest = WebhookMessage.objects.filter(pk=waiting["first"]).values_list("at", flat=True).first()
     return waiting["number"], _count_given_up(), max((at - oldest).total_seconds(), 0) if oldest else 0.0
 
@@ -32,6 +37,9 @@ def _count_given_up() -> int:
 
 
 def count_endpoints() -> Counter[str]:
-    """Return the number of endpoints of all agencies in each of ENDPOINT_STATES."""
-    states = WebhookEndpoint.objects.values_list("disabled_at", "paused_at")
-    return Counter("disabled" if disabled else "paused" if paused else "sending" for disabled, paused in states)
+    """Return the number of endpoints of all agencies in each of ENDPOINT_STATES. Those of paused agencies are paused."""
+    states = WebhookEndpoint.objects.values_list("agency__paused_at", "disabled_at", "paused_at")
+    return Counter(
+        "paused" if resting else "disabled" if disabled else "paused" if paused else "sending"
+        for resting, disabled, paused in states
+    )

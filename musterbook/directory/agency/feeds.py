@@ -91,8 +91,12 @@ def list_unknown_recipients(feed: models.Feed) -> list[str]:
 
 
 def list_troubled() -> list[str]:
-    """Return the feeds of all agencies that have stopped or whose location cannot be used, each with the reason."""
-    troubled = models.Feed.objects.filter(paused_at=None).exclude(stopped="", problem="").select_related("agency")
+    """Return the feeds of all agencies that have stopped or whose location cannot be used, each with the reason.
+
+    Those of paused agencies wait, as feeds that were paused do.
+    """
+    running = models.Feed.objects.filter(paused_at=None, agency__paused_at=None)
+    troubled = running.exclude(stopped="", problem="").select_related("agency")
     return [
         f"{feed.agency.slug}: {feed.name}: {feed.stopped or feed.problem}"
         for feed in troubled.order_by("agency__slug", "name")

@@ -35,6 +35,7 @@ ON CONFLICT (key) DO UPDATE SET value = {_TABLE}.value + excluded.value
 _COUNT_HELD = f"""
 SELECT COUNT(*) FROM {frames.table(models.Import)}
 WHERE ended = '' AND state IN ({", ".join(f"'{state}'" for state in models.SHOWING)}) AND state = 'held'
+AND agency_id NOT IN (SELECT id FROM {frames.table(models.Agency)} WHERE paused_at IS NOT NULL)
 """
 
 
@@ -121,10 +122,13 @@ def list_stages() -> tuple[str, ...]:
 
 
 def read_queue() -> tuple[dict[str, int], float]:
-    """Return how many imports wait and run, and the age in seconds of the one that waits the longest (0: none waits)."""
-    open_ones = models.Import.objects.filter(finished_at=None).values_list("state", "started_at")
+    """Return how many imports wait and run, and the age in seconds of the one that waits the longest (0: none waits).
+
+    Those of paused agencies wait for no worker.
+    """
+    open_ones = models.Import.objects.filter(finished_at=None, agency__paused_at=None)
     states, oldest, now = Counter[str](), 0.0, datetime.now(UTC)
-    for state, since in open_ones:
+    for state, since in open_ones.values_list("state", "started_at"):
         states[state] += 1
         if state == "waiting":
             oldest = max(oldest, (now - since).total_seconds())
@@ -132,7 +136,7 @@ def read_queue() -> tuple[dict[str, int], float]:
 
 
 def count_held() -> int:
-    """Return the number of imports that wait for a person to confirm them."""
+    """Return the number of imports that wait for a person to confirm them. Nobody can, in a paused agency."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_HELD)
         return int(cursor.fetchone()[0])

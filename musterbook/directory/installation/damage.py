@@ -181,9 +181,9 @@ def check_leases() -> Finding:
 
 
 def check_webhooks() -> Finding:
-    """Look for webhooks that no longer send anything."""
+    """Look for webhooks that no longer send anything, without those of paused agencies."""
     disabled = (
-        models.WebhookEndpoint.objects.exclude(disabled_at=None)
+        models.WebhookEndpoint.objects.filter(disabled_at__isnull=False, agency__paused_at=None)
         .select_related("agency")
         .order_by("agency__slug", "name")
     )

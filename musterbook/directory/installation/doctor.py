@@ -360,7 +360,10 @@ def _imports() -> Finding:
     if died:
         text = _("%(what)s ended early and changed nothing; from now on reported as failed") % {"what": ", ".join(died)}
         return Finding("imports", text, _("Import those files again."))
-    if waiting and not heartbeats.has_live_worker():
+    if (
+        models.Import.objects.filter(state="waiting", agency__paused_at=None).exists()
+        and not heartbeats.has_live_worker()
+    ):
         return Finding(
             "imports",
             _("%(text)s, and there is no worker") % {"text": text},

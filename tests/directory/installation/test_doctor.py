@@ -50,9 +50,14 @@ def test_a_feed_that_has_stopped_or_fails_is_named_with_its_agency() -> None:
     for name, fields in feeds.items():
         models.Feed.objects.create(agency=agency, name=name, mode="sync", created_at=NOW, **fields)
     models.Feed.objects.create(agency=agency, name="paused", mode="sync", created_at=NOW, problem="x", paused_at=NOW)
+    moved = models.Agency.objects.create(slug="shelbyville", name="Shelbyville", created_at=NOW, paused_at=NOW)
+    models.Feed.objects.create(agency=moved, name="stopped", mode="sync", created_at=NOW, stopped="x")
+    models.WebhookEndpoint.objects.create(agency=moved, name="payroll", created_at=NOW, disabled_at=NOW)
+    models.Import.objects.create(agency=moved, number="i-1", mode="sync", state="waiting", started_at=NOW)
     [found] = [finding for finding in doctor.run_checks() if finding.about == "feeds"]
     assert found.found == "springfield: failing: Not there. springfield: stopped: Another host key."
     assert "muster feed check" in found.remedy
+    assert not {"webhooks", "imports"} & {*remedies()}
 
 
 def test_nothing_is_wrong_with_a_new_installation(home: Path) -> None:
