@@ -126,7 +126,7 @@ def register(agency: Agency, token: str, password: str, context: AuditContext) -
 def request_reset(agency: Agency, name: str, context: AuditContext) -> None:
     """Send a link to choose a new password to the user with that username or address.
 
-    A user who never registered gets a new invitation instead. Call this outside a transaction.
+    A user who never registered gets a new invitation instead. Raise AgencyPaused.
     """
     user = find_by_name(agency, name)
     can = user is not None and _may_request(user, context.at)

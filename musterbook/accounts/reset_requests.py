@@ -3,11 +3,15 @@
 So the page does the same work whether or not the name exists, and its response time does not reveal which it was.
 """
 
+from contextlib import suppress
+
+from django.db import transaction
+
 from musterbook.accounts import registration
 from musterbook.accounts.models import ResetRequest
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
-from musterbook.directory.storage import isolation
+from musterbook.directory.storage import isolation, locks
 
 
 def store_request(agency: Agency, name: str, context: AuditContext) -> None:
@@ -18,16 +22,17 @@ def store_request(agency: Agency, name: str, context: AuditContext) -> None:
 
 
 def answer_requests() -> int:
-    """Answer each stored request once, and return how many there were."""
+    """Answer each stored request once, and return how many there were. Those of paused agencies wait."""
     waiting = ResetRequest.objects.filter(agency__paused_at=None).select_related("agency").order_by("pk")
     return sum(_answer_request(request) for request in waiting.iterator())
 
 
 def _answer_request(request: ResetRequest) -> bool:
-    with isolation.limit_to(request.agency_id):
+    context = AuditContext(request.at, "", "page", request.address, request.agent)
+    # An agency that is paused meanwhile keeps its request.
+    with suppress(locks.AgencyPaused), isolation.limit_to(request.agency_id), transaction.atomic():
         deleted, _ = ResetRequest.objects.filter(pk=request.pk).delete()
         if deleted:
-            registration.request_reset(
-                request.agency, request.name, AuditContext(request.at, "", "page", request.address, request.agent)
-            )
-    return bool(deleted)
+            registration.request_reset(request.agency, request.name, context)
+            return True
+    return False

@@ -5,6 +5,7 @@ import random
 import statistics
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -16,6 +17,7 @@ from musterbook.accounts import registration, reset_requests
 from musterbook.accounts.models import Attempts, ResetRequest
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield, context
+from tests.directory.cast import NOW
 
 PAGE = "/springfield/forgotten-password"
 
@@ -82,3 +84,25 @@ def test_strangers_cannot_fill_a_mailbox_and_a_link_that_works_is_always_in_it(s
     sent = list(models.Mail.objects.filter(kind="reset").order_by("created_at").values_list("created_at", flat=True))
     assert 8 <= len(sent) <= 11
     assert max(after - before for before, after in itertools.pairwise(sent)) <= timedelta(hours=4, minutes=6)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_whose_agency_is_paused_meanwhile_waits_and_disturbs_no_other(
+    springfield: Springfield, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    springfield.registered(2)
+    client.post(PAGE, {"name": "user.2"})
+    usual = registration.request_reset
+
+    def pause(*args: Any) -> None:
+        models.Agency.objects.update(paused_at=NOW)
+        usual(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, "request_reset", pause)
+        assert reset_requests.answer_requests() == 0
+    assert ResetRequest.objects.count() == 1
+    assert springfield.mails() == ["welcome"]
+    models.Agency.objects.update(paused_at=None)
+    assert reset_requests.answer_requests() == 1
+    assert springfield.mails() == ["welcome", "reset"]

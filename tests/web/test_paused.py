@@ -1,5 +1,6 @@
 """A paused agency: pages, programs and workers leave it alone, and say so, until it is resumed."""
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -49,6 +50,23 @@ def test_nothing_of_a_paused_agency_changes_and_no_worker_begins_anything(paused
     assert not worker.run_next_import("w", lambda: cast.NOW)
     assert models.Event.objects.count() == events
     assert models.Import.objects.filter(state="waiting").count() == 1
+
+
+def test_an_import_whose_agency_is_paused_as_a_worker_looks_for_one_goes_on_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agency = cast.agency()
+    cast.apply_rows(agency, cast.people(1))
+    queue.submit_bulk(agency, [cast.user(agency, 1).pk], BulkChange("deactivate"), context=CONTEXT, preview=False)
+
+    def pause(stored: models.Agency) -> AbstractContextManager[bool]:
+        models.Agency.objects.update(paused_at=cast.NOW)
+        return usual(stored)
+
+    usual = locks.try_import_lock
+    monkeypatch.setattr(locks, "try_import_lock", pause)
+    assert not worker.run_next_import("w", lambda: cast.NOW)
+    assert models.Import.objects.latest("pk").state == "waiting"
 
 
 def test_a_resumed_agency_goes_on_where_it_was(paused: models.Agency) -> None:

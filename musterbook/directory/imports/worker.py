@@ -89,7 +89,8 @@ def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end, turns
         if turns and not _has_work(agency):
             continue
         with isolation.limit_to(agency.pk), locks.try_import_lock(agency) as free:
-            record = _claim_next(agency, worker, now, small=small) if free else None
+            is_open = free and models.Agency.objects.filter(pk=agency.pk, paused_at=None).exists()
+            record = _claim_next(agency, worker, now, small=small) if is_open else None
             if record:
                 with log_lines.use_import(record.number):
                     _run_import(record, now, ending)
