@@ -85,7 +85,7 @@ def watch(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
     is moved to the subfolder done or failed, next to its results. A file whose import is held stays, until the import is
     applied or discarded, or a newer file replaces it.
 
-    It runs until it is ended, and ends after the current file. Nothing needs to be set up, and no one is notified: for
+    It runs until it is ended, and ends after the current file. While the agency is paused, it waits. Nothing needs to be set up, and no one is notified: for
     schedules and notices, use a feed. Exit status: as muster import, with --once of the worst file; 3 if another process
     watches the folder.
 
@@ -142,6 +142,7 @@ def _check_until(watched: "Watch", stop: threading.Event, every: float, output: 
     """Check again and again. What fails for reasons outside is said once, and tried again."""
     from django.db import Error, close_old_connections
 
+    from musterbook.directory.storage.locks import AgencyPaused
     from musterbook.feeds.locations.location import LocationError
     from musterbook.feeds.watched_folder import FolderBusy
 
@@ -153,12 +154,23 @@ def _check_until(watched: "Watch", stop: threading.Event, every: float, output: 
             said = ""
         except FolderBusy:
             raise
-        except (LocationError, Error, OSError) as error:
-            _status, sentence = exits.explain_error(error) or (Exit.FAILED, f"{type(error).__name__}: {error}")
+        except (LocationError, AgencyPaused, Error, OSError) as error:
+            _status, sentence = (
+                _explain_pause(error) or exits.explain_error(error) or (Exit.FAILED, f"{type(error).__name__}: {error}")
+            )
             if sentence != said:
                 say(sentence)
             said = sentence
         stop.wait(every)
+
+
+def _explain_pause(error: Exception) -> tuple[Exit, str] | None:
+    """Return the status and the sentence if the agency is paused: its files stay, and are imported after the pause."""
+    from musterbook.directory.storage.locks import AgencyPaused
+
+    if not isinstance(error, AgencyPaused):
+        return None
+    return Exit.REFUSED, _("%(slug)s is paused. Its files wait until it is resumed.") % {"slug": error}
 
 
 def _check(watched: "Watch", stop: threading.Event, output: str) -> Exit:

@@ -562,6 +562,26 @@ def test_it_runs_until_it_is_asked_to_end_and_says_each_thing_once(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_it_waits_while_the_agency_is_paused_and_goes_on_after_it(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.Agency.objects.update(paused_at=datetime.now(UTC))
+    folder.put("a.csv", ANN, BOB, CAT)
+    assert (folder.watch().status, folder.names()) == (3, ["a.csv"])
+    seen: list[list[str]] = []
+    steps: list[Callable[[], object]] = [
+        lambda: seen.append(folder.names()),
+        lambda: seen.append(folder.names()),
+        lambda: models.Agency.objects.update(paused_at=None),
+        lambda: seen.append(folder.names()),
+    ]
+    done = run_for(folder, steps, monkeypatch)
+    assert (done.status, seen) == (0, [["a.csv"], ["a.csv"], []])
+    assert done.err.splitlines()[1:] == ["springfield-pd is paused. Its files wait until it is resumed."]
+    assert "a.csv was imported" in done.text
+    assert states() == ["applied"]
+
+
 def test_a_folder_that_another_process_has_meanwhile_ends_the_watch(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
