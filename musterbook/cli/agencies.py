@@ -84,7 +84,7 @@ def _print_result(slug: str, result: "ApplyResult") -> None:
 
 @app.command("list")
 def list_(output: options.Output = "text") -> None:
-    """List the agencies with their numbers of users.
+    """List the agencies with their numbers of users, and say which are paused.
 
     Example: muster agency list
     """
@@ -102,4 +102,6 @@ def list_(output: options.Output = "text") -> None:
         for agency in entries:
             values = {"name": escape_text(agency.name), "users": f"{agency.users:,}", "active": f"{agency.active:,}"}
             text = _("%(slug)s  %(name)s  users: %(users)s (active: %(active)s)") % {"slug": agency.slug, **values}
+            if agency.paused_at:
+                text = _("%(agency)s  paused since %(day)s") % {"agency": text, "day": agency.paused_at[:10]}
             make_console().print(text, markup=False, soft_wrap=True)

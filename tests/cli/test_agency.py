@@ -199,7 +199,13 @@ def test_a_file_that_is_not_utf_8_says_so(muster: Muster) -> None:
 def test_agencies_are_listed_with_their_users(springfield: Muster) -> None:
     springfield.imported(row("ann"), row("bob", status="Inactive"))
     assert springfield("agency", "list").text == "springfield-pd  Springfield Police Department  users: 2 (active: 1)\n"
-    assert springfield("agency", "list", "--output", "json").json[0]["active"] == 1
+    listed = springfield("agency", "list", "--output", "json").json[0]
+    assert (listed["active"], listed["paused_at"]) == (1, None)
+    springfield("agency", "pause", "springfield-pd")
+    day = models.Agency.objects.get().paused_at
+    assert day
+    assert springfield("agency", "list").text.endswith(f"users: 2 (active: 1)  paused since {day:%Y-%m-%d}\n")
+    assert springfield("agency", "list", "--output", "json").json[0]["paused_at"].startswith(f"{day:%Y-%m-%d}")
 
 
 def test_without_an_agency_the_list_says_how_to_make_one(muster: Muster) -> None:

@@ -37,12 +37,13 @@ class UnknownAgency(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListedAgency:
-    """An agency in the list of all agencies."""
+    """An agency in the list of all agencies. `paused_at`: since when it is paused, None if it is not."""
 
     slug: str
     name: str
     users: int
     active: int
+    paused_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,13 @@ def list_agencies() -> list[ListedAgency]:
     users = dict(_count_users(models.User.objects.all()))
     active = dict(_count_users(models.User.objects.filter(active=True)))
     return [
-        ListedAgency(agency.slug, agency.name, users.get(agency.pk, 0), active.get(agency.pk, 0))
+        ListedAgency(
+            agency.slug,
+            agency.name,
+            users.get(agency.pk, 0),
+            active.get(agency.pk, 0),
+            agency.paused_at and agency.paused_at.isoformat(timespec="seconds"),
+        )
         for agency in models.Agency.objects.order_by("slug")
     ]
 
