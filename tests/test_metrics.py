@@ -108,7 +108,8 @@ def test_what_waits_in_a_paused_agency_raises_no_alert(springfield: Springfield)
     agency, long_ago = springfield.agency, NOW - timedelta(days=9)
     facts = {"agency": agency, "created_at": long_ago}
     daily = {"expected_by": [{"days": list(schedule.DAYS), "at": "00:00"}]}
-    for number, more in enumerate(({"schedule": daily}, {"stopped": "It failed."}, {"unreachable": True})):
+    troubles: list[dict[str, object]] = [{"schedule": daily}, {"stopped": "It failed."}, {"unreachable": True}]
+    for number, more in enumerate(troubles):
         models.Feed.objects.create(name=f"hr{number}", mode="update", **facts, **more)
     endpoint = models.WebhookEndpoint.objects.create(name="payroll", disabled_at=NOW, **facts)
     models.WebhookMessage.objects.create(

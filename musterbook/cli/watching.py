@@ -85,9 +85,9 @@ def watch(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
     is moved to the subfolder done or failed, next to its results. A file whose import is held stays, until the import is
     applied or discarded, or a newer file replaces it.
 
-    It runs until it is ended, and ends after the current file. While the agency is paused, it waits. Nothing needs to be set up, and no one is notified: for
-    schedules and notices, use a feed. Exit status: as muster import, with --once of the worst file; 3 if another process
-    watches the folder.
+    It runs until it is ended, and ends after the current file. While the agency is paused, it waits. Nothing needs to be set
+    up, and no one is notified: for schedules and notices, use a feed. Exit status: as muster import, with --once of the worst
+    file; 3 if another process watches the folder.
 
     Example: muster watch /srv/hr --agency springfield-pd --mode sync --pattern "*.csv"
     """

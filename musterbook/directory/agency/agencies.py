@@ -90,7 +90,7 @@ def list_agencies() -> list[ListedAgency]:
             agency.name,
             users.get(agency.pk, 0),
             active.get(agency.pk, 0),
-            agency.paused_at and agency.paused_at.isoformat(timespec="seconds"),
+            agency.paused_at.isoformat(timespec="seconds") if agency.paused_at else None,
         )
         for agency in models.Agency.objects.order_by("slug")
     ]
