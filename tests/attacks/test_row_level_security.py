@@ -469,10 +469,15 @@ def test_the_doctor_reports_a_policy_that_is_gone_and_migrate_brings_it_back() -
         cursor.execute("ALTER TABLE directory_mail DISABLE ROW LEVEL SECURITY")
         cursor.execute("ALTER TABLE directory_role NO FORCE ROW LEVEL SECURITY")
         cursor.execute("CREATE POLICY hole ON directory_rank USING (true)")
+        cursor.execute("ALTER POLICY muster_agency ON directory_agency USING (true)")
+        cursor.execute("ALTER POLICY muster_agency ON directory_event WITH CHECK (true)")
+        cursor.execute("ALTER POLICY muster_agency ON accounts_lock USING (user_id IS NOT NULL)")
     try:
         found = next(one for one in doctor.run_checks() if one.about == "agencies")
-        for table in ("directory_user", "directory_mail", "directory_role", "directory_rank"):
-            assert table in found.found
+        changed = {"directory_agency", "directory_event", "accounts_lock"}
+        open_ones = {"directory_user", "directory_mail", "directory_role", "directory_rank"} | changed
+        assert {*policies.find_open_tables()} == open_ones
+        assert all(table in found.found for table in open_ones)
         assert "muster migrate" in found.remedy
     finally:
         call_command("migrate", verbosity=0)

@@ -436,7 +436,7 @@ def _agencies() -> Finding:
         return Finding("agencies", _("Musterbook keeps them apart; the embedded database has no row-level security"))
     lacking = policies.find_open_tables()
     if lacking:
-        text = _("row-level security is not in force for %(what)s") % {"what": ", ".join(lacking)}
+        text = _("row-level security is not in force, or was changed, for %(what)s") % {"what": ", ".join(lacking)}
         remedy = _("When no process of an older version runs any more, run: muster migrate")
         return Finding("agencies", text, remedy)
     if policies.is_bypassed():

@@ -4,9 +4,12 @@ The migrations create them, and `muster migrate` puts them in force. A row belon
 the row that it is a part of.
 """
 
+import re
 from collections.abc import Iterable
+from functools import cache
 
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 from musterbook.directory.storage import frames
 
@@ -28,22 +31,45 @@ INSTALLATION_WIDE = {
 
 
 def find_open_tables() -> list[str]:
-    """Return the tables that should have a policy in force, also for their owner, and do not. SQLite has no policies."""
+    """Return the tables that should have a policy in force, also for their owner, and do not, or have one of another condition.
+
+    SQLite has no policies.
+    """
     if not frames.on_postgres():
         return []
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')"
-            " AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS"
-            " (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = %s AND p.polcmd = '*'"
-            " AND p.polroles = '{0}' AND p.polpermissive)"
-            " AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname <> %s AND p.polpermissive))"
+            "SELECT c.relname, (SELECT pg_get_expr(p.polqual, p.polrelid) FROM pg_policy p WHERE c.relrowsecurity"
+            " AND c.relforcerowsecurity AND p.polrelid = c.oid AND p.polname = %s AND p.polcmd = '*' AND p.polroles = '{0}'"
+            " AND p.polpermissive AND p.polwithcheck IS NULL"
+            " AND NOT EXISTS (SELECT FROM pg_policy o WHERE o.polrelid = c.oid AND o.polname <> %s AND o.polpermissive))"
+            " FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')"
             " ORDER BY c.relname",
             [NAME, NAME],
         )
-        found = [name for (name,) in cursor.fetchall()]
+        found = dict(cursor.fetchall())
     ours = {*connection.introspection.django_table_names()} - {*INSTALLATION_WIDE}
-    return [name for name in found if name in ours]
+    right = read_conditions()
+    return [
+        name
+        for name, condition in found.items()
+        if name in ours and (condition is None or _normalize(condition) != _normalize(right.get(name, "")))
+    ]
+
+
+@cache
+def read_conditions() -> dict[str, str]:
+    """Return the condition of the policy of each table, as the migrations have it."""
+    # Only `migrations._policies.KeepApart` has conditions. To import it would make a cycle.
+    operations = (one for made in MigrationLoader(None).disk_migrations.values() for one in made.operations)
+    return {name: text for one in operations for name, text in getattr(one, "conditions", {}).items()}
+
+
+def _normalize(condition: str) -> str:
+    """Return what is the same in a condition as we write it and as PostgreSQL shows it: without types, names and brackets."""
+    plain = re.sub(r"::\w+", "", condition.lower())
+    plain = re.sub(r"\bas\s+(?=parent\b)", "", plain)
+    return re.sub(r'\bas\s+("\w+"|\w+)|[\s()]', "", plain)
 
 
 def drop_others(tables: Iterable[str]) -> None:
