@@ -89,6 +89,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         backups,
         key_changes,
         migration,
+        sealed_values,
     )
     from musterbook.directory.storage import formats, import_files, locks
     from musterbook.directory.users import export, marks
@@ -171,6 +172,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         backups.CannotBackUp: str,
         agency_archive.CannotExport: str,
         ImportFailed: str,
+        sealed_values.Unfinished: str,
         OperationalError: lambda e: (
             _("The database could not be used: %(what)s. To find the cause, run `muster doctor`.")
             % {"what": str(e).strip()}

@@ -16,6 +16,7 @@ from django.contrib.sessions.models import Session
 from django.core.signing import BadSignature, TimestampSigner
 from django.db import transaction
 from django.db.models import Count, Exists, Model, OuterRef, QuerySet
+from django.utils.translation import gettext as _
 
 from musterbook.config import encryption, secret_keys
 from musterbook.directory import models
@@ -26,6 +27,10 @@ from musterbook.directory.storage.locks import AgencyPaused
 
 _BATCH, _PASSES = 500, 5
 _Unseal: TypeAlias = Callable[[str], str]
+
+
+class Unfinished(Exception):
+    """The command was interrupted, and some values are not sealed with the current key. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +116,23 @@ def reseal(context: AuditContext) -> int:
     """Seal all values with the current key, and end sessions that an old key signed.
 
     Return the number of changed values. This can run at any time and be stopped at any time: each batch is a
-    transaction of its own, and completed batches stay.
+    transaction of its own, and completed batches stay. Raise Unfinished if the command is interrupted.
     """
+    try:
+        return _reseal_all(context)
+    except KeyboardInterrupt:
+        raise Unfinished(
+            _("The secret key is %(name)s, but not all values are sealed with it. Run `muster keys reseal`.")
+            % {"name": secret_keys.ring()[0].name}
+        ) from None
+
+
+def _reseal_all(context: AuditContext) -> int:
     _record_change(context)
     _end_sessions()
     total = 0
     # Another process may write back a value that it read before, so repeat until there is nothing to do.
-    for _ in range(_PASSES):
+    for _pass in range(_PASSES):
         passed = sum(_reseal(column) for column in COLUMNS)
         total += passed
         if not passed:

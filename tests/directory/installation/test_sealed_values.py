@@ -78,6 +78,19 @@ def test_a_rotation_seals_the_values_of_a_paused_agency_and_leaves_its_trail(fol
     assert [key.name for key in secret_keys.ring()] == [made.name]
 
 
+def test_a_rotation_that_is_interrupted_says_how_to_complete_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(sealed_values.Unfinished) as caught:
+        patch.setattr(sealed_values, "_end_sessions", interrupt)
+        key_changes.rotate(CONTEXT, compromised=True)
+    name = secret_keys.ring()[0].name
+    assert name in str(caught.value) and "muster keys reseal" in str(caught.value)
+    assert sealed_values.reseal(CONTEXT) == 1
+    assert _uses() == {name: 1}
+
+
 def test_a_rotation_seals_the_secrets_of_feeds_again(folder: Path) -> None:
     names = ("password", "key", "passphrase", "header")
     secrets_of_feed = {name: encryption.seal(f"hush {name}") for name in names}
