@@ -163,7 +163,7 @@ def _check_counts(imports: Rows, events: Rows) -> Iterator[Finding]:
 
 def _check_mails(tables: Tables, imports: Rows, evidence: Evidence) -> Iterator[Finding]:
     """Each import has the emails that it counts; each email that was sent is there, once, and no other."""
-    rows = tables.select("SELECT id, of_id, kind, sent_at, handed_at, problem FROM directory_mail")
+    rows = tables.select("SELECT id, of_id, kind, sent_at, handed_at, problem, attempts FROM directory_mail")
     queued = Counter((row[1], row[2]) for row in rows)
     for number, name, state, _, _, mails, *_ in imports:
         expected = read_json(mails) if state == "applied" else {}
@@ -178,7 +178,8 @@ def _check_mails(tables: Tables, imports: Rows, evidence: Evidence) -> Iterator[
         ("left, but was not begun", delivered - handed),
     ):
         for one in sorted(ids)[:_SHOWN]:
-            yield Finding("emails", f"email {one} {what}")
+            row = next((row for row in rows if row[0] == one), ())
+            yield Finding("emails", f"email {one} {what}: {', '.join(map(str, row[2:]))}")
     for row in rows:
         if row[3] is None and not row[5]:
             yield Finding("emails", f"email {row[0]} was neither sent, nor is there a reason")
