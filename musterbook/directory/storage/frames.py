@@ -53,7 +53,8 @@ def _read_postgres(sql: str, parameters: Parameters, schema: Schema) -> pl.DataF
         return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind == pl.Boolean)
 
     with ThreadPoolExecutor(1) as executor, connection.cursor() as cursor:
-        with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
+        # Django does not see what a copy does, and would leave its errors as the driver raises them.
+        with connection.wrap_database_errors, cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
             # The executor starts its thread with the first part that it gets.
             parts = [
                 executor.submit(parsed, part) if len(part) > _PART_BYTES else parsed(part)
@@ -166,7 +167,8 @@ def _is_limited(cursor: CursorWrapper, name: str) -> bool:
 def _copy(cursor: CursorWrapper, name: str, columns: str, rows: pl.DataFrame, nullable: Collection[str]) -> None:
     texts = ", ".join(f'"{c}"' for c, kind in rows.schema.items() if kind == pl.String and c not in nullable)
     options = f"FORMAT csv, FORCE_NOT_NULL ({texts})" if texts else "FORMAT csv"
-    with cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN ({options})') as copy:
+    query = f'COPY "{name}" ({columns}) FROM STDIN ({options})'
+    with connection.wrap_database_errors, cursor.copy(query) as copy:
         made = (part.write_csv(include_header=False) for part in rows.iter_slices(_WRITE_AT_ONCE))
         for text in made if rows.height <= _WRITE_AT_ONCE else prefetch(made):
             copy.write(text)
