@@ -57,6 +57,7 @@ def send_due(worker: str, now: Clock, is_ending: Callable[[], bool] = lambda: Fa
     claimed = _claim(worker, now())
     if not claimed:
         return 0
+    number = 0
     try:
         with open_transport() as hand:
             for number, mail in enumerate(claimed):
@@ -66,7 +67,7 @@ def send_due(worker: str, now: Clock, is_ending: Callable[[], bool] = lambda: Fa
                 with isolation.limit_to(mail.agency_id):
                     _send_or_log(mail, hand, now)
     except (OSError, smtplib.SMTPException) as error:
-        _schedule_retry(claimed, now(), _log_failure(error))
+        _schedule_retry(claimed[number:], now(), _log_failure(error))
     return len(claimed)
 
 
@@ -182,7 +183,17 @@ def _send(mail: Mail, hand: Sender, now: Clock) -> None:
         _end(mail, now(), _UNKNOWN)
         raise
     else:
-        _record_sent(mail, now())
+        _record_or_log(mail, now())
+
+
+def _record_or_log(mail: Mail, at: datetime) -> None:
+    """Record that the email left. If that fails, it must not leave again: it ends as unknown when its claim is over."""
+    try:
+        _record_sent(mail, at)
+    except Error:
+        raise
+    except Exception:  # noqa: BLE001  (it is logged in full)
+        _LOG.exception("An email has left, but this could not be recorded: %s", mail.kind)
 
 
 def _prepare_mail(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:

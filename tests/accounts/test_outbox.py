@@ -423,6 +423,24 @@ def test_an_email_that_does_not_fit_on_the_disk_leaves_nothing_and_is_retried(
     assert len(list(outbox.get_folder().iterdir())) == 2
 
 
+def test_an_email_that_has_left_never_leaves_again_although_this_could_not_be_recorded(
+    springfield: Springfield, server: Mailbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("the trail takes no event")
+
+    monkeypatch.setattr(trail, "record_event", fail)
+    outbox.send_due("w", clock)
+    number = len(server.mails)
+    assert number == 2
+    monkeypatch.undo()
+    clock.on(minutes=10)
+    outbox.send_due("w", clock)
+    assert len(server.mails) == number
+    problems = Mail.objects.filter(kind="invitation").values_list("problem", "ended_at")
+    assert all("It may have arrived or not" in problem and ended for problem, ended in problems)
+
+
 def test_names_of_any_script_and_any_cunning_stay_in_their_place(
     springfield: Springfield, server: Mailbox, clock: Clock
 ) -> None:
