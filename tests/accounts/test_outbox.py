@@ -26,6 +26,7 @@ from musterbook.accounts.mails import KINDS
 from musterbook.config.mail_server import MailServer
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
+from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Mail, NoticeKind
