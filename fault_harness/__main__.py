@@ -22,16 +22,23 @@ _DATABASES = ("postgres", "sqlite")
 def main(arguments: Sequence[str]) -> int:
     """Run what the arguments ask for. Return 0 if nothing was lost, otherwise 1."""
     given = _read(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so what was started ends, and what was mounted is removed
+    for number in (
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGINT,
+    ):  # what was started ends, and what was mounted is removed
+        signal.signal(number, lambda *_: sys.exit("Canceled."))
     results: list[Result] = []
     for seed, faults, database in plan_rounds(given.seed, given.faults, given.database):
-        print(f"Seed {seed}, {database}: at least {faults} faults", flush=True)
+        print(f"Seed {seed}, {database}: {faults} steps with a fault each", flush=True)
         results.append(run_round(seed, faults, database, quiet=given.quiet))
         write_reports(results, given.report)
         for finding in results[-1].findings:
             print(f"LOST  {finding.check}: {finding.what}", flush=True)
     print(report.build_text(results))
-    print("To run a round again: ./faults --seed SEED --faults N --database DATABASE, as the lines above name them.")
+    print(
+        "To run a round again: ./faults --seed SEED --faults STEPS --database DATABASE, as the lines above name them."
+    )
     return 1 if any(one.findings for one in results) else 0
 
 
@@ -44,8 +51,15 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
             " meanwhile. Then read the books by plain SQL. Exit status: 0 nothing was lost; 1 something was."
         ),
     )
-    parser.add_argument("--faults", type=_positive, default=40, metavar="N", help="inject about so many faults (40)")
-    parser.add_argument("--seed", type=int, metavar="N", help="repeat the schedule of this seed; by default, a new one")
+    parser.add_argument(
+        "--faults", type=_positive, default=40, metavar="N", help="take so many steps with a fault each (40)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="repeat the schedule of this seed, with the same --faults; by default, a new one",
+    )
     parser.add_argument(
         "--database",
         choices=[*_DATABASES, "both"],
@@ -53,7 +67,11 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         help="postgres (the usual), sqlite, or both in turn",
     )
     parser.add_argument(
-        "--report", type=Path, default=_BUILD, metavar="DIR", help="write report.json and report.md there"
+        "--report",
+        type=Path,
+        default=_BUILD,
+        metavar="DIR",
+        help="write report.json and report.md there (build/faults)",
     )
     parser.add_argument("--quiet", action="store_true", help="do not print each fault")
     given = parser.parse_args(arguments)
@@ -72,9 +90,10 @@ def _positive(text: str) -> int:
 
 
 def plan_rounds(seed: int, faults: int, database: str) -> list[tuple[int, int, str]]:
-    """Return the rounds of a run: seed, faults and database of each. A round has at most 50 faults."""
-    sizes = [_IN_A_ROUND] * (faults // _IN_A_ROUND) + [faults % _IN_A_ROUND] * bool(faults % _IN_A_ROUND)
+    """Return the rounds of a run: seed, steps and database of each. A round has at most 50 steps, and each database a round."""
     databases = _DATABASES if database == "both" else (database,)
+    size = min(_IN_A_ROUND, -(-faults // len(databases)))
+    sizes = [size] * (faults // size) + [faults % size] * bool(faults % size)
     return [(seed + number, size, databases[number % len(databases)]) for number, size in enumerate(sizes)]
 
 

@@ -13,7 +13,7 @@ def build_json(results: Sequence[Result]) -> str:
     """Return everything that is known of the rounds, as JSON."""
     rounds = [
         {
-            "seed": one.seed, "database": one.database, "seconds": one.seconds, "disk": one.disk,
+            "seed": one.seed, "database": one.database, "steps": one.steps, "seconds": one.seconds, "disk": one.disk,
             "injected": {kind.value: number for kind, number in sorted(one.injected.items())},
             "imports": dict(one.imports), "rows": dict(one.rows), "cuts": dict(sorted(one.cuts.items())),
             "lost": [{"check": finding.check, "what": finding.what} for finding in one.findings],
@@ -50,6 +50,6 @@ def _describe(one: Result) -> str:
     rows = ", ".join(f"{number} rows of {name}" for name, number in sorted(one.rows.items()))
     statements = f"; connection cut at {len(one.cuts)} different statements" if one.cuts else ""
     return (
-        f"Seed {one.seed}, {one.database}: {one.injected.total()} faults in {one.seconds:.0f} seconds; imports: {imports}; {rows}"
-        f"{statements}; full disk: {one.disk}; lost: {len(one.findings) or 'nothing'}."
+        f"Seed {one.seed}, {one.database}, {one.steps} steps: {one.injected.total()} faults hit, in {one.seconds:.0f} seconds;"
+        f" imports: {imports}; {rows}{statements}; full disk: {one.disk}; lost: {len(one.findings) or 'nothing'}."
     )

@@ -30,10 +30,11 @@ _MOST_ADVANCE = 6 * _HOUR
 
 @dataclass
 class Result:
-    """The result of a round: the faults that were injected, by kind, and what did not balance."""
+    """The result of a round: the faults that hit something, by kind, and what did not balance. `steps`: the faults tried."""
 
     seed: int
     database: str
+    steps: int = 0
     injected: Counter[Kind] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     imports: Counter[str] = field(default_factory=Counter)
@@ -59,8 +60,8 @@ class Round:
             site.proxy.next_cut, site.proxy.answered = 1 + seed * 17 % 60, bool(seed % 2)
 
     def run(self, faults: int) -> Result:
-        """Live through the schedule, and read the books. At least so many faults are injected."""
-        began = time.monotonic()
+        """Live through a schedule of so many faults, and read the books. Some of them may hit nothing."""
+        began, self.result.steps = time.monotonic(), faults
         wait_for_web(self.site, 120)
         for step in make_schedule(self.result.seed, faults, self.site.list_kinds()):
             self._take(step)
@@ -84,9 +85,11 @@ class Round:
         if step.kind in NEEDS_FILE or (self._count_waiting() < _WAITING and not self._is_busy(step.path)):
             self._deliver(self.deliveries.rosters.make(step.path), step)
         time.sleep(step.wait)
+        before = self.injections.done.total()
         self.injections.inject(step)
         self.site.revive()
-        self._say(f"{self.injections.done.total()}: {step.kind}")
+        number = self.injections.done.total()
+        self._say(f"{number}: {step.kind}{'' if number > before else ' (hit nothing: not counted)'}")
 
     def _is_busy(self, path: Path) -> bool:
         """Return whether a request, or a command, is still on its way."""

@@ -145,7 +145,7 @@ def test_a_broken_hash_chain_is_found(lived: Round, copy: Tables, tmp_path: Path
 
 def test_a_report_says_what_was_injected_and_what_was_lost(lived: Round) -> None:
     text = report.build_text([lived.result])
-    assert f"Seed 20, sqlite: {lived.result.injected.total()} faults" in text
+    assert f"Seed 20, sqlite, {FAULTS} steps: {lived.result.injected.total()} faults hit" in text
     assert "lost: nothing" in text
     lost = Result(4, "postgres", findings=[books.Finding("emails", "email 3 was sent, but did not leave")])
     lost.injected[Kind.KILL_WORKER] = 2

@@ -26,7 +26,9 @@ def test_what_a_machine_does_not_allow_is_not_in_its_schedule() -> None:
 
 def test_a_long_run_is_rounds_with_seeds_that_follow_each_other() -> None:
     assert plan_rounds(5, 120, "sqlite") == [(5, 50, "sqlite"), (6, 50, "sqlite"), (7, 20, "sqlite")]
-    assert plan_rounds(5, 80, "both") == [(5, 50, "postgres"), (6, 30, "sqlite")]
+    assert plan_rounds(5, 80, "both") == [(5, 40, "postgres"), (6, 40, "sqlite")]
+    assert plan_rounds(5, 101, "both") == [(5, 50, "postgres"), (6, 50, "sqlite"), (7, 1, "postgres")]
+    assert plan_rounds(5, 1, "both") == [(5, 1, "postgres")]
 
 
 def test_a_number_of_faults_below_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
