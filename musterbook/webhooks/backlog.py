@@ -20,7 +20,8 @@ def read_backlog(at: datetime) -> tuple[int, int, float]:
     Those of paused agencies wait for no worker.
     """
     # An index has the ids of those that wait, so no message is read but the oldest.
-    unsent = WebhookMessage.objects.filter(ended_at=None).exclude(endpoint__agency__in=pausing.select_paused())
+    resting = WebhookEndpoint.objects.filter(agency__in=pausing.select_paused())
+    unsent = WebhookMessage.objects.filter(ended_at=None).exclude(endpoint__in=resting)
     waiting = unsent.aggregate(number=Count("id"), first=Min("id"))
     oldest = WebhookMessage.objects.filter(pk=waiting["first"]).values_list("at", flat=True).first()
     return waiting["number"], _count_given_up(), max((at - oldest).total_seconds(), 0) if oldest else 0.0
