@@ -235,7 +235,7 @@ def _list_values(changes: Sequence[Change], batch: _Batch) -> list[RowValues]:
     known = models.ProvisionedUser.objects.filter(user__in=[number for number in batch.users if number is not None])
     before: dict[int | None, Kept] = dict(known.values_list("user", "kept"))
     return [
-        RowValues(number, changes[index].kept, before.get(number, {}), changes[index].deletes)
+        RowValues(changes[index].kept, before.get(number, {}), changes[index].deletes)
         for index, number in zip(batch.indexes, batch.users, strict=True)
     ]
 

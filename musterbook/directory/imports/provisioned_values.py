@@ -21,26 +21,33 @@ _OPTION = "provisioned"
 
 @dataclass(frozen=True, slots=True)
 class RowValues:
-    """The values of one row's user. `number`: their id, None for a new user. `kept`: what is kept as it was sent.
+    """The values of one row's user. `kept`: what is kept as it was sent. `before`: what was kept when the row was made.
 
-    `before`: what was kept when the row was made. `deletes`: whether the user is absent for the provider afterwards.
+    `deletes`: whether the user is absent for the provider afterwards.
     """
 
-    number: int | None
     kept: Kept
     before: Kept
     deletes: bool
 
 
 def write(agency: models.Agency, plan: Plan, values: Sequence[RowValues], context: AuditContext) -> None:
-    """Write the values of the rows without an error, in the transaction that has applied their plan."""
-    good = [row for row in report.list_rows(plan, RowFilter.ALL) if row.outcome != "errored"]
-    new = [row.external_id for row in good if values[row.row - FIRST_ROW].number is None]
-    added = dict(models.User.objects.filter(agency=agency, external_id__in=new).values_list("external_id", "pk"))
+    """Write the values of the rows without an error, in the transaction that has applied their plan.
+
+    What the provider has said of a user since the row was made is newer, and stays.
+    """
+    good = {
+        row.external_id: values[row.row - FIRST_ROW]
+        for row in report.list_rows(plan, RowFilter.ALL)
+        if row.outcome != "errored"
+    }
+    users = models.User.objects.filter(agency=agency, external_id__in=good).values_list("pk", "external_id")
+    records = models.ProvisionedUser.objects.filter(user__agency=agency, user__external_id__in=good)
+    now = dict(records.values_list("user__external_id", "kept"))
     changes = dict[int, tuple[Kept, bool]]()
-    for row in good:
-        one = values[row.row - FIRST_ROW]
-        changes[added[row.external_id] if one.number is None else one.number] = one.kept, one.deletes
+    for number, external_id in users:
+        one, kept = good[external_id], now.get(external_id, {})
+        changes[number] = one.kept if kept == one.before else kept, one.deletes
     provisioning_many.keep_many(agency, changes, context)
 
 
@@ -52,10 +59,7 @@ def store_held(record: models.Import, plan: Plan, values: Sequence[RowValues]) -
 
 
 def confirm(attempt: Attempt, stored: Sequence[Mapping[str, Any]]) -> Attempt:
-    """Return the attempt that applies a plan and writes the values that were stored when it was held.
-
-    What the provider has said of a user since then is newer, and stays.
-    """
+    """Return the attempt that applies a plan and writes the values that were stored when it was held."""
     values = [RowValues(**one) for one in stored]
     record = attempt.record
 
@@ -66,15 +70,6 @@ def confirm(attempt: Attempt, stored: Sequence[Mapping[str, Any]]) -> Attempt:
         writer.apply_plan(
             made, record.agency, attempt.context, of=record.pk, written=lambda done: attempt.progress("", done)
         )
-        write(record.agency, made, _keep_newer(values), attempt.context)
+        write(record.agency, made, values, attempt.context)
 
     return replace(attempt, make_plan=plan, apply_override=apply)
-
-
-def _keep_newer(values: Sequence[RowValues]) -> list[RowValues]:
-    numbers = [one.number for one in values if one.number is not None]
-    records = models.ProvisionedUser.objects.filter(user__in=numbers)
-    now: dict[int | None, Kept] = dict(records.values_list("user", "kept"))
-    return [
-        one if now.get(one.number, {}) == one.before else replace(one, kept=now.get(one.number, {})) for one in values
-    ]

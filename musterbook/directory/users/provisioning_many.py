@@ -21,7 +21,7 @@ def keep_many(agency: models.Agency, changes: Mapping[int, tuple[Kept, bool]], c
     """
     events = list[dict[str, Any]]()
     for some in _split(changes):
-        users = models.User.objects.in_bulk(some)
+        users = models.User.objects.filter(agency=agency).in_bulk(some)
         records = {one.user_id: one for one in models.ProvisionedUser.objects.filter(user__in=some)}
         for number, user in users.items():
             kept, is_deleted = changes[number]
