@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 from allauth.account.adapter import get_adapter
 from django.conf import settings
@@ -38,6 +39,9 @@ def numbers(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Htt
             counters.count_request(_find_route(request), method, response.status_code, seconds)
             if response.status_code in _REFUSED and request.path_info != hosts.READINESS:
                 logs.SECURITY.warning("Refused with %d: %s", response.status_code, _describe_request(request))
+            if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+                # Such a response is always deliberate: Django would log it as an error, which doctor and alerts count.
+                vars(response)["_has_been_logged"] = True
         response.headers[HEADER] = number
         if isinstance(response, StreamingHttpResponse) and isinstance(response.streaming_content, Iterator):
             response.streaming_content = _number_parts(response.streaming_content, number)

@@ -1,5 +1,6 @@
 """A paused agency: pages, programs and workers leave it alone, and say so, until it is resumed."""
 
+import logging
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -41,6 +42,15 @@ def test_every_address_of_a_paused_agency_answers_503_and_says_why(client: Clien
     assert scim.status_code == 503 and scim["Content-Type"].startswith("application/scim+json")
 
 
+def test_requests_to_a_paused_agency_are_no_errors_of_the_server(
+    client: Client, paused: models.Agency, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("", "api/v1/users", "scim/v2/Users"):
+        assert client.get(f"/{paused.slug}/{path}").status_code == 503
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert sum("Refused with 503" in record.getMessage() for record in caplog.records) == 3
+
+
 def test_nothing_of_a_paused_agency_changes_and_no_worker_begins_anything(paused: models.Agency) -> None:
     events = models.Event.objects.count()
     with pytest.raises(locks.AgencyPaused):
@@ -70,8 +80,9 @@ def test_an_import_whose_agency_is_paused_as_a_worker_looks_for_one_goes_on_wait
 
 
 def test_a_resumed_agency_goes_on_where_it_was(paused: models.Agency) -> None:
-    with pytest.raises(pausing.CannotPause, match="is paused already"):
-        pausing.pause(paused, CONTEXT)
+    events = models.Event.objects.count()
+    pausing.pause(paused, CONTEXT)  # nothing more happens
+    assert models.Event.objects.count() == events
     pausing.resume(paused, CONTEXT)
     assert worker.run_next_import("w", lambda: cast.NOW)
     assert not cast.user(paused, 1).active
@@ -117,3 +128,10 @@ def test_a_pause_waits_for_what_a_worker_has_begun(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pausing, "_LONGEST_WAIT", timedelta())
     with pytest.raises(pausing.CannotPause, match="a worker still sends"):
         pausing.pause(agency, CONTEXT)
+    # The same command again goes on waiting.
+    with pytest.raises(pausing.CannotPause, match="run `muster agency pause springfield` again"):
+        pausing.pause(agency, CONTEXT)
+    monkeypatch.undo()
+    waited.clear()
+    pausing.pause(agency, CONTEXT, end_lease)
+    assert waited

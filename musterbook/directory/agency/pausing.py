@@ -34,20 +34,22 @@ def select_paused() -> "QuerySet[models.Agency]":
 def pause(agency: models.Agency, context: AuditContext, wait: Callable[[], None] = lambda: None) -> None:
     """Pause the agency, and return when nothing is in progress: no import, no check of a feed, no message on its way.
 
+    An agency that is paused already stays so, and only what is in progress is waited for.
+
     `wait`: is called while it waits. An import that runs is finished first. Raise CannotPause, also if the command is
     interrupted when the agency is paused already; before that, the interrupt goes on.
     """
-    if agency.paused_at:
-        raise CannotPause(_("%(slug)s is paused already.") % {"slug": agency.slug})
     try:
-        _pause(agency, context, wait)
+        if not agency.paused_at:
+            _pause(agency, context, wait)
+        _wait_until_idle(agency, wait)
     except KeyboardInterrupt:
         if not select_paused().filter(pk=agency.pk).exists():
             raise
         raise CannotPause(
             _(
-                "%(slug)s is paused, but a worker may still send or check something for it. Wait five minutes before you "
-                "export the agency. `muster agency resume %(slug)s` ends the pause."
+                "%(slug)s is paused, but a worker may still send or check something for it. Before you export the agency, run "
+                "`muster agency pause %(slug)s` again: it waits. `muster agency resume %(slug)s` ends the pause."
             )
             % {"slug": agency.slug}
         ) from None
@@ -59,6 +61,9 @@ def _pause(agency: models.Agency, context: AuditContext, wait: Callable[[], None
         trail.record_event(agency, context, EventKind.AGENCY_PAUSED)
         models.Agency.objects.filter(pk=agency.pk).update(paused_at=context.at)
     agency.paused_at = context.at
+
+
+def _wait_until_idle(agency: models.Agency, wait: Callable[[], None]) -> None:
     until = time.monotonic() + _LONGEST_WAIT.total_seconds()
     # Claims that began before the pause may be committed after the first look.
     for _look in range(2):
@@ -67,8 +72,8 @@ def _pause(agency: models.Agency, context: AuditContext, wait: Callable[[], None
             if time.monotonic() > until:
                 raise CannotPause(
                     _(
-                        "%(slug)s is paused, but a worker still sends or checks something for it. Wait until it has "
-                        "ended, or end the worker, before you export the agency."
+                        "%(slug)s is paused, but a worker still sends or checks something for it. Before you export the "
+                        "agency, run `muster agency pause %(slug)s` again, or end the worker."
                     )
                     % {"slug": agency.slug}
                 )

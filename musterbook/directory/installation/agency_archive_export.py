@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from musterbook import __version__
 from musterbook.config import encryption
 from musterbook.directory import models
+from musterbook.directory.agency import pausing
 from musterbook.directory.audit import hash_chain, trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -47,6 +48,14 @@ def export_agency(
     """
     if path.exists() and not overwrite:
         raise CannotExport(_("%(path)s already exists. Name another file, or add --overwrite.") % {"path": path})
+    if agency.paused_at and pausing.is_busy(agency, context.at):
+        raise CannotExport(
+            _(
+                "A worker still sends or checks something for %(slug)s. Run `muster agency pause %(slug)s` again: it waits "
+                "until nothing is in progress."
+            )
+            % {"slug": agency.slug}
+        )
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         number = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

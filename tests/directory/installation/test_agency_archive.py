@@ -8,6 +8,7 @@ import tarfile
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -490,6 +491,17 @@ def test_an_export_that_cannot_be_written_says_why_and_leaves_nothing(
     (tmp_path / "a.age").touch()
     with pytest.raises(CannotExport, match="already exists"):
         agency_archive_export.export_agency(agency, tmp_path / "a.age", LOCK, CONTEXT)
+
+
+def test_an_agency_with_something_in_progress_is_not_exported(tmp_path: Path) -> None:
+    agency = cast.agency()
+    cast.apply_rows(agency, cast.people(1))
+    models.Mail.objects.create(agency=agency, kind="invitation", created_at=cast.NOW, to="a@b.example")
+    pausing.pause(agency, CONTEXT)
+    models.Mail.objects.update(lease_until=cast.NOW + timedelta(minutes=1))
+    with pytest.raises(CannotExport, match="A worker still sends or checks something for springfield"):
+        agency_archive_export.export_agency(agency, tmp_path / "a.age", LOCK, CONTEXT)
+    assert list(tmp_path.glob("*.age")) == []
 
 
 @pytest.fixture
