@@ -38,6 +38,7 @@ def migrate(
 
         if app_role and not frames.on_postgres():
             raise WrongCall(_("--app-role is only for PostgreSQL. The embedded database has no roles."))
+        say(_("Database: %(database)s") % {"database": migration.describe_database()})
         changes = migration.migrate()
         if app_role:
             _grant(triggers, app_role)
@@ -232,6 +233,7 @@ def restore(
                     "secret key. Delete it."
                 )
             )
+        _warn_moved_agencies()
         _describe_waiting()
         _warn_lost_values()
 
@@ -251,7 +253,26 @@ def recovered() -> None:
 
         recovery.accept_recovery(datetime.now(UTC))
         say(_("All users must sign in again. Users, links in emails and API tokens are as they were then. Check them."))
+        _warn_moved_agencies()
         _describe_waiting()
+
+
+_FEW = 10
+"""The largest number of agencies that a message lists."""
+
+
+def _warn_moved_agencies() -> None:
+    """Say what to do about agencies that moved to another installation after the time to which the database went back."""
+    from musterbook.directory.installation import recovery
+
+    slugs = recovery.list_active_agencies()
+    if slugs:
+        names = ", ".join(slugs) if len(slugs) <= _FEW else f"{', '.join(slugs[:_FEW])}, …"
+        text = _(
+            "If an agency moved to another installation after that time, it is not paused here any more. Before you start "
+            "anything, run `muster agency pause SLUG` for each of them. Not paused: %(agencies)s."
+        )
+        say(text % {"agencies": names})
 
 
 def _describe_waiting() -> None:

@@ -73,6 +73,35 @@ def test_a_sound_installation_has_no_findings(lived_in: Home) -> None:
     done = lived_in.muster("doctor")
     assert (done.returncode, "✗" in done.stdout) == (0, False), done.stdout
     assert "audit trail: whole (3 events)" in done.stdout
+    where = "PostgreSQL" if lived_in.database_url else str(lived_in.folder / "muster.sqlite3")
+    assert [line for line in done.stdout.splitlines() if line.startswith("✓ database: ") and where in line]
+
+
+def test_a_database_that_is_gone_is_found_and_no_new_one_is_called_whole(lived_in: Home) -> None:
+    if lived_in.database_url:
+        pytest.skip("a database of PostgreSQL is no file")
+    (lived_in.folder / "muster.sqlite3").unlink()
+    for command in ("doctor", "doctor", "migrate", "doctor"):
+        done = lived_in.muster(command, timeout=300)
+        assert (done.returncode, "✗ database: MUSTER_HOME has the files" in done.stdout) == (
+            (0, False) if command == "migrate" else (1, True)
+        ), done.stdout
+    assert "muster restore FILE" in done.stdout
+
+
+def test_a_restore_names_the_agencies_that_may_have_moved_away(lived_in: Home, tmp_path: Path) -> None:
+    backup = str(tmp_path / "muster.tar")
+    assert lived_in.muster("backup", backup).returncode == 0
+    assert lived_in.muster("agency", "pause", "springfield-pd").returncode == 0
+    assert "Not paused" not in lived_in.muster("recovered").stderr
+    for command in (("restore", backup, "--yes"), ("recovered",)):
+        said = lived_in.muster(*command, timeout=300).stderr
+        assert "run `muster agency pause SLUG` for each of them. Not paused: springfield-pd." in said
+    for number in range(10):
+        agency = AGENCY.replace("springfield-pd", f"a-{number}")
+        (tmp_path / f"{number}.toml").write_text(agency, encoding="utf-8")
+        assert lived_in.muster("agency", "apply", str(tmp_path / f"{number}.toml")).returncode == 0
+    assert "a-8, a-9, …." in lived_in.muster("recovered").stderr
 
 
 def test_of_many_first_uses_at_once_one_makes_the_embedded_database(tmp_path: Path) -> None:
@@ -93,7 +122,9 @@ def test_doctor_reports_a_database_that_is_behind_and_migrate_corrects_it(tmp_pa
         True,
     )
     assert "changes made" in home.muster("migrate", timeout=300).stdout
-    assert home.muster("migrate").stdout == "The database is up to date.\n"
+    again = home.muster("migrate")
+    assert again.stdout == "The database is up to date.\n"
+    assert f"Database: {home.folder / 'muster.sqlite3'}" in again.stderr
     assert home.muster("doctor").returncode == 0
 
 

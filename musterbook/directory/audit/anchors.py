@@ -404,6 +404,16 @@ def _read_head(path: Path, ring: dict[str, bytes]) -> Anchor | None:
     return _parse_anchor(match, "", ring) if match else None
 
 
+def has_noted_links() -> bool:
+    """Return whether a file of newest heads knows a trail with links, without a look at its seal: its key may be lost."""
+    folder = Path(settings.MUSTER_HOME) / HEADS
+    for path in folder.glob("[0-9]*"):
+        match = _LINE.fullmatch(path.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+        if match and int(match["links"]):
+            return True
+    return False
+
+
 def _read_noted_heads() -> Iterator[Anchor]:
     folder = Path(settings.MUSTER_HOME) / HEADS
     paths = (path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else iter(())

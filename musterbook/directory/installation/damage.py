@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from musterbook.directory import models
 from musterbook.directory.agency import webhook_problems
+from musterbook.directory.audit import anchors
 from musterbook.directory.audit.cross_checks import list_names
 from musterbook.directory.installation import table_checks
 from musterbook.directory.installation.findings import Finding
@@ -48,6 +49,17 @@ def _list_paths(folder: Path) -> Iterator[Path]:
     return islice((path for pattern in ("*", "*/*") for path in folder.glob(pattern)), _MOST_FILES)
 
 
+def is_database_gone() -> bool:
+    """Return whether the database is empty, although MUSTER_HOME has files that only an installation with data makes."""
+    files = settings.MUSTER_HOME / "files"
+    if not (anchors.has_noted_links() or any(files.glob("*"))):
+        return False
+    tables = connection.introspection.table_names()
+    if models.Agency._meta.db_table in tables:
+        return not models.Agency.objects.exists()
+    return not any(name.startswith(f"{models.Agency._meta.app_label}_") for name in tables)
+
+
 def check_files() -> Finding:
     """Compare the kept files of imports with what the database knows of them."""
     since = datetime.now(UTC) - timedelta(days=max(settings.MUSTER_KEEP_FILES_DAYS - 1, 0))
@@ -73,7 +85,7 @@ def check_files() -> Finding:
             % {"number": f"{len(wrong):,}", "what": list_names(wrong)},
             _(
                 "Copy these files from a backup into %(folder)s. If an import waits for its file, cancel it and import the "
-                "file again. Users that were imported are not affected."
+                "file again. Users that were imported are not affected (docs/how-to/backups.md)."
             )
             % {"folder": settings.MUSTER_HOME / "files"},
         )

@@ -172,7 +172,15 @@ def _refused_passwords() -> Finding:
 
 def _database() -> Finding:
     migration.ping_database()
-    return _check_postgres() if frames.on_postgres() else _check_sqlite()
+    found = _check_postgres() if frames.on_postgres() else _check_sqlite()
+    if not found.remedy and damage.is_database_gone():
+        return Finding(
+            "database",
+            _("MUSTER_HOME has the files of an installation, but its database is gone: %(database)s is empty")
+            % {"database": migration.describe_database()},
+            _("Check MUSTER_HOME and DATABASE_URL, or restore a backup: muster restore FILE"),
+        )
+    return found
 
 
 def _remedy_of_database() -> str:
@@ -189,7 +197,7 @@ def _check_postgres() -> Finding:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int, current_setting('server_encoding')")
         number, encoding = cursor.fetchone()
-    version = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}"
+    version = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}, {migration.describe_database()}"
     if encoding != "UTF8":
         return Finding(
             "database", version, _("Create a database in UTF-8: createdb --encoding UTF8 --template template0 …")
@@ -322,7 +330,8 @@ def _check_sqlite() -> Finding:
         cursor.execute("PRAGMA integrity_check(1)")
         result = cursor.fetchone()[0]
     if result == "ok":
-        return Finding("database", _("the embedded database is whole"))
+        text = _("the embedded database is whole: %(database)s")
+        return Finding("database", text % {"database": migration.describe_database()})
     return Finding(
         "database",
         _("it is damaged: %(result)s") % {"result": result},
@@ -453,7 +462,10 @@ def _anchors() -> Finding:
     if late:
         text = _("no head was written for two days, or lines were removed, for %(what)s") % {"what": ", ".join(late)}
         return Finding("audit anchors", text, _("Run `muster serve`, or `muster worker` next to it."))
-    return Finding("audit anchors", _("up to date, in %(what)s") % {"what": settings.MUSTER_HOME / anchors.FILE})
+    path = settings.MUSTER_HOME / anchors.FILE
+    if not path.exists():
+        return Finding("audit anchors", _("there are none yet; `muster serve` or `muster worker` writes them each day"))
+    return Finding("audit anchors", _("up to date, in %(what)s") % {"what": path})
 
 
 def _searches() -> Finding:

@@ -93,6 +93,15 @@ def get_path() -> Path:
     return Path(connection.settings_dict["NAME"])
 
 
+def describe_database() -> str:
+    """Return which database this is, without the user's password: its file, or its name and server."""
+    if not frames.on_postgres():
+        return str(get_path())
+    used = connection.settings_dict
+    host, port = used["HOST"] or _("the socket of this machine"), used["PORT"]
+    return _("%(name)s on %(host)s") % {"name": used["NAME"], "host": f"{host}:{port}" if port else host}
+
+
 def _compute_stamp() -> int:
     """Return a number that identifies the migrations of this version. It is kept in the embedded database."""
     return zlib.crc32("\n".join(list_required()).encode()) >> 1 or 1

@@ -30,6 +30,11 @@ def count_waiting() -> WaitingWork:
     )
 
 
+def list_active_agencies() -> list[str]:
+    """Return the slugs of the agencies that are not paused: one that moved away since then is among them again."""
+    return list(models.Agency.objects.filter(paused_at=None).order_by("slug").values_list("slug", flat=True))
+
+
 def accept_recovery(at: datetime) -> None:
     """End all sessions, and note the chain heads of now as those that count: older notes may know more links."""
     end_sessions()

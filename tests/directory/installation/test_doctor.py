@@ -12,13 +12,14 @@ import pytest
 import typer
 from django.conf import settings as configured
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, OperationalError, ProgrammingError, connection
+from django.db import DatabaseError, OperationalError, ProgrammingError, connection, connections
 from pytest_django import Settings
 
 from musterbook.cli import installation as commands
 from musterbook.config import databases, log_lines, mail_server, secret_keys
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
+from musterbook.directory.audit import anchors, hash_chain
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.heartbeats import Heartbeat
@@ -74,6 +75,42 @@ def test_every_check_is_made_also_of_a_paused_agency() -> None:
     assert {"search", "like values", "feeds", "secret keys"} <= {*found}
     assert not (found["search"].remedy or found["like values"].remedy)
     assert "2 users could not be found" in found["search"].found
+
+
+def test_an_empty_database_next_to_the_files_of_an_installation_is_found(home: Path) -> None:
+    restored = models.Agency(pk=7, slug="springfield")
+    anchors.record_head(restored, 0, "", hash_chain.START)
+    (home / "files").mkdir()
+    assert "database" not in remedies()  # as after a restore of an empty installation
+    (home / "files" / "01ABC").touch()
+    assert "muster restore FILE" in remedies()["database"]
+    (home / "files" / "01ABC").unlink()
+    anchors.record_head(restored, 1, hash_chain.START, "0" * 64)
+    [*_, last] = doctor.run_checks()
+    assert last.about == "database" and "its database is gone" in last.found
+    models.Agency.objects.create(slug="springfield", name="Springfield", created_at=NOW)
+    assert "database" not in remedies()
+
+
+def test_anchors_that_were_never_written_are_not_called_up_to_date() -> None:
+    found = {finding.about: finding.found for finding in doctor.run_checks()}
+    assert found["audit anchors"].startswith("there are none yet")
+    anchors.write_lines(NOW)
+    found = {finding.about: finding.found for finding in doctor.run_checks()}
+    assert found["audit anchors"].startswith("up to date, in ")
+
+
+def test_the_database_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url, name in (
+        ("postgres://muster:secret@db.internal:5433/muster", "muster on db.internal:5433"),
+        ("postgres:///muster", "muster on the socket of this machine"),
+    ):
+        monkeypatch.setattr(frames, "on_postgres", lambda: True)
+        monkeypatch.setattr(connections["default"], "settings_dict", databases.make_postgres(url))
+        assert migration.describe_database() == name
+    monkeypatch.setattr(frames, "on_postgres", lambda: False)
+    monkeypatch.setattr(connections["default"], "settings_dict", databases.make_sqlite(Path("/srv/muster.sqlite3")))
+    assert migration.describe_database() == "/srv/muster.sqlite3"
 
 
 def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
