@@ -135,11 +135,12 @@ def test_the_guide_moves_an_agency_to_another_installation_behind_the_proxy(
         assert "First 1" in proxy.sign_in("springfield-pd")
         start_proxy, leave, arrive, switch, resume = _FENCE.findall(GUIDE.read_text(encoding="utf-8"))
         run(start_proxy.replace("systemctl restart haproxy", "true"), homes["north"], proxy, tmp_path)
-        run(leave, homes["north"], proxy, tmp_path)
+        [digest] = re.findall(r"Digest: (\w+)", run(leave, homes["north"], proxy, tmp_path))
         status, text = proxy.ask("/springfield-pd/")
         assert status == 503 and "This directory is paused" in text
         assert proxy.ask("/shelbyville-pd/")[0] == 302, "others still sign in"
-        run(arrive, homes["south"], proxy, tmp_path)
+        assert "--expect DIGEST" in arrive
+        run(arrive.replace("DIGEST", digest), homes["south"], proxy, tmp_path)
         run(switch.replace("systemctl reload haproxy", "true"), homes["north"], proxy, tmp_path)
         proxy.reload()
         run(resume, homes["south"], proxy, tmp_path)
@@ -164,8 +165,8 @@ def start(stack: ExitStack, homes: dict[str, Home], folder: Path) -> tuple[Proxy
     return proxy, servers
 
 
-def run(block: str, home: Home, proxy: Proxy, folder: Path) -> None:
-    """Run a block of the guide on one of the machines."""
+def run(block: str, home: Home, proxy: Proxy, folder: Path) -> str:
+    """Run a block of the guide on one of the machines. Return what it says."""
     path = f"{Path(sys.executable).parent}:{Path(str(HAPROXY)).parent}:/usr/bin:/bin"
     fitted = proxy.fit(block).replace("/srv/move", str(folder))
     done = subprocess.run(
@@ -177,6 +178,7 @@ def run(block: str, home: Home, proxy: Proxy, folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def run_feed(home: Home, folder: Path, name: str) -> str:
