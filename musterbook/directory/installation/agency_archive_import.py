@@ -82,7 +82,8 @@ def import_agency(
             raise CannotImport(
                 _(
                     "Something in the archive exists in this installation already: the agency itself, under another name, or "
-                    "a part of it. An agency can be in an installation only once. (%(error)s)"
+                    "a part of it. An agency can be in an installation only once. If you have imported it before, nothing is "
+                    "left to do: see `muster agency list`. (%(error)s)"
                 )
                 % {"error": str(error).splitlines()[0]}
             ) from None
@@ -97,6 +98,8 @@ def _unpack(path: Path, work: Path, opener: Opener, expected: str) -> str:
         with plain.open("rb") as file:
             seal = backup_seal.unpack(file, work, (MANIFEST, TRAIL_KEYS), ROWS, FILES)
         plain.unlink()
+        if _is_whole_installation(work):
+            raise ValueError(_("it is a backup of a whole installation. Restore it with `muster restore`"))
         if not seal.is_whole:
             raise ValueError(_("it was changed or cut off, and does not match its digest"))
     if expected and seal.digest != expected:
@@ -105,6 +108,14 @@ def _unpack(path: Path, work: Path, opener: Opener, expected: str) -> str:
             % {"digest": seal.digest}
         )
     return seal.digest
+
+
+def _is_whole_installation(work: Path) -> bool:
+    """Return whether what was unpacked is a file of `muster backup`: its manifest names the kind of the database."""
+    try:
+        return "database" in read_json(work / MANIFEST)
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 @contextmanager
@@ -152,7 +163,10 @@ def _refuse(manifest: Manifest, slug: str) -> None:
         raise CannotImport(_("The slug “%(slug)s” cannot be used. %(error)s") % {"slug": slug, "error": error})
     if models.Agency.objects.filter(slug=slug).exists():
         raise CannotImport(
-            _("There is an agency “%(slug)s” here already. To give the imported one another slug, add --slug NEW.")
+            _(
+                "There is an agency “%(slug)s” here already. If you have imported this agency before, nothing is left to do: "
+                "see `muster agency list`. To give the imported one another slug, add --slug NEW."
+            )
             % {"slug": slug}
         )
 

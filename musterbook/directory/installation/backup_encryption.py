@@ -183,29 +183,31 @@ def decrypt(path: Path, target: BinaryIO, opener: Opener) -> None:
             else:
                 _decrypt(file, target, opener.identities)
         except (pyrage.DecryptError, pyrage.IdentityError, tarfile.TarError, OSError, UnicodeDecodeError) as error:
-            raise CannotOpen(_describe_error(error)) from None
+            raise CannotOpen(_describe_error(error, by_passphrase=_has_passphrase(beginning))) from None
 
 
-def _describe_error(error: Exception) -> str:
+def _describe_error(error: Exception, *, by_passphrase: bool) -> str:
     if isinstance(error, OSError) and error.errno:
         return f"{error.strerror}"
     if "No matching keys" in str(error):
         return "it is encrypted for other recipients"
     if "xcessive work" in str(error):
         return "its passphrase takes more work than this machine can do now; try again when the machine is less busy"
-    return "the passphrase is wrong, or it was changed or cut off" if "ecryption" in str(error) else str(error)
+    if "ecryption" not in str(error):
+        return str(error)
+    return "the passphrase is wrong, or it was changed or cut off" if by_passphrase else "it was changed or cut off"
 
 
 def _decrypt(file: Any, target: BinaryIO, identities: tuple[Any, ...]) -> None:
     if not identities:
-        raise CannotUse(_("The backup is encrypted. Name the file of your age identity: --identity FILE."))
+        raise CannotUse(_("The file is encrypted. Name the file of your age identity: --identity FILE."))
     pyrage.decrypt_io(file, target, list(identities))
 
 
 def _decrypt_by_passphrase(file: BinaryIO, target: BinaryIO, secret: str) -> None:
     if not secret:
         raise CannotUse(
-            _("The backup is encrypted with a passphrase. Name the file of the passphrase: --passphrase-file FILE.")
+            _("The file is encrypted with a passphrase. Name the file of the passphrase: --passphrase-file FILE.")
         )
     key = file.read(_read_size(file, _KEY, _MOST_KEY))
     file.read(-len(key) % tarfile.BLOCKSIZE)

@@ -223,7 +223,7 @@ def test_an_agency_is_in_an_installation_only_once(tmp_path: Path) -> None:
     leave(tmp_path / "a.age")
     arrive(tmp_path / "a.age")
     files = sorted((settings.MUSTER_HOME / "files").iterdir())
-    with pytest.raises(CannotImport, match="There is an agency “springfield-pd” here already"):
+    with pytest.raises(CannotImport, match=r"here already. If you have imported this agency before, nothing is left"):
         arrive(tmp_path / "a.age")
     with pytest.raises(CannotImport, match="exists in this installation already"):
         arrive(tmp_path / "a.age", slug="twin-pd")
@@ -447,7 +447,8 @@ def test_an_archive_that_is_not_the_one_that_was_written_is_refused(tmp_path: Pa
         "cut off": (content[:-100], OPENER, "cannot be decrypted"),
         "changed": (content[:-100] + bytes(100), OPENER, "cannot be decrypted"),
         "the wrong key": (content, other, "encrypted for other recipients"),
-        "no key": (content, Opener(), "Name the file of your age identity"),
+        "no key": (content, Opener(), "The file is encrypted. Name the file of your age identity"),
+        "damaged": (content[:-9_000] + bytes(9_000), OPENER, "cannot be decrypted: it was changed or cut off"),
         "not encrypted": (b"PK\x03\x04 something else", OPENER, "not encrypted"),
         "empty": (b"", OPENER, "not encrypted"),
     }
@@ -463,6 +464,22 @@ def test_an_archive_that_is_not_the_one_that_was_written_is_refused(tmp_path: Pa
     with pytest.raises(CannotImport, match="does not exist"):
         arrive(tmp_path / "absent.age")
     assert not models.Agency.objects.exists()
+
+
+def test_a_backup_of_the_whole_installation_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.age"
+    leave(path)
+
+    def add_database(members: dict[str, bytes]) -> None:
+        members["manifest.json"] = json.dumps({"format": 2, "database": "database.sqlite3"}).encode()
+
+    def drop_manifest(members: dict[str, bytes]) -> None:
+        del members["manifest.json"]
+
+    with pytest.raises(CannotImport, match=r"a backup of a whole installation. Restore it with `muster restore`"):
+        arrive(repack(path, add_database))
+    with pytest.raises(CannotImport, match="changed or cut off"):
+        arrive(repack(path, drop_manifest, digest=False))
 
 
 def test_a_passphrase_that_takes_too_much_work_is_not_called_wrong(tmp_path: Path) -> None:
