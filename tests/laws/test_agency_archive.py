@@ -42,7 +42,7 @@ def test_export_and_import_change_nothing(
         make([("other", "other", True, None)], "shelbyville-pd")
         archive.seek(0)
         assert backup_seal.unpack(archive, folder, (MANIFEST, TRAIL_KEYS), ROWS, FILES).is_whole
-        job = agency_archive_import._ArchiveImport(folder, read_manifest(folder), "springfield-pd", CONTEXT)
+        job = agency_archive_import._ArchiveImport(folder, read_manifest(folder), {}, "springfield-pd", CONTEXT)
         done = job.run("", broken_trail=True)
         assert moved.without_move(moved.read_content(done.agency)) == moved.without_move(before)
         links = models.TrailLink.objects.filter(agency=done.agency).order_by("pk")

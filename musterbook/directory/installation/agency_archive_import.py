@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from django.apps import apps
 from django.conf import settings
-from django.db import Error, IntegrityError, connection, transaction
+from django.db import DataError, Error, IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -33,14 +33,14 @@ from musterbook.directory.installation.agency_archive import (
     TRAIL_KEYS,
     CannotImport,
     Manifest,
-    read_json,
     read_manifest,
+    read_trail_keys,
 )
 from musterbook.directory.installation.agency_archive_ids import Ids, reserve_ids, wait_for_others
 from musterbook.directory.installation.agency_archive_tables import Table, change_secrets, list_tables
 from musterbook.directory.installation.agency_archive_values import read_part
 from musterbook.directory.installation.backup_encryption import Opener
-from musterbook.directory.storage import frames
+from musterbook.directory.storage import database_errors, frames
 
 _PATIENCE = 10.0
 """The seconds for which the server is waited for that may still be about to commit."""
@@ -73,19 +73,25 @@ def import_agency(
     with backups.open_work_folder() as work:
         digest = _unpack(path, work, opener, expected)
         with _explain_damage(path):
-            manifest = read_manifest(work)
+            manifest, trail_keys = read_manifest(work), read_trail_keys(work)
         slug = slug or manifest.slug
         _refuse(manifest, slug)
         try:
-            return _ArchiveImport(work, manifest, slug, context).run(digest, broken_trail=broken_trail)
-        except IntegrityError as error:
+            return _ArchiveImport(work, manifest, trail_keys, slug, context).run(digest, broken_trail=broken_trail)
+        except (IntegrityError, DataError) as error:
+            cause = str(error).splitlines()[0]
+            if not database_errors.is_repeated(error):
+                raise CannotImport(
+                    _("The archive has values that no table holds. It was made to do harm, or is damaged. (%(error)s)")
+                    % {"error": cause}
+                ) from None
             raise CannotImport(
                 _(
                     "Something in the archive exists in this installation already: the agency itself, under another name, or "
                     "a part of it. An agency can be in an installation only once. If you have imported it before, nothing is "
                     "left to do: see `muster agency list`. (%(error)s)"
                 )
-                % {"error": str(error).splitlines()[0]}
+                % {"error": cause}
             ) from None
 
 
@@ -189,8 +195,11 @@ def _find_out(agency: models.Agency) -> bool | None:
 class _ArchiveImport:
     """The import of one unpacked archive."""
 
-    def __init__(self, work: Path, manifest: Manifest, slug: str, context: AuditContext) -> None:
+    def __init__(
+        self, work: Path, manifest: Manifest, trail_keys: Mapping[str, str], slug: str, context: AuditContext
+    ) -> None:
         self._work, self._manifest, self._slug, self._context = work, manifest, slug, context
+        self._trail_keys = trail_keys
         self._placed: list[Path] = []
 
     def run(self, digest: str, *, broken_trail: bool) -> ImportedAgency:
@@ -338,10 +347,9 @@ class _ArchiveImport:
         )
         if links <= (before or 0):
             return
-        keys = read_json(self._work / TRAIL_KEYS)
         models.MovedTrail.objects.create(
             agency=agency, until=links,
-            keys=[{"name": str(name), "secret": encryption.seal(str(key))} for name, key in sorted(keys.items())],
+            keys=[{"name": name, "secret": encryption.seal(key)} for name, key in sorted(self._trail_keys.items())],
             agency_there=self._manifest.tables["directory.Agency"].first, events=ids.added["directory.Event"],
             users=ids.added["directory.User"], imports=ids.added["directory.Import"],
         )  # fmt: skip
@@ -359,10 +367,7 @@ def _seal_secrets(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _seal_value(text: str, column: sealed_values.SealedColumn) -> str:
-    try:
-        data: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        raise CannotImport(_("The archive has a secret that cannot be read. It was changed.")) from None
+    data: Any = json.loads(text)
     for entry in sealed_values.list_entries(data):
         for name in column.names:
             if entry.get(name):

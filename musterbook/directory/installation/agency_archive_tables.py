@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 from django.apps import apps
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models import (
     AutoField,
     BooleanField,
@@ -80,7 +81,7 @@ JSON_WITHOUT_IDS = (
 
 _LARGE = {"directory.Import": 200, "directory.WebhookMessage": 2_000, "directory.ProvisionedUser": 2_000}
 _USUAL = 10_000
-"""The rows that are read, and written to the archive, at once: less where a row can be large."""
+"""The rows that are read, and written to the archive, at once: less where a row can be large. An import takes no more at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class Column:
     """Whether the database itself checks that the row it refers to exists."""
     nullable: bool = False
     longest: int | None = None
+    span: tuple[int, int] | None = None
+    """The lowest and the highest number, as PostgreSQL limits it: SQLite holds any."""
 
     @property
     def sql(self) -> str:
@@ -205,7 +208,8 @@ def _make_column(model: type[Model], field: "Field[Any, Any]") -> Column:
         is_json = isinstance(field, JSONField)
         return Column(name, pl.String, time=time, day=not (time or is_json), json=is_json, nullable=nullable)
     if isinstance(field, IntegerField | AutoField):
-        return Column(name, pl.Int64, target=target, guarded=not target, nullable=nullable)
+        span = BaseDatabaseOperations.integer_field_ranges[field.get_internal_type()]
+        return Column(name, pl.Int64, target=target, guarded=not target, nullable=nullable, span=span)
     kind = pl.Boolean if isinstance(field, BooleanField) else pl.Float64 if isinstance(field, FloatField) else pl.String
     return Column(name, kind, nullable=nullable, longest=longest if kind is pl.String else None)
 

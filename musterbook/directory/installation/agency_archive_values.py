@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 from django.utils.translation import gettext as _
 
+from musterbook.directory.installation import agency_archive_forms
 from musterbook.directory.installation.agency_archive import CannotImport
 from musterbook.directory.installation.agency_archive_tables import Table
 from musterbook.directory.storage import import_files
@@ -27,10 +28,19 @@ def read_part(table: Table, path: Path) -> pl.DataFrame:
         for column in table.columns:
             values = rows[column.name]
             too_long = column.longest is not None and bool((values.str.len_chars() > column.longest).any())
-            if too_long or (not column.nullable and values.null_count()) or _has_control(values):
+            too_large = column.span is not None and not values.is_between(*column.span).all()
+            if too_long or too_large or (not column.nullable and values.null_count()) or _has_control(values):
                 raise _Strange
             form = _FORMS.get((table.label, column.name))
             if form and not values.str.contains(f"^(?:{form})$").all():
+                raise _Strange
+            if column.json and not all(
+                agency_archive_forms.fits(f"{table.label}.{column.name}", text) for text in values.drop_nulls()
+            ):
+                raise _Strange
+        if table.label == "directory.Import":
+            waiting = rows.filter(pl.col("finished_at").is_null())
+            if not all(map(agency_archive_forms.can_run, waiting["kind"], waiting["options"])):
                 raise _Strange
     except (_Strange, pl.exceptions.PolarsError, ValueError, TypeError):
         raise make_refusal(table.label) from None
@@ -49,8 +59,11 @@ def _parse(table: Table, path: Path) -> pl.DataFrame:
     """Return the rows of a file, in the types of the columns, with times that are times."""
     if path.stat().st_size > _LARGEST_PART:
         raise _Strange
+    content = path.read_bytes()
+    if content.count(b"\n") > table.at_once:
+        raise _Strange  # a row of a few characters takes a hundred times as much memory
     try:
-        rows = pl.read_ndjson(path.read_bytes(), schema=table.schema)
+        rows = pl.read_ndjson(content, schema=table.schema)
         times = {column.name: _TIME if column.time else _DAY for column in table.columns if column.time or column.day}
         rows.select(
             pl.col(name).str.to_datetime(form) if form is _TIME else pl.col(name).str.to_date(form)

@@ -80,6 +80,9 @@ _POSTGRES = {
 """Messages by SQLSTATE, or else by its class, the first two characters."""
 
 
+_UNIQUE, _SQLITE_UNIQUE = "23505", (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+
+
 def build_message(error: BaseException) -> str:
     """Return the message that an import's record keeps for the error that ended it.
 
@@ -134,6 +137,12 @@ def is_lost(error: BaseException) -> bool:
 def describe_briefly(error: BaseException) -> str:
     """Return what the driver says about a lost connection, in one line for the log."""
     return " ".join(str(error.__cause__ or error).split())
+
+
+def is_repeated(error: BaseException) -> bool:
+    """Return whether a value is in the table already that can be there only once."""
+    cause = error.__cause__ or error
+    return getattr(cause, "sqlstate", "") == _UNIQUE or getattr(cause, "sqlite_errorcode", 0) in _SQLITE_UNIQUE
 
 
 def is_damaged(error: BaseException) -> bool:

@@ -27,6 +27,7 @@ from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import (
     agency_archive_export,
+    agency_archive_forms,
     agency_archive_ids,
     agency_archive_import,
     agency_archive_tables,
@@ -85,6 +86,13 @@ def test_every_table_moves_or_has_a_reason_to_stay() -> None:
     moving = {table.label for table in agency_archive_tables.list_tables()}
     assert moving | set(agency_archive_tables.LEFT_OUT) == labels
     assert not moving & set(agency_archive_tables.LEFT_OUT)
+
+
+def test_every_json_column_has_a_form() -> None:
+    assert set(agency_archive_forms.FORMS) == {
+        *agency_archive_tables.JSON_WITH_IDS,
+        *agency_archive_tables.JSON_WITHOUT_IDS,
+    }
 
 
 def test_every_json_column_says_whether_it_holds_ids() -> None:
@@ -319,8 +327,37 @@ ATTACKS: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
         change_rows("directory.Import", lambda row: row.update(number=row["number"][:25] + "\n")), "no table holds"),
     "the number of a time without an end": (
         change_rows("directory.Import", lambda row: row.update(number="Z" + row["number"][1:])), "no table holds"),
+    "options without a mode": (change_rows("directory.Import", set_to("options", "{}")), "no table holds"),
+    "an act that no bulk action has": (
+        change_rows("directory.Import", lambda row: row.update(
+            kind="bulk", options='{"mode": "update", "preview": false, "bulk": {"act": "rob", "value": ""}}', finished_at=None)),
+        "no table holds"),
+    "a waiting import of no mode": (
+        change_rows("directory.Import", lambda row: row.update(
+            kind="file", options='{"mode": "none", "preview": false}', finished_at=None)), "no table holds"),
+    "permissions of an import as a list": (change_rows("directory.Import", set_to("granted", "[]")), "no table holds"),
+    "a permission that is a number": (change_rows("directory.Import", set_to("granted", '{"actor": [1]}')), "no table holds"),
+    "a count without end": (change_rows("directory.Import", set_to("counts", '{"added": 1e999}')), "no table holds"),
+    "a count that is none": (change_rows("directory.Import", set_to("counts", '{"added": NaN}')), "no table holds"),
+    "a stage with a long name": (
+        change_rows("directory.Import", set_to("stages", json.dumps({"x" * 200: 1}))), "no table holds"),
+    "a leaver who is no user": (
+        change_rows("directory.Import", set_to("leavers", '{"protected": [{"code": "x"}]}')), "no table holds"),
+    "a hold that is none": (change_rows("directory.Import", set_to("holds", "[1]")), "no table holds"),
+    "a provider without a kind": (change_rows("directory.Agency", set_to("sign_on", '[{"a": 1}]')), "no table holds"),
+    "a provider with a list": (
+        change_rows("directory.Agency", set_to("sign_on", json.dumps([moved.PROVIDER | {"hosts": ["x"]}]))), "no table holds"),
+    "a limit of no kind": (
+        change_rows("directory.Agency", set_to("limits", json.dumps([cast.allow(1, kind="x")]))), "no table holds"),
+    "more rows at once than an export writes": (
+        lambda members: members.update({"rows/directory.Role.000001": b"{}\n" * 10_001}), "no table holds"),
+    "a number that the table is too small for": (
+        change_rows("directory.Agency", set_to("grace_days", 1 << 40)), "no table holds"),
+    "a mode that no import has": (change_rows("directory.Import", set_to("mode", "x")), "no table holds"),
+    "trail keys that are none": (add_member("trail-keys.json", b'{"a": "not hexadecimal"}'), "cannot be read as a file"),
+    "trail keys that are numbers": (add_member("trail-keys.json", b'{"a": 1}'), "cannot be read as a file"),
     "no name": (change_rows("directory.User", set_to("last_name", None)), "no table holds"),
-    "nested JSON": (change_rows("directory.Feed", set_to("secrets", "[" * 100_000)), "cannot be read"),
+    "nested JSON": (change_rows("directory.Feed", set_to("secrets", "[" * 100_000)), "no table holds"),
     "permissions of a newer version": (
         change_rows("directory.Role", set_to("permissions", '["system.root"]')), "roles that this version does not know"),
     "two administrators": (change_rows("directory.Role", set_to("administrator", False)), "does not know"),
