@@ -126,7 +126,28 @@ def _measure(table: Table, agency: models.Agency) -> Range:
         sql = f'SELECT count(*), min("{table.key}"), max("{table.key}") FROM "{table.name}" WHERE {table.condition}'
         cursor.execute(sql, [agency.pk])
         rows, first, last = cursor.fetchone()
+        if rows:
+            named = _list_named(table, agency)
+            first, last = min([first, *named]), max([last, *named])
     return Range(rows, first or 0, last or 0)
+
+
+def _list_named(table: Table, agency: models.Agency) -> list[int]:
+    """Return the lowest and the highest ids by which other rows name those of the table, also if some were removed.
+
+    A trail of which somebody removed events names ids beyond those that are left.
+    """
+    found: list[int | None] = []
+    for other in list_tables():
+        for column in other.columns:
+            if column.target == table.label and not column.guarded:
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        f'SELECT min("{column.name}"), max("{column.name}") FROM "{other.name}" WHERE {other.condition}',
+                        [agency.pk],
+                    )
+                    found += cursor.fetchone()
+    return [number for number in found if number is not None]
 
 
 def _list_trail_keys(agency: models.Agency) -> dict[str, str]:

@@ -21,8 +21,8 @@ from musterbook.directory.installation.agency_archive_tables import KEPT_IDS, Ta
 from musterbook.directory.storage import frames
 
 _MARGIN = 1_000_000
-"""Ids that are left out on PostgreSQL, because others may take some between the two halves of the statement below."""
-_LOCK, _PAUSE = 0x6D7561, 0.1
+"""Ids that are left out on PostgreSQL, because others may take some before the sequence is set behind them."""
+_LOCK, _PAUSE, _PATIENCE = 0x6D7561, 0.1, 20.0
 _OF_QUERY = {
     "role": "directory.Role",
     "rank": "directory.Rank",
@@ -126,10 +126,74 @@ class Ids:
 
 def reserve_ids(tables: tuple[Table, ...], ranges: Mapping[str, Range]) -> Ids:
     """Reserve ids for all rows, in the caller's transaction. Another import of an archive waits for it."""
+    own = [table for table in tables if table.has_ids]
+    if not frames.on_postgres():
+        return Ids(ranges, {table.label: _reserve_in_sqlite(table, ranges[table.label]) for table in own})
     with connection.cursor() as cursor:
-        if frames.on_postgres():
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    return Ids(ranges, {table.label: _reserve(table, ranges[table.label]) for table in tables if table.has_ids})
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    spans = [(table, _Sequence(table), ranges[table.label]) for table in own if ranges[table.label].rows]
+    were_new = [sequence.pass_by(span) for _table, sequence, span in spans]
+    # Who was given an id of the range before, and has not committed, still holds it. Nobody is given one from now on.
+    is_doubtful = any(not new and _is_free(table, span) for (table, _, span), new in zip(spans, were_new, strict=True))
+    have_ended = not is_doubtful or _wait_for_running(_PATIENCE)
+    added = dict.fromkeys((table.label for table in own), 0)
+    for (table, sequence, span), is_new in zip(spans, were_new, strict=True):
+        if not ((is_new or have_ended) and _is_free(table, span)):
+            added[table.label] = sequence.take(span) - span.first
+    return Ids(ranges, added)
+
+
+class _Sequence:
+    """The sequence of a table's ids on PostgreSQL. It only ever goes forward: others use it at the same time."""
+
+    def __init__(self, table: Table) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table.name])
+            self._name = cursor.fetchone()[0]
+
+    def pass_by(self, span: Range) -> bool:
+        """Go on behind the range, if it is not there yet. Return whether nobody was given an id of the range before."""
+        begin = self._next(1)
+        if begin < span.last - _MARGIN:
+            self._leap(span.last)
+        elif begin < span.last:
+            self._next(span.last - begin)
+        return begin <= span.first
+
+    def take(self, span: Range) -> int:
+        """Return the first of as many new ids as the range has, which nobody else is given."""
+        first = self._next(1) + _MARGIN
+        self._leap(first + span.last - span.first)
+        return first
+
+    def _next(self, number: int) -> int:
+        """Return the last of this number of new ids."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT max(nextval(%s::regclass)) FROM generate_series(1, %s)", [self._name, number])
+            return int(cursor.fetchone()[0])
+
+    def _leap(self, last: int) -> None:
+        """Go on behind this id, which is so far ahead that others do not take all before it meanwhile."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT setval(%s::regclass, %s)", [self._name, last])
+
+
+def _wait_for_running(seconds: float) -> bool:
+    """Return whether all other transactions that are in progress now have ended. Wait for them, but not longer."""
+    others = (
+        "SELECT virtualtransaction FROM pg_locks LEFT JOIN pg_stat_activity USING (pid) WHERE locktype = 'virtualxid'"
+        " AND pid IS DISTINCT FROM pg_backend_pid() AND (datname = current_database() OR pid IS NULL)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(others)
+        before, until = {row[0] for row in cursor.fetchall()}, time.monotonic() + seconds
+        while before:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_PAUSE)
+            cursor.execute(others)
+            before &= {row[0] for row in cursor.fetchall()}
+    return True
 
 
 def wait_for_others(seconds: float) -> bool:
@@ -146,27 +210,20 @@ def wait_for_others(seconds: float) -> bool:
     return True
 
 
-def _reserve(table: Table, span: Range) -> int:
-    """Reserve the ids of one table. Return what is added to each."""
+def _reserve_in_sqlite(table: Table, span: Range) -> int:
+    """Reserve the ids of one table, which has one writer. Return what is added to each."""
     if not span.rows:
         return 0
-    is_free = _is_free(table, span)
     with connection.cursor() as cursor:
-        if not frames.on_postgres():
-            if is_free:
-                return 0
-            cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table.name])
-            return int((cursor.fetchone() or (0,))[0]) + 1 - span.first
-        cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table.name])
-        sequence = cursor.fetchone()[0]
-        if is_free:
-            cursor.execute(
-                "SELECT setval(%s::regclass, greatest(nextval(%s::regclass), %s))", [sequence, sequence, span.last]
-            )
-            return 0
-        width = span.last - span.first + 1
-        cursor.execute("SELECT setval(%s::regclass, nextval(%s::regclass) + %s)", [sequence, sequence, _MARGIN + width])
-        return int(cursor.fetchone()[0]) - span.last
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table.name])
+        last = int((cursor.fetchone() or (0,))[0])
+        added = 0 if _is_free(table, span) else last + 1 - span.first
+        # Ids that no row has, because somebody removed it, are given to nobody else either.
+        cursor.execute("DELETE FROM sqlite_sequence WHERE name = %s", [table.name])
+        cursor.execute(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES (%s, %s)", [table.name, max(last, span.last + added)]
+        )
+    return added
 
 
 def _is_free(table: Table, span: Range) -> bool:

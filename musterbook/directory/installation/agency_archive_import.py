@@ -192,6 +192,16 @@ def _find_out(agency: models.Agency) -> bool | None:
     return True if has_arrived else False if has_ended else None
 
 
+def _refuse_trail(error: str) -> CannotImport:
+    return CannotImport(
+        _(
+            "The audit trail in the archive does not verify: %(error)s. If `muster audit verify` also finds an error in the "
+            "old installation, and you want to move the agency in spite of it, add --with-broken-trail."
+        )
+        % {"error": error}
+    )
+
+
 class _ArchiveImport:
     """The import of one unpacked archive."""
 
@@ -226,7 +236,8 @@ class _ArchiveImport:
             self._write_table(table, ids)
         if any((self._work / ROWS).iterdir()):
             raise CannotImport(_("The archive has rows that no agency has. It was changed."))
-        self._refuse_unguarded(tables, ids)
+        if not broken_trail:
+            self._refuse_unguarded(tables, ids)
         span = self._manifest.tables["directory.Agency"]
         agency = models.Agency.objects.get(pk=ids.map("directory.Agency", span.first))
         self._check_roles(agency)
@@ -242,13 +253,7 @@ class _ArchiveImport:
         agency.refresh_from_db()
         error = verify.verify_trail(agency, KnownAnchors({agency.pk: ()})).error
         if error and not broken_trail:
-            raise CannotImport(
-                _(
-                    "The audit trail in the archive does not verify: %(error)s. If `muster audit verify` says the same in the "
-                    "old installation, and you want to move the agency in spite of it, add --with-broken-trail."
-                )
-                % {"error": error}
-            )
+            raise _refuse_trail(error)
         return ImportedAgency(
             agency, self._manifest.tables["directory.User"].rows, self._manifest.tables["directory.Event"].rows,
             not self._manifest.paused, any(ids.added.values()),
@@ -269,7 +274,7 @@ class _ArchiveImport:
             raise CannotImport(_("The archive lacks rows of %(label)s. It is damaged.") % {"label": table.label})
 
     def _refuse_unguarded(self, tables: tuple[Table, ...], ids: Ids) -> None:
-        """Refuse rows that refer to rows that are not there, where the database itself does not look."""
+        """Refuse rows that refer to rows that are not there, where the database itself does not look: those of the trail."""
         for table in tables:
             for column in table.columns:
                 if not column.target or column.guarded or not self._manifest.tables[table.label].rows:
@@ -284,12 +289,8 @@ class _ArchiveImport:
                 with connection.cursor() as cursor:
                     cursor.execute(sql, [first, last])
                     if cursor.fetchone():
-                        raise CannotImport(
-                            _(
-                                "The archive refers to rows that are not in it (%(name)s). It was made to do harm, or is damaged."
-                            )
-                            % {"name": f"{table.label}.{column.name}"}
-                        )
+                        name = f"{table.label}.{column.name}"
+                        raise _refuse_trail(_("it refers to rows that are not in it (%(name)s)") % {"name": name})
 
     def _check_roles(self, agency: models.Agency) -> None:
         """Refuse permissions that this version does not have, and an agency without its one administrator role."""

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from pyrage import x25519
 
 from musterbook.accounts import outbox
@@ -36,7 +36,7 @@ from musterbook.directory.installation import (
     backups,
     migration,
 )
-from musterbook.directory.installation.agency_archive import CannotExport, CannotImport
+from musterbook.directory.installation.agency_archive import CannotExport, CannotImport, Range
 from musterbook.directory.installation.backup_encryption import Lock, Opener, decrypt, encrypting
 from musterbook.directory.storage import frames
 from musterbook.webhooks import claims
@@ -205,6 +205,33 @@ def test_what_an_attacker_changes_in_a_moved_trail_is_found(
             assert re.search(error, found), (error, found)
             transaction.set_rollback(True)
     assert verify.verify_trail(agency).error == ""
+
+
+@pytest.mark.parametrize("removed", ["first", "middle", "last"])
+def test_an_agency_can_move_though_somebody_removed_events_of_its_trail(
+    tmp_path: Path, as_owner: None, removed: str
+) -> None:
+    agency = moved.fill("springfield-pd", (1, 2, 3, 4))
+    events = models.Event.objects.filter(agency=agency).order_by("pk")
+    gone = {"first": events[0], "middle": events[3], "last": events.reverse()[0]}[removed]
+    models.Event.objects.filter(pk=gone.pk).delete()
+    assert verify.verify_trail(agency).error
+    moved_away = events.count()
+    with (tmp_path / "a.age").open("w+b") as file, encrypting(file, LOCK) as into:
+        agency_archive_export.write_archive(agency, into)
+    forget_all(agency)
+    with pytest.raises(CannotImport, match=r"does not verify.*--with-broken-trail"):
+        arrive(tmp_path / "a.age", slug="twin-pd")
+    done = arrive(tmp_path / "a.age", slug="twin-pd", broken_trail=True)
+    assert done.events == moved_away
+    assert verify.verify_trail(done.agency).error
+    links = models.TrailLink.objects.filter(agency=done.agency).count()
+    assert links == models.TrailLink.objects.filter(agency=agency).count() + 1
+
+
+def forget_all(agency: models.Agency) -> None:
+    forget(agency)
+    models.Agency.objects.filter(pk=agency.pk).update(slug="old-pd")
 
 
 def test_a_copy_of_an_agency_that_goes_on_sends_nothing(tmp_path: Path) -> None:
@@ -656,3 +683,59 @@ def test_another_import_of_an_archive_is_waited_for_no_longer_than_said() -> Non
     thread.join(30)
     with transaction.atomic():
         assert agency_archive_ids.wait_for_others(0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ids_that_somebody_holds_who_has_not_committed_are_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL nobody sees the rows of a transaction that has not ended, and its ids are given all the same."""
+    if not frames.on_postgres():
+        pytest.skip("SQLite has one writer")
+    table = next(one for one in agency_archive_tables.list_tables() if one.label == "directory.Rank")
+    ranges = {one.label: Range(0, 0, 0) for one in agency_archive_tables.list_tables()}
+    made = cast.agency()
+    held, ended = threading.Event(), threading.Event()
+    taken: list[int] = []
+
+    def hold() -> None:
+        with transaction.atomic():
+            taken.append(models.Rank.objects.create(agency=made, name="Held", name_key="held", position=9).pk)
+            held.set()
+            ended.wait(60)
+
+    def reserve(first: int, last: int) -> int:
+        spans = {**ranges, "directory.Rank": Range(1, first, last)}
+        with transaction.atomic():
+            return agency_archive_ids.reserve_ids((table,), spans).added["directory.Rank"]
+
+    thread = elsewhere(hold)
+    assert held.wait(30)
+    monkeypatch.setattr(agency_archive_ids, "_PATIENCE", 0.3)
+    assert reserve(taken[0], taken[0] + 5) > 0
+    beyond = read_last("directory_rank") + 1
+    assert reserve(beyond, beyond + 5) == 0, "ids that were given to nobody need no wait"
+    ended.set()
+    thread.join(30)
+    monkeypatch.setattr(agency_archive_ids, "_PATIENCE", 20.0)
+    assert reserve(taken[0], taken[0] + 5) > 0, "now its row is there"
+    last = read_last("directory_rank")
+    assert reserve(last - 2, last) == 0, "nobody holds them any more"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("width", [3, 2_000_000])
+def test_the_next_id_is_never_one_that_was_given_before(width: int) -> None:
+    if not frames.on_postgres():
+        pytest.skip("SQLite has one writer")
+    table = next(one for one in agency_archive_tables.list_tables() if one.label == "directory.Rank")
+    begin = read_last("directory_rank") + 1
+    for first in (begin, begin + width, 1):
+        before = read_last("directory_rank")
+        with transaction.atomic():
+            agency_archive_ids.reserve_ids((table,), {"directory.Rank": Range(1, first, first + width)})
+        assert read_last("directory_rank") >= max(before, first + width)
+
+
+def read_last(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT last_value FROM {table}_id_seq")
+        return int(cursor.fetchone()[0])
