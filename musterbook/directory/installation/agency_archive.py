@@ -57,7 +57,7 @@ class Manifest:
 
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of an unpacked archive. Every field is checked: anyone may have written it. Raise ValueError."""
-    fields = _read_json(folder / MANIFEST)
+    fields = read_json(folder / MANIFEST)
     if fields.get("format") != FORMAT:
         raise ValueError(_("it is not an archive of an agency, or a newer Musterbook wrote it"))
     texts = [fields.get(name) for name in ("version", "at", "slug")]
@@ -88,13 +88,13 @@ def _read_range(fields: Any) -> Range:
 
 def read_trail_keys(folder: Path) -> dict[str, str]:
     """Return the keys that verify the trail of an unpacked archive, in hexadecimal, by name. Raise ValueError."""
-    keys = _read_json(folder / TRAIL_KEYS)
+    keys = read_json(folder / TRAIL_KEYS)
     for key in keys.values():
         bytes.fromhex(key)
     return keys
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a small file. Raise ValueError."""
     if path.stat().st_size > _LONGEST_MANIFEST:
         raise ValueError(_("its manifest is too long"))

@@ -33,6 +33,7 @@ from musterbook.directory.installation.agency_archive import (
     TRAIL_KEYS,
     CannotImport,
     Manifest,
+    read_json,
     read_manifest,
     read_trail_keys,
 )
