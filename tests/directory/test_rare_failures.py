@@ -30,7 +30,10 @@ def test_what_is_encrypted_is_written_out(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_cannot_be_read_is_named_and_a_member_of_another_name_refused() -> None:
-    assert backup_encryption._describe_error(OSError(errno.EIO, "Input/output error")) == "Input/output error"
+    assert (
+        backup_encryption._describe_error(OSError(errno.EIO, "Input/output error"), by_passphrase=True)
+        == "Input/output error"
+    )
     with pytest.raises(tarfile.ReadError, match=r"does not hold key\.age"):
         backup_encryption._read_size(io.BytesIO(tarfile.TarInfo("other").tobuf()), "key.age")
 
