@@ -77,6 +77,7 @@ def test_a_sound_installation_has_no_findings(lived_in: Home) -> None:
     assert [line for line in done.stdout.splitlines() if line.startswith("✓ database: ") and where in line]
 
 
+@pytest.mark.any_database
 def test_a_database_that_is_gone_is_found_and_no_new_one_is_called_whole(lived_in: Home) -> None:
     if lived_in.database_url:
         pytest.skip("a database of PostgreSQL is no file")

@@ -13,6 +13,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from musterbook.directory import models
+
 MANIFEST, TRAIL_KEYS, ROWS, FILES = "manifest.json", "trail-keys.json", "rows", "files"
 FORMAT = "musterbook agency 1"
 _LONGEST_MANIFEST = 1 << 20
@@ -102,3 +104,26 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise ValueError(_("its manifest is not one"))
     return fields
+
+
+def is_whole_installation(work: Path) -> bool:
+    """Return whether what was unpacked is a file of `muster backup`: its manifest names the kind of the database."""
+    try:
+        return "database" in read_json(work / MANIFEST)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def refuse_twin(agency: models.Agency) -> None:
+    """Refuse an agency that is here already, by the first link of its trail: no two agencies have the same."""
+    link = models.TrailLink.objects.filter(agency=agency).order_by("number").first()
+    twins = models.TrailLink.objects.exclude(agency=agency).select_related("agency")
+    twin = link and twins.filter(number=link.number, digest=link.digest).first()
+    if twin:
+        raise CannotImport(
+            _(
+                "The agency is in this installation already, as “%(slug)s”, and can be in it only once. If you have imported "
+                "it before, nothing is left to do: see `muster agency list`."
+            )
+            % {"slug": twin.agency.slug}
+        )

@@ -33,9 +33,10 @@ from musterbook.directory.installation.agency_archive import (
     TRAIL_KEYS,
     CannotImport,
     Manifest,
-    read_json,
+    is_whole_installation,
     read_manifest,
     read_trail_keys,
+    refuse_twin,
 )
 from musterbook.directory.installation.agency_archive_ids import Ids, reserve_ids, wait_for_others
 from musterbook.directory.installation.agency_archive_tables import Table, change_secrets, list_tables
@@ -105,7 +106,7 @@ def _unpack(path: Path, work: Path, opener: Opener, expected: str) -> str:
         with plain.open("rb") as file:
             seal = backup_seal.unpack(file, work, (MANIFEST, TRAIL_KEYS), ROWS, FILES)
         plain.unlink()
-        if _is_whole_installation(work):
+        if is_whole_installation(work):
             raise ValueError(_("it is a backup of a whole installation. Restore it with `muster restore`"))
         if not seal.is_whole:
             raise ValueError(_("it was changed or cut off, and does not match its digest"))
@@ -115,14 +116,6 @@ def _unpack(path: Path, work: Path, opener: Opener, expected: str) -> str:
             % {"digest": seal.digest}
         )
     return seal.digest
-
-
-def _is_whole_installation(work: Path) -> bool:
-    """Return whether what was unpacked is a file of `muster backup`: its manifest names the kind of the database."""
-    try:
-        return "database" in read_json(work / MANIFEST)
-    except (OSError, ValueError, RecursionError):
-        return False
 
 
 @contextmanager
@@ -242,6 +235,7 @@ class _ArchiveImport:
         span = self._manifest.tables["directory.Agency"]
         agency = models.Agency.objects.get(pk=ids.map("directory.Agency", span.first))
         self._check_roles(agency)
+        refuse_twin(agency)
         self._analyze(tables)
         search_index.correct_index(agency)
         if not self._manifest.paused:

@@ -23,7 +23,8 @@ from musterbook.accounts.models import Account, Repeated, ResetRequest, Token
 from musterbook.config import encryption, environment
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
-from musterbook.directory.audit import verify
+from musterbook.directory.audit import trail, verify
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import (
     agency_archive_export,
@@ -127,7 +128,7 @@ def test_an_agency_gets_new_ids_where_its_own_are_in_use(tmp_path: Path, monkeyp
     assert verify.verify_trail(done.agency).error == ""
 
 
-def test_a_trail_that_moves_twice_has_the_same_digests_and_verifies(tmp_path: Path) -> None:
+def test_a_trail_that_moves_twice_has_the_same_digests_and_verifies(tmp_path: Path, as_owner: None) -> None:
     leave(tmp_path / "a.age")
     moved.fill("shelbyville-pd", (11, 12, 13))
     first = arrive(tmp_path / "a.age").agency
@@ -154,12 +155,13 @@ def encryption_of(agency: models.Agency) -> list[tuple[str, str]]:
 
 
 def forget(agency: models.Agency) -> None:
-    """Rename what is unique in an installation, as if the agency were in another one."""
+    """Rename what is unique in an installation, as if the agency were in another one. It needs `as_owner`."""
     for record in models.Import.objects.filter(agency=agency):
         models.Import.objects.filter(pk=record.pk).update(number=f"X{record.number[1:]}")
     Account.objects.filter(user__agency=agency).update(handle="another")
     Token.objects.filter(agency=agency).update(digest="another")
     Repeated.objects.filter(agency=agency).update(key="another")
+    models.TrailLink.objects.filter(agency=agency, number=1).update(digest="0" * 64)
 
 
 def cut_off_after(agency: models.Agency, number: int) -> None:
@@ -264,6 +266,17 @@ def test_an_agency_is_in_an_installation_only_once(tmp_path: Path) -> None:
         arrive(tmp_path / "a.age", slug="twin-pd")
     assert models.Agency.objects.count() == 1
     assert sorted((settings.MUSTER_HOME / "files").iterdir()) == files
+
+
+def test_an_agency_without_users_and_imports_is_in_an_installation_only_once(tmp_path: Path) -> None:
+    agency = cast.agency()
+    trail.record_event(agency, CONTEXT, EventKind.AGENCY_ADDED)
+    models.Agency.objects.filter(pk=agency.pk).update(paused_at=cast.NOW)
+    with (tmp_path / "a.age").open("w+b") as file, encrypting(file, LOCK) as into:
+        agency_archive_export.write_archive(agency, into)
+    with pytest.raises(CannotImport, match=r"in this installation already, as “springfield”.*nothing is left to do"):
+        arrive(tmp_path / "a.age", slug="twin-pd")
+    assert models.Agency.objects.count() == 1
 
 
 def repack(path: Path, change: Callable[[dict[str, bytes]], None], *, digest: bool = True) -> Path:
