@@ -135,7 +135,8 @@ def test_a_table_column_index_or_constraint_that_is_missing_is_named(statement: 
     assert (said.found, "muster restore FILE" in said.remedy) == (f"missing: {found}", True)
 
 
-def test_without_a_table_that_is_missing_no_check_reads_it() -> None:
+def test_without_a_table_that_is_missing_no_check_reads_it(tmp_path: Path, settings: Settings) -> None:
+    settings.MUSTER_HOME = tmp_path / "home"
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE directory_importtotal")
     assert [*doctor.run_checks()][-1].about == "schema"
