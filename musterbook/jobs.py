@@ -40,6 +40,7 @@ from musterbook.directory.imports import (
 )
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.worker import Turns, run_next_import
+from musterbook.directory.installation import work_folders
 from musterbook.directory.models import WebhookEndpoint
 from musterbook.directory.storage import database_errors, frames, import_files, isolation
 from musterbook.feeds import fetching, lateness, rounds, taking
@@ -322,6 +323,7 @@ def tidy() -> None:
 _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     alerts.send_due,
     log_file.tidy,
+    work_folders.forget_left,
     pending_uploads.forget_old,
     import_files.delete_expired,
     fetching.forget_old,

@@ -14,7 +14,7 @@ from musterbook.directory.agency import sign_on_file
 from musterbook.directory.audit import anchors, hash_chain, triggers
 from musterbook.directory.audit.anchors import Anchor
 from musterbook.directory.imports import pending_uploads
-from musterbook.directory.installation import backup_encryption, backup_seal, backups
+from musterbook.directory.installation import backup_encryption, backup_seal, work_folders
 
 
 def test_every_trail_has_the_head_that_each_begins_with() -> None:
@@ -65,7 +65,7 @@ def test_what_another_backup_has_half_done_is_left_alone() -> None:
     other = configured.MUSTER_HOME / ".backup-other"
     other.mkdir(parents=True)
     try:
-        with backups.open_work_folder() as work:
+        with work_folders.open_work_folder() as work:
             assert work.is_dir() and other.is_dir()
     finally:
         other.rmdir()

@@ -25,7 +25,14 @@ from musterbook.directory.audit import hash_chain, trail, verify
 from musterbook.directory.audit.anchors import KnownAnchors
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.installation import backup_encryption, backup_seal, backups, migration, sealed_values
+from musterbook.directory.installation import (
+    backup_encryption,
+    backup_seal,
+    backups,
+    migration,
+    sealed_values,
+    work_folders,
+)
 from musterbook.directory.installation.agency_archive import (
     FILES,
     MANIFEST,
@@ -72,7 +79,7 @@ def import_agency(
     `slug`: its new slug, "" for the one that it had. `expected`: the digest that the export named, "" to accept any.
     `broken_trail`: also import an agency whose trail did not verify before.
     """
-    with backups.open_work_folder() as work:
+    with work_folders.open_work_folder() as work:
         digest = _unpack(path, work, opener, expected)
         with _explain_damage(path):
             manifest, trail_keys = read_manifest(work), read_trail_keys(work)

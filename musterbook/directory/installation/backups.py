@@ -6,10 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import tarfile
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +19,20 @@ from django.utils.translation import gettext as _
 from musterbook import __version__
 from musterbook.config import home, secret_keys
 from musterbook.directory.audit import anchors, trail
-from musterbook.directory.installation import backup_encryption, backup_seal, migration, recovery, sealed_values
+from musterbook.directory.installation import (
+    backup_encryption,
+    backup_seal,
+    migration,
+    recovery,
+    sealed_values,
+    work_folders,
+)
 from musterbook.directory.installation.backup_encryption import Lock, Opener
 from musterbook.directory.storage import frames, isolation
 
 _MANIFEST, _SQLITE, _POSTGRES = "manifest.json", "database.sqlite3", "database.dump"
 _FILES = "files"
 _LONGEST_MANIFEST, _LONGEST_KEY = 1 << 20, 1000
-_STALE_SECONDS = 24 * 60 * 60
 _LAST_UNSEALED = {"directory": "0011_people", "accounts": "0004_factor_due"}
 """The last changes of the last version whose backups had no seal."""
 
@@ -62,7 +65,7 @@ def write_backup(path: Path, *, overwrite: bool = False, lock: Lock | None = Non
         raise CannotBackUp(_("%(path)s already exists. Name another file, or add --overwrite.") % {"path": path})
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open_work_folder() as work:
+        with work_folders.open_work_folder() as work:
             # The database first: files that come later are too many, which hurts nobody.
             database = _dump_database(work)
             with (
@@ -78,18 +81,6 @@ def write_backup(path: Path, *, overwrite: bool = False, lock: Lock | None = Non
         ) from None
     finally:
         draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def open_work_folder() -> Iterator[Path]:
-    """Yield a folder for half-done things, on the disk of the installation."""
-    folder = home.prepare_folder(settings.MUSTER_HOME)
-    for leftover in folder.glob(".backup-*"):
-        # What a process left that was killed holds everything, unencrypted.
-        if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
-            shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".backup-") as work:
-        yield Path(work)
 
 
 def _dump_database(work: Path) -> Path:
@@ -140,7 +131,7 @@ def restore_backup(
     `without_key`: also if this installation lacks the key of the backup, so that what it holds cannot be checked, nor the
     sealed values in it be read. `unsealed`: also if it is of a version that did not seal its backups. All sessions end.
     """
-    with open_work_folder() as work:
+    with work_folders.open_work_folder() as work:
         unpacked = _unpack_backup(path, work, opener or Opener())
         manifest = unpacked.manifest
         _refuse(manifest, replace=replace)
