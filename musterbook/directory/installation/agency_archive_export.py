@@ -60,11 +60,12 @@ def export_agency(
     try:
         number = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(number, "w+b") as file:
-            _record_export(agency, context)
             with open_snapshot(), backup_encryption.encrypting(file, lock) as into:
                 digest = write_archive(agency, into)
             file.flush()
             os.fsync(file.fileno())
+        # Only a file that is complete is an export: one that failed leaves an agency that is resumed as if nothing was.
+        _record_export(agency, context)
         draft.replace(path)
     except OSError as error:
         raise CannotExport(

@@ -582,6 +582,11 @@ def test_an_export_that_cannot_be_written_says_why_and_leaves_nothing(
     with pytest.raises(CannotExport, match="No space left on device"):
         agency_archive_export.export_agency(agency, tmp_path / "a.age", LOCK, CONTEXT)
     assert list(tmp_path.iterdir()) == []
+    assert not models.Event.objects.filter(kind="agency.exported").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(agency_archive_export, "write_archive", lambda *_: "digest")
+        assert agency_archive_export.export_agency(agency, tmp_path / "b.age", LOCK, CONTEXT) == "digest"
+    assert models.Event.objects.filter(kind="agency.exported").count() == 1
     (tmp_path / "a.age").touch()
     with pytest.raises(CannotExport, match="already exists"):
         agency_archive_export.export_agency(agency, tmp_path / "a.age", LOCK, CONTEXT)
