@@ -275,7 +275,7 @@ def test_supervisors_are_suggested_while_one_types(springfield: Springfield, adm
 
 
 def test_while_an_import_is_written_it_says_so(
-    springfield: Springfield, admin: Client, monkeypatch: pytest.MonkeyPatch
+    springfield: Springfield, admin: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def busy(*_: Any) -> None:
         raise OperationalError
@@ -287,9 +287,11 @@ def test_while_an_import_is_written_it_says_so(
     with pytest.raises(OperationalError):
         admin.post(path, data)
     monkeypatch.setattr(database_errors, "is_busy", lambda _: True)
+    caplog.clear()
     answer = admin.post(path, data)
     assert answer.status_code == 503 and "Nothing has changed here" in answer.content.decode()
     assert admin.post(at(springfield, 2, "unlock")).status_code == 503
+    assert {record.levelname for record in caplog.records} == {"WARNING"}, "the operators get no alert"
 
 
 # Add User

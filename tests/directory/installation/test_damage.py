@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as configured
-from django.db import connection
+from django.db import connection, connections
 from pytest_django import Settings
 
 from musterbook.directory import models
@@ -142,6 +142,17 @@ def test_without_a_table_that_is_missing_no_check_reads_it(tmp_path: Path, setti
     assert [*doctor.run_checks()][-1].about == "schema"
 
 
+def test_a_database_without_any_table_is_gone_and_one_that_lacks_some_is_damaged(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kept.exists() and not damage.is_database_gone()
+    tables = list[str]()
+    monkeypatch.setattr(connections["default"].introspection, "table_names", lambda *_: tables)
+    assert damage.is_database_gone()
+    tables.append("directory_user")
+    assert not damage.is_database_gone()
+
+
 def test_values_that_came_in_twice_while_a_constraint_was_missing_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     for slug in ("springfield", "shelbyville"):
         models.Feed.objects.create(agency=cast.agency(slug), name="night", mode="sync", created_at=NOW)
@@ -259,3 +270,5 @@ def test_a_recovery_says_what_waits_and_the_trail_counts_from_then_on(kept: Path
     recovery.accept_recovery(NOW)
     assert recovery.count_waiting() == recovery.WaitingWork(emails=3, messages=0, imports=0)
     assert [finding.error for finding in migration.check_trails()] == [""]
+    models.Agency.objects.create(slug="moved", name="Moved", created_at=NOW, paused_at=NOW)
+    assert recovery.list_active_agencies() == ["springfield"]
