@@ -19,6 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.http import StreamingHttpResponse
 from django.test import Client, RequestFactory
 from psycopg import Cursor
+from pytest_django import Settings
 
 import musterbook
 from musterbook.accounts.models import Failure
@@ -417,6 +418,7 @@ import sys
 sys.argv = ["muster", "export", "--agency", "springfield"]
 import re
 from psycopg import Cursor
+from pytest_django import Settings
 copy = Cursor.copy
 Cursor.copy = lambda cursor, sql, *rest, **named: copy(
     cursor, re.sub(r"((?:\w+\.)?agency_id) = (%s|[0-9]+)", r"(\1 = \2 OR TRUE)", sql), *rest, **named
@@ -462,6 +464,13 @@ def test_what_is_open_to_all_agencies_has_a_reason() -> None:
 # Doctor
 
 
+@pytest.fixture
+def _own_folder(settings: Settings, tmp_path: Path) -> None:
+    """A MUSTER_HOME without what other tests left: the doctor would take the empty database for one that is gone."""
+    settings.MUSTER_HOME = tmp_path
+
+
+@pytest.mark.usefixtures("_own_folder")
 @pytest.mark.django_db(transaction=True)
 def test_the_doctor_reports_a_policy_that_is_gone_and_migrate_brings_it_back() -> None:
     with connection.cursor() as cursor:
@@ -503,6 +512,7 @@ def test_an_upgrade_puts_the_policies_in_force_when_migrate_runs_again() -> None
     assert policies.find_open_tables() == []
 
 
+@pytest.mark.usefixtures("_own_folder")
 def test_the_doctor_says_that_a_role_bypasses_the_policies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "is_bypassed", lambda: True)
     found = next(one for one in doctor.run_checks() if one.about == "agencies")
