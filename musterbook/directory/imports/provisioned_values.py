@@ -68,7 +68,7 @@ def confirm(attempt: Attempt, stored: Sequence[Mapping[str, Any]]) -> Attempt:
 
     def apply(made: Plan) -> None:
         writer.apply_plan(
-            made, record.agency, attempt.context, of=record.pk, written=lambda done: attempt.progress("", done)
+            made, record.agency, attempt.context, of=record.pk, written=lambda done: attempt.progress("writing", done)
         )
         write(record.agency, made, values, attempt.context)
 
