@@ -35,7 +35,7 @@ class Disk:
 
     def close(self) -> None:
         """Remove the file system with all that it has."""
-        subprocess.run(["umount", "-l", self.folder], check=False, capture_output=True)  # noqa: S607  (as above)
+        subprocess.run(["umount", "-l", self.folder], check=False, capture_output=True)  # noqa: S607  (the system has it where it wants)
 
 
 def is_possible(folder: Path) -> bool:

@@ -56,6 +56,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _savepoint_rollback(self, sid: str) -> None:
         try:
-            super()._savepoint_rollback(sid)  # type: ignore[misc]  # as above
+            super()._savepoint_rollback(sid)  # type: ignore[misc]  # django-stubs leaves it out
         finally:
             self._applied = None
