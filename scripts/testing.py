@@ -1,9 +1,13 @@
 """All tests: the quick checks, the tests on SQLite and on PostgreSQL, and their coverage."""
 
 import os
+import shutil
 import subprocess
+import tempfile
+import time
 from collections import Counter
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,9 +18,12 @@ COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
 COVERED_AT_LEAST = 95
 ATTACKS = "tests/attacks"
 WHOLE, FAST = "whole", "fast"
-_SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadfile", "--no-loadscope-reorder")
-"""The options that run one test file at a time on each processor."""
+_SIDE_BY_SIDE = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadfile", "--no-loadscope-reorder")
+"""The options that run one test file at a time on each processor, and another while a test waits for a process or a browser."""
 _PYTHON = str(setup.PYTHON)
+_MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of this run's own is made in it)
+_ROOM = 8 * 2**30
+"""The bytes that a run of all tests may need for its temporary files."""
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +36,8 @@ def main(arguments: list[str]) -> int:
         return _run_all()
     if arguments == ["--fast"]:
         os.environ["HYPOTHESIS_PROFILE"] = "dev"
-        return _run_some([*_SIDE_BY_SIDE, f"--part={FAST}", "-q"])
+        with keep_files_in_memory():
+            return _run_some([*_SIDE_BY_SIDE, f"--part={FAST}", "-q"])
     if [argument.rstrip("/") for argument in arguments] == [ATTACKS]:
         return max(_run_some([ATTACKS, *_SIDE_BY_SIDE, *database]) for database in ([], ["--postgres"]))
     return _run_some(arguments)
@@ -46,15 +54,58 @@ def _run_all() -> int:
     for old in [*setup.ROOT.glob(".coverage*"), *OUT.glob("*.xml")]:
         old.unlink()
     OUT.mkdir(parents=True, exist_ok=True)
-    counts = Counter("passed" if passed else "failed" for passed in checks.run().values())
-    with start_postgres() as url:
+    took: dict[str, float] = {}
+    with _measure(took, "checks"):
+        counts = Counter("passed" if passed else "failed" for passed in checks.run().values())
+    with keep_files_in_memory(), start_postgres() as url:
         for database, where in (("SQLite", ""), ("PostgreSQL", url)):
             print(f"\n{database}:", flush=True)
-            counts += _run_tests(database.lower(), where)
-    counts += _check_coverage()
-    counts["failed"] += advisories.main()
+            with _measure(took, database):
+                counts += _run_tests(database.lower(), where)
+    with _measure(took, "coverage"):
+        counts += _check_coverage()
+    with _measure(took, "advisories"):
+        counts["failed"] += advisories.main()
+    print(", ".join(f"{part}: {seconds:.0f} s" for part, seconds in took.items()))
     print(format_summary(counts))
     return 1 if counts["failed"] else 0
+
+
+@contextmanager
+def _measure(took: dict[str, float], part: str) -> Iterator[None]:
+    """Note how many seconds the block takes."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        took[part] = time.monotonic() - begun
+
+
+@contextmanager
+def keep_files_in_memory() -> Iterator[None]:
+    """Have all temporary files, databases among them, in memory where that has room: a test needs no disk to be right.
+
+    Tests that kill processes need none either: what a killed process has written stays in memory as in the cache of a disk.
+    """
+    if "TMPDIR" in os.environ or not _has_room(_MEMORY):
+        yield
+        return
+    folder = Path(tempfile.mkdtemp(prefix="muster-test-", dir=_MEMORY))
+    folder.chmod(0o1777)  # as the usual folder is: PostgreSQL, and some tests, run as other users
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["TMPDIR"]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_room(folder: Path) -> bool:
+    """Return whether the folder is there, has room for all temporary files, and programs may run in it."""
+    if not folder.is_dir():
+        return False
+    system = os.statvfs(folder)
+    return system.f_bavail * system.f_frsize > _ROOM and not system.f_flag & os.ST_NOEXEC
 
 
 def start_postgres() -> AbstractContextManager[str]:
@@ -113,8 +164,9 @@ def format_summary(counts: Counter[str]) -> str:
 
 
 def _make_environment(url: str) -> dict[str, str]:
-    # Tests start hundreds of processes: each loads compiled modules, even where the shell asks for none to be written.
+    # Tests start hundreds of processes. Each loads compiled modules, even where the shell asks for none to be written.
     without = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if name not in without}
-    # On SQLite plans are made by as many threads as there are cores, and here by one: what hangs on that is found in one of them.
-    return {**inherited, "PYTHONUNBUFFERED": "1", **({"DATABASE_URL": url, "POLARS_MAX_THREADS": "1"} if url else {})}
+    # On PostgreSQL plans are made by as many threads as there are cores, and on SQLite, where most tests run, by one, which takes
+    # less time for a few rows: what hangs on that is found in one of them.
+    return {**inherited, "PYTHONUNBUFFERED": "1", **({"DATABASE_URL": url} if url else {"POLARS_MAX_THREADS": "1"})}

@@ -1,6 +1,7 @@
 """The PostgreSQL of the tests leaves nothing behind, and the closing line of ./test counts what was counted."""
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -90,6 +91,30 @@ def test_help_of_every_script_explains_it_and_starts_nothing(command: str) -> No
     done = subprocess.run([ROOT / command, "--help"], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"./{command}" in done.stdout or command == "screenshots"
+
+
+def test_temporary_files_are_in_memory_while_all_tests_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(testing, "_MEMORY", tmp_path)
+    monkeypatch.setattr(testing, "_ROOM", 0)
+    with testing.keep_files_in_memory():
+        folder = Path(os.environ["TMPDIR"])
+        assert folder.parent == tmp_path
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
+    assert (list(tmp_path.iterdir()), os.environ.get("TMPDIR")) == ([], None)
+
+
+def test_temporary_files_stay_where_they_are_without_room_in_memory_or_if_the_user_has_named_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for memory, room, named in ((tmp_path / "none", 0, None), (tmp_path, 2**80, None), (tmp_path, 0, "named")):
+        monkeypatch.delenv("TMPDIR", raising=False)
+        if named:
+            monkeypatch.setenv("TMPDIR", named)
+        monkeypatch.setattr(testing, "_MEMORY", memory)
+        monkeypatch.setattr(testing, "_ROOM", room)
+        with testing.keep_files_in_memory():
+            assert (os.environ.get("TMPDIR"), list(tmp_path.iterdir())) == (named, [])
 
 
 def test_measured_files_come_first_and_of_each_kind_the_longest(request: pytest.FixtureRequest) -> None:
