@@ -24,7 +24,7 @@ from pytest_django import DjangoDbBlocker
 from pytest_django.live_server_helper import LiveServer
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from musterbook.config import logs
+from musterbook.config import logs, process
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.installation import readiness
@@ -51,6 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_PAUSED] = ExitStack()
         config.stash[_PAUSED].enter_context(parts.pause_coverage())
     config.addinivalue_line("markers", "any_database: says nothing of the database, and runs on one of them alone")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no unused objects while all tests are loaded, and never among what is loaded then."""
+    with process.load_quickly(keep=True):
+        return (yield)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
