@@ -95,16 +95,20 @@ def build_lines(events: pl.DataFrame) -> pl.Series:
 
     No field holds that character or a line feed (rule C1), so two different trails never have the same text.
     """
+    return events.select(_make_line(events)).to_series()
+
+
+def _make_line(events: pl.DataFrame) -> pl.Expr:
     fields = [pl.col(name).cast(pl.String).fill_null("") for name in SEALED]
     line = pl.concat_str(fields, separator="\x1f")
-    if "agent" in events.columns:
-        empty, later = _is_empty(ALSO), _is_empty(LATER)
-        line = pl.concat_str(
-            line,
-            pl.when(empty & later).then(pl.lit("")).otherwise(_join_columns(ALSO)),
-            pl.when(later).then(pl.lit("")).otherwise(_join_columns(LATER)),
-        )
-    return events.select(line).to_series()
+    if "agent" not in events.columns:
+        return line
+    empty, later = _is_empty(ALSO), _is_empty(LATER)
+    return pl.concat_str(
+        line,
+        pl.when(empty & later).then(pl.lit("")).otherwise(_join_columns(ALSO)),
+        pl.when(later).then(pl.lit("")).otherwise(_join_columns(LATER)),
+    )
 
 
 def _is_empty(columns: dict[str, type[pl.String]]) -> pl.Expr:
@@ -117,5 +121,5 @@ def _join_columns(columns: dict[str, type[pl.String]]) -> pl.Expr:
 
 def add_events(digest: Digest, events: pl.DataFrame) -> None:
     """Add events to a link's digest, each ended by a line feed."""
-    for text in (build_lines(events).str.join("\n").item(), "\n"):
+    for text in (events.select(_make_line(events).str.join("\n")).item(), "\n"):
         digest.update(text.encode())

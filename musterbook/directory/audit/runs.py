@@ -30,22 +30,25 @@ def find_passages(events: pl.DataFrame, *also: str) -> pl.DataFrame:
 
     The events of a passage have the same values in `also` too.
     """
-    if "outcome" not in events.columns:
-        events = events.with_columns(outcome=pl.lit(""))
-    return _group_events(events.with_columns(first="id", last="id"), *also)
+    outcome = pl.col("outcome") if "outcome" in events.columns else pl.lit("").alias("outcome")
+    alike = (outcome if name == "outcome" else pl.col(name) for name in ALIKE)
+    single = events.select(*alike, pl.col("id").alias("first"), pl.col("id").alias("last"), *also)
+    return single if single.height == 1 else _group_events(single, *also)
 
 
 def join_passages(parts: Iterable[pl.DataFrame], *also: str) -> pl.DataFrame:
     """Return the passages of events that were read in parts; join passages that continue from one part to the next."""
     parts = list(parts)
     grouped = parts[0] if len(parts) == 1 else _group_events(pl.concat(parts), *also)
-    return grouped.select(*ALIKE, *SPAN)
+    return grouped[[*ALIKE, *SPAN]]
 
 
 def _group_events(events: pl.DataFrame, *also: str) -> pl.DataFrame:
     run = pl.struct(*ALIKE, *also).rle_id().alias("run")
     grouped = events.select(*ALIKE, *SPAN, *also, run).group_by("run", maintain_order=True)
-    return grouped.agg(pl.first(*ALIKE), pl.min("first"), pl.max("last"), pl.first(*also) if also else []).drop("run")
+    return grouped.agg(pl.first(*ALIKE), pl.min("first"), pl.max("last"), *([pl.first(*also)] if also else [])).drop(
+        "run"
+    )
 
 
 def write_passages(agency: models.Agency, parts: Iterable[pl.DataFrame]) -> None:

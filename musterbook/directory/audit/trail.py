@@ -60,20 +60,23 @@ def record_event(
 
     `outcome`: "", refused or failed. `paused`: also to the trail of a paused agency. Raise AgencyPaused otherwise.
     """
-    event = build_event(kind, changes or {}, about).with_columns(outcome=pl.lit(outcome))
+    event = build_event(kind, changes or {}, about, outcome=outcome)
     with transaction.atomic():
         locks.lock_row(agency, paused=paused)
         append_events(agency, context, [event])
 
 
 def build_event(
-    kind: EventKind, changes: Mapping[str, tuple[str, str]], about: models.User | None = None
+    kind: EventKind, changes: Mapping[str, tuple[str, str]], about: models.User | None = None, **more: str
 ) -> pl.DataFrame:
-    """Return one event, as `append_events` takes it: what happened, to which user, and each field before and after."""
+    """Return one event, as `append_events` takes it: what happened, to which user, and each field before and after.
+
+    `more`: the outcome, if the event has one.
+    """
     event = {
         "kind": kind.value, "subject_id": about.pk if about else None,
         "subject_external_id": about.external_id if about else "", "row": None,
-        "changes": json.dumps(changes, ensure_ascii=False, separators=(",", ":")),
+        "changes": json.dumps(changes, ensure_ascii=False, separators=(",", ":")), **more,
     }  # fmt: skip
     return pl.DataFrame([event])
 
@@ -141,18 +144,18 @@ def _build_events(
     columns = hash_chain.SEALED
     if context.agent or context.session or context.request or "outcome" in events.columns:
         columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
-        events = events.with_columns(
-            outcome=pl.col("outcome") if "outcome" in events.columns else pl.lit(""),
-            agent=pl.lit(_CONTROL.sub(" ", context.agent)[:_LONGEST_AGENT]),
-            session=pl.lit(context.session),
-            request=pl.lit(context.request),
-        )
-    return events.with_columns(
-        id=frames.new_ids(models.Event, events.height),
-        agency_id=pl.lit(agency.pk, pl.Int64),
-        at=pl.lit(frames.stamp(context.at)),
-        actor=pl.lit(context.actor),
-        through=pl.lit(context.through),
-        address=pl.lit(context.address),
-        of_id=pl.lit(import_id, pl.Int64),
-    ).select(pl.col(name).cast(kind) for name, kind in columns.items())
+    added = {
+        "id": pl.lit(frames.new_ids(models.Event, events.height)),
+        "agency_id": pl.lit(agency.pk, pl.Int64),
+        "at": pl.lit(frames.stamp(context.at)),
+        "actor": pl.lit(context.actor),
+        "through": pl.lit(context.through),
+        "address": pl.lit(context.address),
+        "of_id": pl.lit(import_id, pl.Int64),
+        "agent": pl.lit(_CONTROL.sub(" ", context.agent)[:_LONGEST_AGENT]),
+        "session": pl.lit(context.session),
+        "request": pl.lit(context.request),
+    }
+    if "outcome" not in events.columns:
+        added["outcome"] = pl.lit("")
+    return events.select(added.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in columns.items())

@@ -20,6 +20,8 @@ from musterbook.directory.storage import frames
 
 KEPT_TRYING = timedelta(days=3)
 """For this long a message is tried before it is given up."""
+_FEW = 100
+"""The most events whose kinds are looked at one by one."""
 _NONCE = 12
 """The random bytes in the ID of a message."""
 _OF_USERS = {
@@ -41,6 +43,7 @@ _OF_FEEDS = {
     EventKind.FEED_RESUMED: WebhookKind.FEED_RESUMED,
 }
 """An event about a feed → the message that reports it."""
+_REPORTED = {kind.value for kind in (*_OF_USERS, *_OF_FEEDS)}
 _ENDED, _BEGUN = '"STATUS":["Active","Inactive"]', '"STATUS":["Inactive","Active"]'
 _NAME = r'"[A-Za-z0-9_ -]+":\['
 """The name of a field in the changes of an event. Quotation marks in values are escaped, so nothing else looks like it."""
@@ -58,8 +61,10 @@ class Outgoing:
 
     def add(self, events: pl.DataFrame) -> None:
         """Write the messages of these events (`kind`, `subject_id`, `subject_external_id`, `changes`, `outcome`)."""
+        if events.height <= _FEW and _REPORTED.isdisjoint(events["kind"].to_list()):
+            return
         done = events.filter(pl.col("outcome") == "") if "outcome" in events.columns else events
-        if not {*done["kind"].unique()} & {*_OF_USERS, *_OF_FEEDS} or not self._find_endpoints():
+        if _REPORTED.isdisjoint(done["kind"].unique()) or not self._find_endpoints():
             return
         for known, write in ((_OF_USERS, self._write_users), (_OF_FEEDS, self._write_feeds)):
             reported = done.filter(pl.col("kind").is_in([kind.value for kind in known]))

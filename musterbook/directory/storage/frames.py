@@ -120,8 +120,14 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
         if on_postgres():
             # Find the sequence's name first: within the query, it would be looked up again for each id.
             cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
-            query = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
-            return read_frame(query, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
+            query, parameters = (
+                "SELECT nextval(%s::regclass) FROM generate_series(1, %s)",
+                [cursor.fetchone()[0], number],
+            )
+            if number > _FEW_INSERTED:
+                return read_frame(query, parameters, {"id": pl.Int64})["id"]
+            cursor.execute(query, parameters)
+            return pl.Series("id", [row[0] for row in cursor.fetchall()], dtype=pl.Int64)
         # The writer holds SQLite's one write lock, so no other connection takes these ids.
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
         last = (cursor.fetchone() or (0,))[0]
