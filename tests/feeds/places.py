@@ -5,15 +5,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.feeds import lateness, rounds
+from tests.built_once import built_once
 from tests.directory import cast
 
 NOW = datetime(2026, 3, 2, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+_OFFICERS = range(1, 11)
+
+
+@built_once
+def build_officers(slug: str = "springfield") -> models.Agency:
+    """An agency with ten officers, which holds no import."""
+    made = cast.agency(slug, limits=cast.unlimited())
+    cast.apply_rows(made, cast.people(*_OFFICERS))
+    return made
 
 
 class Place:
@@ -24,18 +36,28 @@ class Place:
         self._time = 1_000.0
 
     @classmethod
-    def make(cls, home: Path, name: str = "hr", slug: str = "springfield", **settings: Any) -> "Place":
+    def make(cls, home: Path, name: str = "hr", slug: str = "springfield", **given: Any) -> "Place":
         """The place of a new feed, in an agency with ten officers."""
         folder = home / "feeds" / slug / name
         folder.mkdir(parents=True)
-        made = models.Agency.objects.filter(slug=slug).first() or cast.agency(slug, limits=cast.unlimited())
-        cast.apply_rows(made, cast.people(*range(1, 11)))
+        made = models.Agency.objects.filter(slug=slug).first() or build_officers(slug)
         location = {"kind": "folder", "path": name, "pattern": "*.csv"}
         feed = models.Feed.objects.create(
-            **{"agency": made, "name": name, "mode": "update", "source": name, "location": location} | settings,
+            **{"agency": made, "name": name, "mode": "update", "source": name, "location": location} | given,
             created_at=NOW - 60 * MINUTE,
         )
         return cls(feed, folder)
+
+    @classmethod
+    def make_begun(cls, home: Path) -> "Place":
+        """The same, after `begin`."""
+        feed, at, passed, files = _begin()
+        place = cls(feed, home / "feeds" / "springfield" / "hr")
+        place.at, place._time = at, passed
+        for name, content in files.items():
+            (place.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (place.folder / name).write_bytes(content)
+        return place
 
     @property
     def home(self) -> Path:
@@ -92,7 +114,7 @@ class Place:
 
     def begin(self) -> None:
         """Let the first file be applied by a person, so that the feed runs by itself."""
-        first = self.bring("hr.csv", cast.people(*range(1, 11)))
+        first = self.bring("hr.csv", cast.people(*_OFFICERS))
         assert first is not None
         assert self.confirm(first).state == "applied"
 
@@ -112,3 +134,14 @@ class Place:
         """The feed as it is now."""
         self.feed = models.Feed.objects.select_related("agency").get(pk=self.feed.pk)
         return self.feed
+
+
+@built_once
+def _begin() -> tuple[models.Feed, datetime, float, dict[str, bytes]]:
+    """Return the feed of a place that has begun, its clocks, and what is in its folder."""
+    place = Place.make(settings.MUSTER_HOME)
+    place.begin()
+    files = {
+        str(path.relative_to(place.folder)): path.read_bytes() for path in place.folder.rglob("*") if path.is_file()
+    }
+    return place.feed, place.at, place._time, files

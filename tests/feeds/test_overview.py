@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from musterbook.directory import models
 from musterbook.feeds import overview
 from musterbook.feeds.overview import FeedState, Mark, Night
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.feeds_in_states import add_feed, receive
@@ -19,11 +20,16 @@ EVERY_DAY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 SCHEDULE = {"every_minutes": 5, "expected_by": [{"days": EVERY_DAY, "at": "06:00"}]}
 
 
-@pytest.fixture
-def agency(db: None) -> models.Agency:
+@built_once
+def _build() -> models.Agency:
     made = cast.agency(limits=[cast.allow(1)])
     cast.apply_rows(made, [person(1, ROLE="Admin"), person(2), person(3), person(4)])
     return made
+
+
+@pytest.fixture
+def agency(db: None) -> models.Agency:
+    return _build()
 
 
 def now() -> datetime:

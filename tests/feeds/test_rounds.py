@@ -100,15 +100,14 @@ def test_a_newer_file_replaces_one_that_waits(place: Place) -> None:
     assert place.names() == []
 
 
-def test_several_files_are_taken_in_their_order(place: Place) -> None:
-    place.begin()
+def test_several_files_are_taken_in_their_order(begun: Place) -> None:
     for number, last in ((1, "One"), (2, "Two"), (3, "Three")):
-        place.put(f"{9 - number}.csv", cast.people(*range(1, 11), LAST_NAME=last))
-    place.pass_time(10)
-    place.check()
-    place.pass_time()
-    place.check()
-    assert [file.name for file in place.files()[1:]] == ["8.csv", "7.csv", "6.csv"]
+        begun.put(f"{9 - number}.csv", cast.people(*range(1, 11), LAST_NAME=last))
+    begun.pass_time(10)
+    begun.check()
+    begun.pass_time()
+    begun.check()
+    assert [file.name for file in begun.files()[1:]] == ["8.csv", "7.csv", "6.csv"]
     assert set(models.User.objects.values_list("last_name", flat=True)) == {"Three"}
 
 
@@ -420,12 +419,11 @@ def test_a_next_check_beyond_the_schedule_is_not_waited_for(place: Place) -> Non
     assert lateness.correct_times(NOW) == 0
 
 
-def test_a_changed_location_has_only_new_files(place: Place) -> None:
-    place.begin()
-    models.Feed.objects.update(seen={**place.refresh().seen, "taken": {"hr.csv": "5 1.0 "}})
-    assert checks.read_seen(place.refresh())["taken"]
-    models.Feed.objects.update(location={**place.feed.location, "pattern": "*"})
-    assert checks.read_seen(place.refresh()) == {}
+def test_a_changed_location_has_only_new_files(begun: Place) -> None:
+    models.Feed.objects.update(seen={**begun.refresh().seen, "taken": {"hr.csv": "5 1.0 "}})
+    assert checks.read_seen(begun.refresh())["taken"]
+    models.Feed.objects.update(location={**begun.feed.location, "pattern": "*"})
+    assert checks.read_seen(begun.refresh()) == {}
 
 
 def test_a_check_at_once_ignores_the_schedule_and_says_what_it_takes(place: Place) -> None:

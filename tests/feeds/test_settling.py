@@ -73,16 +73,15 @@ def test_a_plan_that_is_made_again_and_refused_leaves_the_file_with_the_plan_tha
     assert (place.names(), feeds.is_new(place.refresh())) == ([], False)
 
 
-def test_a_later_file_with_other_headings_teaches_the_feed_again(place: Place) -> None:
-    place.begin()
-    refused = place.bring("hr2.csv", THEIRS)
+def test_a_later_file_with_other_headings_teaches_the_feed_again(begun: Place) -> None:
+    refused = begun.bring("hr2.csv", THEIRS)
     assert refused is not None
-    assert (refused.state, place.names("failed")) == ("refused", ["hr2.csv", "hr2.problem.txt"])
-    wrong = map_again(place, refused)
-    again = map_again(place, wrong, mapping=MAPPING)
-    place.confirm(again)
-    assert place.refresh().reading["mapping"] == MAPPING
-    third = place.bring("hr3.csv", THEIRS.replace(b"Last 1,", b"New,"))
+    assert (refused.state, begun.names("failed")) == ("refused", ["hr2.csv", "hr2.problem.txt"])
+    wrong = map_again(begun, refused)
+    again = map_again(begun, wrong, mapping=MAPPING)
+    begun.confirm(again)
+    assert begun.refresh().reading["mapping"] == MAPPING
+    third = begun.bring("hr3.csv", THEIRS.replace(b"Last 1,", b"New,"))
     assert third is not None
     assert third.state == "applied"
 
@@ -116,70 +115,64 @@ def test_settings_that_somebody_has_changed_meanwhile_are_not_approved(place: Pl
     assert place.feed.last_rows == 10
 
 
-def test_an_import_that_the_feed_applies_by_itself_teaches_the_number_of_rows_only(place: Place) -> None:
-    place.begin()
-    before = place.refresh()
-    record = place.bring("hr.csv", [*cast.people(*range(1, 13)), {}])
+def test_an_import_that_the_feed_applies_by_itself_teaches_the_number_of_rows_only(begun: Place) -> None:
+    before = begun.refresh()
+    record = begun.bring("hr.csv", [*cast.people(*range(1, 13)), {}])
     assert record is not None
     assert (record.state, record.counts["skipped"]) == ("applied", 1)
-    after = place.refresh()
+    after = begun.refresh()
     assert (after.last_rows, after.reading, after.approved) == (12, before.reading, before.approved)
 
 
-def test_an_older_file_that_is_settled_later_does_not_teach_an_old_number_of_rows(place: Place) -> None:
-    place.begin()
-    place.bring("hr.csv", cast.people(*range(1, 13)))
-    older = place.files()[0]
+def test_an_older_file_that_is_settled_later_does_not_teach_an_old_number_of_rows(begun: Place) -> None:
+    begun.bring("hr.csv", cast.people(*range(1, 13)))
+    older = begun.files()[0]
     assert older.of is not None
-    settling.learn(place.feed, older, models.Import.objects.filter(feed=place.feed, state="applied").earliest("pk"))
-    assert place.refresh().last_rows == 12
+    settling.learn(begun.feed, older, models.Import.objects.filter(feed=begun.feed, state="applied").earliest("pk"))
+    assert begun.refresh().last_rows == 12
 
 
-def test_a_shrunk_file_is_held_and_goes_through_when_it_is_confirmed(place: Place) -> None:
-    place.begin()
-    held = place.bring("hr.csv", cast.people(1, 2))
+def test_a_shrunk_file_is_held_and_goes_through_when_it_is_confirmed(begun: Place) -> None:
+    held = begun.bring("hr.csv", cast.people(1, 2))
     assert held is not None
     assert (held.state, held.holds[0]["code"]) == ("held", "shrunk")
-    assert (place.names(), place.refresh().last_rows) == (["hr.csv"], 10)
-    assert place.confirm(held, shrunk=2).state == "applied"
-    assert (place.names(), place.refresh().last_rows) == ([], 2)
+    assert (begun.names(), begun.refresh().last_rows) == (["hr.csv"], 10)
+    assert begun.confirm(held, shrunk=2).state == "applied"
+    assert (begun.names(), begun.refresh().last_rows) == ([], 2)
 
 
-def test_a_file_that_is_taken_together_with_another_is_compared_with_that_one(place: Place) -> None:
-    place.begin()
-    place.put("a.csv", cast.people(1, 2))
-    place.put("b.csv", cast.people(1, 2, 3))
-    place.pass_time(10)
-    place.check()
-    place.pass_time()
-    place.check()
-    held, other = models.Import.objects.filter(feed=place.feed).order_by("pk")[2:]
+def test_a_file_that_is_taken_together_with_another_is_compared_with_that_one(begun: Place) -> None:
+    begun.put("a.csv", cast.people(1, 2))
+    begun.put("b.csv", cast.people(1, 2, 3))
+    begun.pass_time(10)
+    begun.check()
+    begun.pass_time()
+    begun.check()
+    held, other = models.Import.objects.filter(feed=begun.feed).order_by("pk")[2:]
     assert [hold["fact"] for one in (held, other) for hold in one.holds] == ["10", "10"]
-    place.put("c.csv", cast.people(*range(1, 21)))
-    place.put("d.csv", cast.people(*range(1, 12)))
-    place.pass_time(10)
-    place.check()
-    place.pass_time()
-    place.check()
-    larger, smaller = models.Import.objects.filter(feed=place.feed).order_by("pk")[4:]
+    begun.put("c.csv", cast.people(*range(1, 21)))
+    begun.put("d.csv", cast.people(*range(1, 12)))
+    begun.pass_time(10)
+    begun.check()
+    begun.pass_time()
+    begun.check()
+    larger, smaller = models.Import.objects.filter(feed=begun.feed).order_by("pk")[4:]
     assert (larger.state, smaller.state, smaller.holds[0]["fact"]) == ("applied", "held", "20")
 
 
-def test_a_file_with_problems_gets_its_results_and_its_rows_with_problems(place: Place) -> None:
-    place.begin()
-    place.bring("hr2.csv", [*cast.people(*range(1, 11)), cast.person(11, EMAIL="no address")])
-    done = place.folder / "done"
-    assert place.names("done") == ["hr.csv", "hr.results.csv", "hr2.csv", "hr2.errors.csv", "hr2.results.csv"]
+def test_a_file_with_problems_gets_its_results_and_its_rows_with_problems(begun: Place) -> None:
+    begun.bring("hr2.csv", [*cast.people(*range(1, 11)), cast.person(11, EMAIL="no address")])
+    done = begun.folder / "done"
+    assert begun.names("done") == ["hr.csv", "hr.results.csv", "hr2.csv", "hr2.errors.csv", "hr2.results.csv"]
     assert (done / "hr2.errors.csv").read_text().count("\n") == 2
     assert "no address" in (done / "hr2.errors.csv").read_text()
 
 
-def test_a_refused_file_goes_to_the_failed_ones_with_the_reason(place: Place) -> None:
-    place.begin()
-    place.bring("bad.csv", b"EXTERNAL_ID\r\nE-1\r\n")
-    assert place.names("failed") == ["bad.csv", "bad.problem.txt"]
-    assert "EMAIL" in (place.folder / "failed" / "bad.problem.txt").read_text()
-    assert place.refresh().last_rows == 10
+def test_a_refused_file_goes_to_the_failed_ones_with_the_reason(begun: Place) -> None:
+    begun.bring("bad.csv", b"EXTERNAL_ID\r\nE-1\r\n")
+    assert begun.names("failed") == ["bad.csv", "bad.problem.txt"]
+    assert "EMAIL" in (begun.folder / "failed" / "bad.problem.txt").read_text()
+    assert begun.refresh().last_rows == 10
 
 
 def expire(place: Place, record: models.Import) -> None:
@@ -215,11 +208,10 @@ def test_an_import_that_a_person_cancels_ends_its_file_too(place: Place) -> None
     assert place.names("failed") == ["hr.csv", "hr.problem.txt"]
 
 
-def test_a_file_of_the_same_name_as_last_night_leaves_the_one_of_last_night(place: Place) -> None:
-    place.begin()
-    place.bring("hr.csv", cast.people(*range(1, 12)))
-    assert len([name for name in place.names("done") if name.endswith(".results.csv")]) == 2
-    assert len(place.names("done")) == 4
+def test_a_file_of_the_same_name_as_last_night_leaves_the_one_of_last_night(begun: Place) -> None:
+    begun.bring("hr.csv", cast.people(*range(1, 12)))
+    assert len([name for name in begun.names("done") if name.endswith(".results.csv")]) == 2
+    assert len(begun.names("done")) == 4
 
 
 def test_a_newer_file_of_the_same_name_stays_when_the_older_one_leaves(place: Place) -> None:
@@ -365,10 +357,9 @@ def test_a_settlement_waits_for_another_writer(place: Place, monkeypatch: pytest
     assert (place.files()[0].settled_at, place.refresh().worker) == (place.at, "")
 
 
-def test_what_is_settled_is_not_looked_at_again(place: Place) -> None:
-    place.begin()
+def test_what_is_settled_is_not_looked_at_again(begun: Place) -> None:
     assert not settling.select_unsettled().exists()
-    assert not rounds.settle_next("tests", place.now)
+    assert not rounds.settle_next("tests", begun.now)
 
 
 def test_looking_for_what_has_ended_costs_one_query_however_many_files_wait(place: Place) -> None:

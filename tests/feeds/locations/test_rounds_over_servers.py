@@ -11,7 +11,7 @@ from musterbook.directory import models
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.feeds import rounds
 from tests.directory import cast
-from tests.feeds.places import Place
+from tests.feeds.places import Place, build_officers
 from tests.feeds.servers import HttpsServer, SftpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,10 +46,8 @@ def https(tmp_path: Path) -> Iterator[tuple[HttpsServer, RemotePlace]]:
 
 
 def make_place(folder: Path, server: Any, *, host_key: str = "", **location: str) -> RemotePlace:
-    agency = cast.agency(limits=cast.unlimited())
-    cast.apply_rows(agency, cast.people(*range(1, 11)))
     feed = models.Feed.objects.create(
-        agency=agency, name="hr", mode="update", source="hr", location=server.location(**location),
+        agency=build_officers(), name="hr", mode="update", source="hr", location=server.location(**location),
         secrets=server.secrets(), host_key=host_key, created_at=cast.NOW,
     )  # fmt: skip
     return RemotePlace(feed, folder)
