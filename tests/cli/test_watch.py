@@ -24,7 +24,7 @@ from musterbook.feeds import complete, fetching
 from musterbook.feeds.locations.location import NotAllowed
 from musterbook.feeds.watched_folder import LOCK, FolderBusy, WatchedFolder, WatchLock
 from musterbook.feeds.watching import HandledFile, Remark, Watch
-from tests.cli.conftest import HEADINGS, CommandResult, Muster, row
+from tests.cli.conftest import HEADINGS, CommandResult, Muster, build_directory, row
 
 ANN, BOB, CAT, DAN = row("ann", role="Admin"), row("bob"), row("cat"), row("dan")
 SYNC = ("--mode", "sync")
@@ -63,12 +63,12 @@ class Folder:
 
 
 @pytest.fixture
-def folder(springfield: Muster, settings: Settings, tmp_path: Path) -> Folder:
+def folder(muster: Muster, settings: Settings, tmp_path: Path) -> Folder:
     """A watched folder of an agency with three users, of whom one may lose access without a person."""
     settings.MUSTER_HOME = tmp_path / "home"
     settings.MUSTER_HOME.mkdir()
-    springfield.imported(ANN, BOB, CAT)
-    return Folder(springfield)
+    build_directory((ANN, BOB, CAT))
+    return Folder(muster)
 
 
 def states(*, of: str = "") -> list[str]:
