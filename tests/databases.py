@@ -7,17 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 
 from tests import forks
 
-_MUSTER = str(Path(sys.executable).parent / "muster")
 _ROOT = Path(__file__).parents[1]
 _SHARED = _ROOT / "build" / "tests" / "migrated"
 _numbers = itertools.count(1)
@@ -43,17 +43,27 @@ class Home:
 
     def muster(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `muster` with its arguments to its end, on this installation."""
-        return self.run(_MUSTER, *arguments, timeout=timeout)
+        return self.run(forks.MUSTER, *arguments, timeout=timeout)
 
     def run(self, *command: str, timeout: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run any command to its end, on this installation, with these environment variables."""
-        run = forks.run if forks.are_used and command[0] in (_MUSTER, sys.executable) else _run_process
-        return run(command, self.environment | variables, timeout)
+        environment = self.environment | variables
+        run = forks.run if forks.are_used and forks.can_run(command, environment) else _run_process
+        return run(command, environment, timeout)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `muster` on this installation, for a test that watches or kills it, and that waits for its end."""
         pipe = subprocess.PIPE
-        return subprocess.Popen([_MUSTER, *arguments], env=self.environment, stdout=pipe, stderr=pipe, text=True)
+        return start([forks.MUSTER, *arguments], self.environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def start(
+    command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, **streams: Any
+) -> subprocess.Popen[Any]:
+    """Start a command, for a test that watches or kills it, and that waits for its end."""
+    if forks.are_used and forks.can_run(command, environment):
+        return forks.Fork(command, environment, cwd, **streams)
+    return subprocess.Popen(command, env=environment, cwd=cwd, **streams)
 
 
 def _run_process(

@@ -7,7 +7,6 @@ import random
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
+from tests import databases, forks
 from tests.databases import Home
 
-_MUSTER = str(Path(sys.executable).parent / "muster")
 _PORTS_EACH = 2_000
 _FIRST_PORT = 12_000 + _PORTS_EACH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
@@ -73,9 +72,8 @@ def serve(home: Home, *options: str, **variables: str) -> Iterator[Server]:
     port, errors = free_port(), home.folder.parent / "errors"
     environment = home.environment | {"COVERAGE_PROCESS_START": ""} | variables
     with errors.open("wb") as said:
-        process = subprocess.Popen(
-            [_MUSTER, "serve", "--port", str(port), *options], env=environment, stdout=said, stderr=said
-        )
+        command = [forks.MUSTER, "serve", "--port", str(port), *options]
+        process = databases.start(command, environment, stdout=said, stderr=said)
         server = Server(home, port, process, errors)
         try:
             wait_until(lambda: server.status("/static/none") != 0, 60)
@@ -98,7 +96,7 @@ def wait_until(holds: object, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not holds():  # type: ignore[operator]  # a function without arguments
         assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def log(home: Home) -> str:

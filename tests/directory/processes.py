@@ -10,6 +10,7 @@ from typing import Any, TextIO, cast
 
 import psycopg
 
+from tests import databases
 from tests.databases import Home
 from tests.directory.cast import file, people, person
 
@@ -43,7 +44,7 @@ class Site:
             # What is killed may not be measured: it would leave half of a report.
             environment.pop("COVERAGE_PROCESS_CONFIG", None)
         pipe = subprocess.PIPE
-        return subprocess.Popen([*_DRIVER, *arguments], env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+        return databases.start([*_DRIVER, *arguments], environment, ROOT, stdout=pipe, stderr=pipe, text=True)
 
     def file(self, name: str, content: bytes) -> str:
         """The path of a new file."""

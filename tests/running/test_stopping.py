@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import forks
 from tests.attacks.serving import Server, free_port, log, serve, wait_until
 from tests.attacks.test_connections import form, importer
-from tests.databases import Home
+from tests.databases import Home, copy_home, start
 from tests.directory import cast
 from tests.directory.processes import Site
 
 ROOT = Path(__file__).parents[2]
-_MUSTER = str(Path(sys.executable).parent / "muster")
+_ROWS = 10_000
 BROKEN = {"DJANGO_SETTINGS_MODULE": "tests.attacks.broken", "PYTHONPATH": str(ROOT)}
 
 
@@ -39,31 +38,22 @@ def read_all(client: socket.socket) -> bytes:
 
 
 @contextmanager
-def uploading(server: Server, cookies: str, seconds: float) -> Iterator[list[bytes]]:
-    """An upload that takes this many seconds; the list gets its answer."""
+def uploading(server: Server, cookies: str) -> Iterator[list[bytes]]:
+    """An upload that has begun, and goes on when the block ends; the list gets its answer."""
     head, body = form(server, cookies, 3_000_000)
     answers: list[bytes] = []
-
-    def send() -> None:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
-            client.sendall(head)
-            size = len(body) // 20
-            for start in range(0, len(body), size):
-                client.sendall(body[start : start + size])
-                time.sleep(seconds / 20)
-            answers.append(read_all(client))
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    yield answers
-    thread.join(60)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        client.sendall(head + body[: len(body) // 2])
+        wait_until(lambda: list((server.home.folder / "waiting").rglob("arriving-*")))
+        yield answers
+        client.sendall(body[len(body) // 2 :])
+        answers.append(read_all(client))
 
 
 def test_an_upload_in_flight_is_finished_and_kept_and_new_requests_are_refused(fresh_home: Home) -> None:
     cookies = importer(fresh_home)
     with serve(fresh_home, "--no-worker", "--workers", "2", MUSTER_CLIENT_SECONDS="20") as server:
-        with uploading(server, cookies, 4) as answers:
-            time.sleep(1)
+        with uploading(server, cookies) as answers:
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: server.status("/healthz") == 0, 10)
             assert answers == []
@@ -75,16 +65,17 @@ def test_an_upload_in_flight_is_finished_and_kept_and_new_requests_are_refused(f
 
 
 def test_readiness_ends_first_and_requests_are_answered_meanwhile(fresh_home: Home) -> None:
-    with serve(fresh_home, "--workers", "2", MUSTER_DRAIN_SECONDS="4") as server:
+    with serve(fresh_home, "--workers", "2", MUSTER_DRAIN_SECONDS="3") as server:
         wait_until(lambda: server.status("/readyz") == 200)
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: server.status("/readyz") == 503, 3)
         assert server.ask("GET", "/readyz").text == "The server is stopping.\n"
-        while time.monotonic() - began < 3:
+        while time.monotonic() - began < 2:
             assert [server.status("/"), server.status("/healthz")] == [200, 200]
+            time.sleep(0.05)
         assert server.process.wait(30) == 0
-        assert 4 <= time.monotonic() - began < 15
+        assert 3 <= time.monotonic() - began < 15
     assert "ERROR" not in log(fresh_home) and "Refused" not in log(fresh_home)
 
 
@@ -96,8 +87,7 @@ def test_a_second_signal_ends_the_time_and_still_finishes_what_is_in_flight(
     with serve(
         fresh_home, "--no-worker", "--workers", "1", MUSTER_DRAIN_SECONDS="60", MUSTER_CLIENT_SECONDS="20"
     ) as server:
-        with uploading(server, cookies, 3) as answers:
-            time.sleep(0.5)
+        with uploading(server, cookies) as answers:
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: server.status("/readyz") == 503, 3)
             server.process.send_signal(second)
@@ -110,7 +100,7 @@ def test_a_second_signal_ends_the_time_and_still_finishes_what_is_in_flight(
 def test_a_request_that_never_ends_is_cut_off_after_the_time(fresh_home: Home) -> None:
     with (
         serve(
-            fresh_home, "--no-worker", "--workers", "1", MUSTER_STOP_SECONDS="3", MUSTER_CLIENT_SECONDS="60"
+            fresh_home, "--no-worker", "--workers", "1", MUSTER_STOP_SECONDS="1", MUSTER_CLIENT_SECONDS="60"
         ) as server,
         socket.create_connection(("127.0.0.1", server.port), timeout=60) as client,
     ):
@@ -140,20 +130,28 @@ def test_a_server_that_is_killed_leaves_nothing_that_the_next_one_minds(fresh_ho
         assert server.ask("GET", "/springfield/users/import", Cookie=cookies).status == 200
 
 
-def _submit(home: Home, name: str = "a.csv", rows: int = 40_000) -> None:
-    site = Site(home)
-    path = site.file(name, cast.file(cast.people(*range(rows))))
-    site.do("submit", "springfield", path)
+@pytest.fixture(scope="module")
+def _submitted(_migrated: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """An installation with an import that waits, of so many rows that it runs for seconds."""
+    with copy_home(_migrated, tmp_path_factory.mktemp("submitted") / "home") as home:
+        site = Site(home)
+        site.do("agency", "springfield")
+        site.do("submit", "springfield", site.file("a.csv", cast.file(cast.people(*range(_ROWS)))))
+        yield home
+
+
+@pytest.fixture
+def submitted(_submitted: Home, tmp_path: Path) -> Iterator[Home]:
+    """A copy of that installation."""
+    with copy_home(_submitted, tmp_path / "home") as home:
+        yield home
 
 
 @pytest.mark.parametrize("through", ["serve", "worker"])
-def test_an_import_in_flight_goes_back_and_the_next_worker_applies_it_once(fresh_home: Home, through: str) -> None:
-    site = Site(fresh_home)
-    site.do("agency", "springfield")
-    _submit(fresh_home)
+def test_an_import_in_flight_goes_back_and_the_next_worker_applies_it_once(submitted: Home, through: str) -> None:
+    site = Site(submitted)
     command = ["serve", "--port", str(free_port()), "--workers", "1"] if through == "serve" else ["worker"]
-    environment, null = fresh_home.environment | {"COVERAGE_PROCESS_START": ""}, subprocess.DEVNULL
-    process = subprocess.Popen([_MUSTER, *command], env=environment, stdout=null, stderr=null)
+    process = _start(submitted, *command)
     try:
         wait_until(lambda: site.states() == ["running"], 60)
         process.send_signal(signal.SIGTERM)
@@ -163,24 +161,27 @@ def test_an_import_in_flight_goes_back_and_the_next_worker_applies_it_once(fresh
         process.kill()
     [(state, attempts)] = site.select("SELECT state, attempts FROM directory_import")
     assert (state, attempts) in (("waiting", 0), ("applied", 1))
-    assert fresh_home.muster("worker", "--once", timeout=120).returncode == 0
+    assert submitted.muster("worker", "--once", timeout=120).returncode == 0
     assert site.states() == ["applied"]
-    assert site.select("SELECT COUNT(*) FROM directory_user") == [(40_000,)]
+    assert site.select("SELECT COUNT(*) FROM directory_user") == [(_ROWS,)]
     assert site.do("look", "springfield") == "whole"
 
 
-def test_a_worker_that_is_killed_after_it_was_asked_loses_nothing(fresh_home: Home) -> None:
-    site = Site(fresh_home)
-    site.do("agency", "springfield")
-    _submit(fresh_home)
-    process = subprocess.Popen([_MUSTER, "worker"], env=fresh_home.environment | {"COVERAGE_PROCESS_START": ""})
+def _start(home: Home, *command: str) -> "subprocess.Popen[str]":
+    null = subprocess.DEVNULL
+    return start([forks.MUSTER, *command], home.environment | {"COVERAGE_PROCESS_START": ""}, stdout=null, stderr=null)
+
+
+def test_a_worker_that_is_killed_after_it_was_asked_loses_nothing(submitted: Home) -> None:
+    site = Site(submitted)
+    process = _start(submitted, "worker")
     wait_until(lambda: site.states() == ["running"], 60)
     process.send_signal(signal.SIGTERM)
     process.kill()
     process.wait(10)
-    assert fresh_home.muster("worker", "--once", timeout=400).returncode == 0
+    assert submitted.muster("worker", "--once", timeout=400).returncode == 0
     assert site.states() == ["applied"]
-    assert site.select("SELECT COUNT(*) FROM directory_user") == [(40_000,)]
+    assert site.select("SELECT COUNT(*) FROM directory_user") == [(_ROWS,)]
 
 
 def test_a_live_process_answers_without_its_database_and_while_all_turns_are_taken(fresh_home: Home) -> None:
@@ -249,11 +250,9 @@ def _status(port: int, token: str) -> int:
         return 0
 
 
-def test_metrics_are_read_during_an_import_without_waiting_for_it(fresh_home: Home) -> None:
-    site, port = Site(fresh_home), free_port()
-    site.do("agency", "springfield")
-    _submit(fresh_home)
-    with serve(fresh_home, "--workers", "1", MUSTER_METRICS_LISTEN=f"127.0.0.1:{port}") as server:
+def test_metrics_are_read_during_an_import_without_waiting_for_it(submitted: Home) -> None:
+    site, port = Site(submitted), free_port()
+    with serve(submitted, "--workers", "1", MUSTER_METRICS_LISTEN=f"127.0.0.1:{port}") as server:
         wait_until(lambda: site.states() == ["running"], 60)
         seen, longest = set[str](), 0.0
         while site.states() == ["running"]:
@@ -279,7 +278,7 @@ def test_metrics_are_read_during_an_import_without_waiting_for_it(fresh_home: Ho
     ],
 )
 def test_a_wrong_setting_ends_the_start_in_a_sentence(fresh_home: Home, name: str, value: str, said: str) -> None:
-    done = fresh_home.run("env", f"{name}={value}", _MUSTER, "serve", "--port", str(free_port()))
+    done = fresh_home.run(forks.MUSTER, "serve", "--port", str(free_port()), timeout=60, **{name: value})
     assert done.returncode == 2
     assert said in done.stderr and "Traceback" not in done.stderr
     assert "short-secret" not in done.stderr
@@ -288,7 +287,7 @@ def test_a_wrong_setting_ends_the_start_in_a_sentence(fresh_home: Home, name: st
 def test_an_address_for_metrics_that_another_has_is_refused(fresh_home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = fresh_home.run("env", f"MUSTER_METRICS_LISTEN={listen}", _MUSTER, "serve", "--port", str(free_port()))
+        done = fresh_home.run(forks.MUSTER, "serve", "--port", str(free_port()), MUSTER_METRICS_LISTEN=listen)
     assert done.returncode == 5
     assert f"cannot listen at MUSTER_METRICS_LISTEN ({listen})" in done.stderr
 

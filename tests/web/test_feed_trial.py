@@ -5,15 +5,25 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from scripts import feed_nights, setup, trial
+from tests import forks
 from tests.web.test_journey import GOOD
 
 pytestmark = pytest.mark.any_database
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The processes of the trial are forks, which start quickly."""
+    quick = forks.make_stand_in()
+    monkeypatch.setattr(trial, "subprocess", quick)
+    return quick
 
 
 def test_run_feed_shows_three_nights_and_leads_to_the_feed_that_waits(
@@ -78,18 +88,19 @@ def test_the_sample_with_the_feed_does_not_disturb_the_other_one(
 
 
 def test_nights_that_go_otherwise_end_with_a_sentence_and_no_sample(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: SimpleNamespace
 ) -> None:
     (tmp_path / "home").mkdir()
     code = "from scripts import feed_nights; feed_nights._SHRUNK = 240; raise SystemExit(feed_nights.main())"
     environment = trial._Trial(tmp_path / "home", 8000).environment()
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=setup.ROOT, env=environment, capture_output=True, text=True, check=False
+    pipe = subprocess.PIPE
+    done = quick.run(
+        [sys.executable, "-c", code], cwd=setup.ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, check=False
     )
     assert done.returncode == 1
     assert done.stderr.startswith("The three nights went otherwise than they should: import ")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(quick, "run", lambda *_, **__: done)
     with pytest.raises(trial.StepFailed), trial.serve_sample(tmp_path / "new", feed=True):
         raise AssertionError
     assert not (tmp_path / "new").exists()

@@ -6,9 +6,16 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from scripts import trial
+from tests import forks
 from tests.web.test_journey import GOOD
 
 pytestmark = pytest.mark.any_database
+
+
+@pytest.fixture(autouse=True)
+def _quick_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of the trial are forks, which start quickly."""
+    monkeypatch.setattr(trial, "subprocess", forks.make_stand_in())
 
 
 def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(browser: Browser, tmp_path: Path) -> None:

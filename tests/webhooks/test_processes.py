@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests import databases
 from tests.databases import Home
 from tests.directory.processes import ROOT
 from tests.webhooks.receiver import Arrived, Receiver, answer
@@ -20,7 +21,7 @@ def start(home: Home, *arguments: str, **variables: str) -> "subprocess.Popen[st
     if variables:
         environment.pop("COVERAGE_PROCESS_CONFIG", None)  # what is killed would leave half of a report
     command, pipe = [sys.executable, "-m", "tests.webhooks.driver", *arguments], subprocess.PIPE
-    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+    return databases.start(command, environment, ROOT, stdout=pipe, stderr=pipe, text=True)
 
 
 def finish(process: "subprocess.Popen[str]") -> None:
