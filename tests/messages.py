@@ -73,9 +73,10 @@ def find_in_module(path: Path) -> list[str]:
 
 def find_aliases(path: Path) -> list[str]:
     """Return the aliases under which a module imports gettext and which the extraction of texts does not know."""
-    imports = [
-        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
-    ]
+    source = path.read_text(encoding="utf-8")
+    if "gettext" not in source and "translate" not in source:
+        return []
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
     names = [name for node in imports for name in node.names if "gettext" in name.name or name.name == "translate"]
     return [
         f"{name.name} as {name.asname}"

@@ -2,6 +2,8 @@
 
 import gettext
 import re
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +28,30 @@ _MODULES = sorted(
 _HOLES = re.compile(r"%\(\w+\)[sd]|{\w+(?::,)?}|</?\w+[^>]*>")
 
 
+@cache
+def _read(path: Path) -> Catalog:
+    """Return a catalog, which no test changes."""
+    return messages.read_catalog(path)
+
+
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", _TEMPLATES, ids=_name)
-def test_every_text_of_a_template_can_be_translated(path: Path) -> None:
-    found = find_in_template(path)
-    assert not found or _name(path) in untranslated.TEMPLATES, found
+def _list_found(paths: Iterable[Path], find: Callable[[Path], list[str]]) -> dict[str, list[str]]:
+    """Return what is found in the files that have something of it. A test for each file would take longer to begin."""
+    assert paths
+    return {_name(path): found for path in paths if (found := find(path))}
 
 
-@pytest.mark.parametrize("path", _MODULES, ids=_name)
-def test_every_text_that_a_module_gives_a_page_or_a_command_goes_through_gettext(path: Path) -> None:
-    found = find_in_module(path)
-    assert not found or _name(path) in untranslated.MODULES, found
+def test_every_text_of_a_template_can_be_translated() -> None:
+    found = _list_found(_TEMPLATES, find_in_template)
+    assert {name: texts for name, texts in found.items() if name not in untranslated.TEMPLATES} == {}
+
+
+def test_every_text_that_a_module_gives_a_page_or_a_command_goes_through_gettext() -> None:
+    found = _list_found(_MODULES, find_in_module)
+    assert {name: texts for name, texts in found.items() if name not in untranslated.MODULES} == {}
 
 
 def test_a_text_that_cannot_be_translated_is_found(tmp_path: Path) -> None:
@@ -58,10 +70,9 @@ def test_a_text_that_cannot_be_translated_is_found(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in find_in_module(module)] == ["line 1", "line 2", "line 3", "line 6"]
 
 
-@pytest.mark.parametrize("path", sorted(_PRODUCT.rglob("*.py")), ids=_name)
-def test_a_module_imports_gettext_by_a_name_that_the_extraction_knows(path: Path) -> None:
+def test_a_module_imports_gettext_by_a_name_that_the_extraction_knows() -> None:
     """The texts of a call by another name would be in no catalog."""
-    assert find_aliases(path) == []
+    assert _list_found(sorted(_PRODUCT.rglob("*.py")), find_aliases) == {}
 
 
 def test_a_text_of_a_command_and_an_alias_of_gettext_are_found(tmp_path: Path) -> None:
@@ -87,7 +98,7 @@ def test_a_catalog_has_every_text_of_what_is_finished(path: Path) -> None:
 
 @pytest.mark.parametrize("path", catalogs.list_catalogs(), ids=_name)
 def test_a_translation_has_the_parameters_and_the_markup_of_its_text(path: Path) -> None:
-    catalog = messages.read_catalog(path)
+    catalog = _read(path)
     assert [message.id for message in catalog if message.id and not _fits(message)] == []
 
 
@@ -105,7 +116,7 @@ def test_a_compiled_catalog_is_what_babel_and_python_read(path: Path, tmp_path: 
     compiled = catalogs.compile_catalog(copy)
     with compiled.open("rb") as file:
         read = read_mo(file)
-    ours = _list_texts(messages.read_catalog(path))
+    ours = _list_texts(_read(path))
     assert _list_texts(read) == ours and ours
     with compiled.open("rb") as file:
         assert gettext.GNUTranslations(file).gettext("Hello,") == "Hola:"
