@@ -3,13 +3,14 @@
 import csv
 import io
 import re
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]  # it has no stubs
 from django.db import OperationalError, connection
 from django.test import Client
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
@@ -227,16 +228,30 @@ def _is_text(answer: Any) -> bool:
 def test_no_page_has_barriers(page: Page, springfield: Springfield) -> None:
     enter(page, "user.1")
     found, titles = {}, {}
-    client = open_signed_in("user.1")
+    seen: dict[tuple[str, str], list[Any]] = {}
     for one in PAGES:
-        path = f"/springfield/{one.path(springfield.agency)}"
-        answer = client.get(path)
-        if answer.status_code == 405 or not answer.headers["Content-Type"].startswith("text/html"):
+        if not _open(page, f"/springfield/{one.path(springfield.agency)}"):
             continue
-        page.goto(path)
-        found[one.name] = barriers(page)
+        # Many addresses take only forms, and lead to the same page.
+        look = page.url, _TOKEN.sub("", page.content())
+        found[one.name] = seen[look] = seen[look] if look in seen else barriers(page)
         titles[one.name] = page.title()
         assert page.get_by_role("heading", level=1).count() == 1, one.name
-    assert len(found) > 25
+    assert len(found) > 25 and len(seen) > 25
     assert {name: bars for name, bars in found.items() if bars} == {}
     assert all("Springfield" in title for title in titles.values())
+
+
+_TOKEN = re.compile(r'(?<=name="csrfmiddlewaretoken" value=")\w+')
+
+
+def _open(page: Page, path: str) -> bool:
+    """Go to the address, and return whether it is one of a page."""
+    try:
+        answer = page.goto(path)
+    except Error as error:
+        if "Download is starting" not in str(error):
+            raise
+        return False
+    assert answer
+    return answer.status != HTTPStatus.METHOD_NOT_ALLOWED and answer.headers["content-type"].startswith("text/html")
