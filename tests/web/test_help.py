@@ -1,6 +1,8 @@
 """Help within the product: the documents as pages, a link from each page to its part, and shortcuts."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,20 +29,31 @@ def boss(springfield: Springfield) -> Client:
 
 def test_every_document_is_a_page_whose_links_lead_somewhere(boss: Client) -> None:
     broken = {}
+    read = _open_once(boss)
     assert len(documents.list_names()) > 20
     for name in documents.list_names():
-        answer = boss.get(f"{HELP}{name}")
-        page = answer.content.decode()
+        page = read(f"{HELP}{name}")
         links = set(re.findall(r"<article.*</article>", page, re.DOTALL)[0].split('href="')[1:])
         for link in (link.split('"')[0] for link in links):
             path, _, anchor = link.partition("#")
             if path.startswith(HELP):
-                target = boss.get(path).content.decode()
+                target = read(path)
                 if anchor and f'id="{anchor}"' not in target:
                     broken[name] = link
             elif (path or f'id="{anchor}"' not in page) and not path.startswith("https://"):
                 broken[name] = link
     assert broken == {}
+
+
+def _open_once(client: Client) -> Callable[[str], str]:
+    """Return a function that opens an address the first time that it is asked for, and returns what the page says."""
+
+    @cache
+    def read(path: str) -> str:
+        answer = client.get(path)
+        return answer.content.decode() if answer.status_code == 200 else ""
+
+    return read
 
 
 def test_the_list_has_every_document(boss: Client) -> None:
@@ -50,10 +63,11 @@ def test_the_list_has_every_document(boss: Client) -> None:
 
 def test_the_help_of_each_page_is_there(boss: Client) -> None:
     missing = {}
+    read = _open_once(boss)
     for name, part in help_pages.PARTS.items():
         document, _, anchor = part.partition("#")
-        answer = boss.get(f"{HELP}{document}")
-        if answer.status_code != 200 or (anchor and f'<h2 id="{anchor}"' not in answer.content.decode()):
+        page = read(f"{HELP}{document}")
+        if not page or (anchor and f'<h2 id="{anchor}"' not in page):
             missing[name] = part
     assert missing == {}
 
