@@ -59,6 +59,15 @@ def _empty(window: Page) -> None:
     window.emulate_media(media="null", color_scheme="light", reduced_motion="no-preference")
 
 
+@pytest.fixture
+def scriptless(page: Page) -> Iterator[Page]:
+    """The window without scripts, as `java_script_enabled=False` makes a new one, which takes most of a second."""
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setScriptExecutionDisabled", {"value": True})
+    yield page
+    session.detach()
+
+
 def at_localhost(live_server: LiveServer) -> str:
     """Where the pages are, by name: passkeys want no address in digits."""
     return live_server.url.replace("127.0.0.1", "localhost")

@@ -1,12 +1,11 @@
 """All Users in a real browser: searched while one types, filtered, sorted, paged; by keyboard, narrow, dark, without scripts."""
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from tests.accounts.conftest import Springfield
 from tests.directory.cast import person
-from tests.web.conftest import at_localhost, enter
+from tests.web.conftest import enter
 from tests.web.looks import barriers
 
 pytestmark = pytest.mark.any_database
@@ -64,12 +63,9 @@ def test_the_list_is_searched_while_one_types_and_filtered(page: Page, springfie
     assert barriers(page) == []
 
 
-def test_without_scripts_users_are_found_as_well(
-    browser: Browser, live_server: LiveServer, springfield: Springfield
-) -> None:
+def test_without_scripts_users_are_found_as_well(scriptless: Page, springfield: Springfield) -> None:
+    page = scriptless
     filled(springfield)
-    context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
-    page = context.new_page()
     enter(page, "user.1", "users/")
     page.get_by_role("searchbox").fill("b-4")
     page.keyboard.press("Enter")
@@ -80,4 +76,3 @@ def test_without_scripts_users_are_found_as_well(
     expect(page.locator(".usa-alert--error")).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("0 users")
     expect(page.locator("main")).to_contain_text("A filter cannot be read, so no users are shown.")
-    context.close()

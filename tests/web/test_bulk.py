@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from musterbook.directory import models
 from musterbook.directory.imports import expiry, queue, selection
@@ -18,7 +17,7 @@ from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import people, person
-from tests.web.conftest import at_localhost, enter
+from tests.web.conftest import enter
 from tests.web.looks import barriers
 from tests.web.test_all_users_journey import filled
 
@@ -393,12 +392,9 @@ def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield:
     assert springfield.user(10).rank
 
 
-def test_without_scripts_ticks_are_kept_by_a_button(
-    browser: Browser, live_server: LiveServer, springfield: Springfield
-) -> None:
+def test_without_scripts_ticks_are_kept_by_a_button(scriptless: Page, springfield: Springfield) -> None:
+    page = scriptless
     filled(springfield)
-    context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
-    page = context.new_page()
     enter(page, "user.1", "users/")
     page.get_by_role("checkbox", name="Select First 10").check()
     page.get_by_role("button", name="Keep the selection and choose more").click()
@@ -408,7 +404,6 @@ def test_without_scripts_ticks_are_kept_by_a_button(
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Invite 1 user again").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Applied")
-    context.close()
 
 
 def test_a_plan_that_nobody_chose_says_why_it_was_made(agency: Springfield, boss: Client) -> None:

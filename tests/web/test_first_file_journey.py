@@ -3,20 +3,18 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
 
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_first_run import SAID, code
 from tests.directory import cast
 from tests.directory.cast import person
-from tests.web.conftest import at_localhost, enter
+from tests.web.conftest import enter
 from tests.web.looks import barriers
 
 pytestmark = pytest.mark.any_database
@@ -100,21 +98,14 @@ def test_synchronize_says_what_it_does_before_anything_is_uploaded(page: Page, s
 
 @pytest.fixture(params=["with scripts", "without scripts, 320 px wide"])
 def newcomer(
-    request: pytest.FixtureRequest,
-    browser: Browser,
-    live_server: LiveServer,
-    transactional_db: None,
-    settings: Settings,
-    tmp_path: Path,
-) -> Iterator[Page]:
+    request: pytest.FixtureRequest, page: Page, transactional_db: None, settings: Settings, tmp_path: Path
+) -> Page:
     """A window of the first administrator of a new agency, at its home page."""
     settings.MUSTER_HOME = tmp_path
     plain = request.param != "with scripts"
-    size = {"width": 320 if plain else 1280, "height": 800}
-    context = browser.new_context(
-        base_url=at_localhost(live_server), java_script_enabled=not plain, viewport=size  # type: ignore[arg-type]
-    )  # fmt: skip
-    page = context.new_page()
+    if plain:
+        request.getfixturevalue("scriptless")
+    page.set_viewport_size({"width": 320 if plain else 1280, "height": 800})
     page.goto("/")
     for name, value in (SAID | {"code": code()}).items():
         page.fill(f"[name={name}]", value)
@@ -125,8 +116,7 @@ def newcomer(
     page.wait_for_url("**/my-account/**")
     models.Role.objects.update(second_factor=False)
     page.goto("/springfield/")
-    yield page
-    context.close()
+    return page
 
 
 RENAMED = {

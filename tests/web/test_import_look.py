@@ -3,14 +3,13 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
 from tests.directory import cast
 from tests.directory.cast import person
-from tests.web.conftest import at_localhost, enter
+from tests.web.conftest import enter
 from tests.web.looks import barriers
 
 pytestmark = pytest.mark.any_database
@@ -148,11 +147,8 @@ def test_a_file_can_be_dropped(chief: Page) -> None:
     expect(chief.get_by_text("dropped.csv").first).to_be_visible()
 
 
-def test_without_scripts_a_file_is_previewed_corrected_and_applied(
-    browser: Browser, live_server: LiveServer, springfield: Springfield
-) -> None:
-    context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
-    page = signed_in(context.new_page(), springfield)
+def test_without_scripts_a_file_is_previewed_corrected_and_applied(scriptless: Page, springfield: Springfield) -> None:
+    page = signed_in(scriptless, springfield)
     send(page, cast.file([*cast.people(*range(100, 160)), person(7, ROLE="x")]))
     page.locator("#cell-62-ROLE").select_option("Officer")
     page.get_by_role("button", name="Recheck with my fixes").click()
@@ -164,4 +160,3 @@ def test_without_scripts_a_file_is_previewed_corrected_and_applied(
     expect(page.locator("#plan tbody tr")).to_have_count(1)
     page.get_by_role("button", name="Apply").click()
     expect(page.get_by_role("heading", name="Applied")).to_be_visible()
-    context.close()

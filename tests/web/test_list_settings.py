@@ -5,8 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from musterbook.directory import models
 from musterbook.directory.users import counts, list_views, user_list
@@ -15,7 +14,7 @@ from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import people, person
-from tests.web.conftest import at_localhost, enter
+from tests.web.conftest import enter
 from tests.web.looks import barriers
 from tests.web.test_all_users_journey import filled
 
@@ -299,11 +298,10 @@ def test_columns_are_chosen_and_a_filter_is_saved_in_the_browser(page: Page, spr
 
 
 def test_without_scripts_the_bar_counts_and_all_on_the_page_are_selected(
-    browser: Browser, live_server: LiveServer, springfield: Springfield
+    scriptless: Page, springfield: Springfield
 ) -> None:
+    page = scriptless
     filled(springfield)
-    context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
-    page = context.new_page()
     enter(page, "user.1", "users/")
     bar = page.locator(".m-selected")
     expect(bar).to_be_hidden()
@@ -314,7 +312,6 @@ def test_without_scripts_the_bar_counts_and_all_on_the_page_are_selected(
     page.get_by_label("Action", exact=True).select_option(label="Invite again")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("main")).to_contain_text("50 users selected in All Users")
-    context.close()
 
 
 def test_the_list_is_printed_without_controls_and_with_all_columns(page: Page, springfield: Springfield) -> None:

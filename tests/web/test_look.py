@@ -8,13 +8,11 @@ from django.core.exceptions import PermissionDenied
 from django.template import Context, Origin, Template
 from django.test import RequestFactory
 from django.views import defaults
-from playwright.sync_api import Browser, Page, Route, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, Route, expect
 
 from musterbook.accounts import limits
 from musterbook.web import menu
 from tests.accounts.conftest import GOOD, Springfield
-from tests.web.conftest import at_localhost
 from tests.web.looks import barriers
 
 pytestmark = pytest.mark.any_database
@@ -275,11 +273,9 @@ def test_passwords_can_be_seen_while_they_are_typed(page: Page, springfield: Spr
     assert page.evaluate(kinds) == ["password", "password"]
 
 
-def test_one_signs_in_without_scripts(browser: Browser, live_server: LiveServer, springfield: Springfield) -> None:
+def test_one_signs_in_without_scripts(scriptless: Page, springfield: Springfield) -> None:
     springfield.registered(2)
-    with browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False) as context:
-        page = context.new_page()
-        page.goto("/springfield/sign-in")
-        assert page.get_by_role("button").count() == 1
-        send(page, "Sign in", login="user.2", password=GOOD)
-        assert page.get_by_role("heading", level=1).inner_text() == "Welcome, First 2"
+    scriptless.goto("/springfield/sign-in")
+    assert scriptless.get_by_role("button").count() == 1
+    send(scriptless, "Sign in", login="user.2", password=GOOD)
+    assert scriptless.get_by_role("heading", level=1).inner_text() == "Welcome, First 2"

@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import pytest
 from allauth.mfa.models import Authenticator
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from musterbook.accounts import factors
 from musterbook.accounts.models import Account
@@ -14,7 +13,6 @@ from musterbook.config import encryption
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory import cast
-from tests.web.conftest import at_localhost
 from tests.web.looks import barriers
 from tests.web.passkeys import Device
 
@@ -303,11 +301,8 @@ def test_no_passkey_is_said_in_words(page: Page, officer: Account) -> None:
     expect(page.locator("[data-problem]")).to_contain_text("No passkey was used")
 
 
-def test_without_scripts_there_are_codes_and_the_page_says_so(
-    browser: Browser, live_server: LiveServer, officer: Account
-) -> None:
-    context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
-    page = context.new_page()
+def test_without_scripts_there_are_codes_and_the_page_says_so(scriptless: Page, officer: Account) -> None:
+    page = scriptless
     page.goto("/springfield/sign-in")
     expect(page.get_by_text("Passkeys need scripts")).to_be_visible()
     expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_hidden()
@@ -316,7 +311,6 @@ def test_without_scripts_there_are_codes_and_the_page_says_so(
     expect(page.get_by_text("Passkeys need scripts")).to_be_visible()
     page.goto(f"{PAGES}totp/activate/")
     expect(page.get_by_role("img", name="QR code")).to_be_visible()
-    context.close()
 
 
 def test_the_qr_code_is_black_on_white_on_a_dark_page_too(page: Page, officer: Account) -> None:
