@@ -18,7 +18,7 @@ COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
 COVERED_AT_LEAST = 95
 ATTACKS = "tests/attacks"
 WHOLE, FAST = "whole", "fast"
-_SIDE_BY_SIDE = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadfile", "--no-loadscope-reorder")
+SIDE_BY_SIDE = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "loadfile", "--no-loadscope-reorder")
 """The options that run one test file at a time on each processor, and another while a test waits for a process or a browser."""
 _PYTHON = str(setup.PYTHON)
 _MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of this run's own is made in it)
@@ -37,9 +37,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--fast"]:
         os.environ["HYPOTHESIS_PROFILE"] = "dev"
         with keep_files_in_memory():
-            return _run_some([*_SIDE_BY_SIDE, f"--part={FAST}", "-q"])
+            return _run_some([*SIDE_BY_SIDE, f"--part={FAST}", "-q"])
     if [argument.rstrip("/") for argument in arguments] == [ATTACKS]:
-        return max(_run_some([ATTACKS, *_SIDE_BY_SIDE, *database]) for database in ([], ["--postgres"]))
+        return max(_run_some([ATTACKS, *SIDE_BY_SIDE, *database]) for database in ([], ["--postgres"]))
     return _run_some(arguments)
 
 
@@ -130,7 +130,7 @@ def _run_tests(name: str, url: str) -> Counter[str]:
     report = OUT / f"{name}.xml"
     only = ["--only-database"] if url else []
     done = subprocess.run(
-        [_PYTHON, "-m", "coverage", "run", "-m", "pytest", *_SIDE_BY_SIDE, f"--junit-xml={report}", f"--part={WHOLE}", *only],
+        [_PYTHON, "-m", "coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, f"--junit-xml={report}", f"--part={WHOLE}", *only],
         cwd=setup.ROOT, env=_make_environment(url), check=False,
     )  # fmt: skip
     return count_results(report, done.returncode)

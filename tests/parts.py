@@ -1,13 +1,14 @@
 """Which tests `./test` runs on both databases, which it measures coverage of, and which `./test --fast` runs.
 
-Measured tests take nearly twice as long. A test that is not measured still fails when it must; only what it reaches is not
-counted.
+Measured tests take up to twice as long. A test that is not measured still fails when it must; only what it reaches is not
+counted. A new test is measured.
 """
 
 import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import coverage
@@ -22,21 +23,14 @@ _MANY_PROCESSES = (
 """Tests that start many processes, or measure."""
 _NOT_MEASURED = (
     "tests/laws", "tests/cases", "tests/bench", *_MANY_PROCESSES,
-    "tests/test_architecture.py", "tests/test_awkward_files.py", "tests/test_contributing.py", "tests/test_mutation.py",
-    "tests/test_five_paths.py", "tests/test_words.py", "tests/accounts/test_attacks.py", "tests/directory/apply/test_writer.py",
     *(f"tests/attacks/test_{name}.py" for name in (
-        "api_fuzz", "authenticators", "concurrency", "connections", "hashing", "hosts_and_cookies", "keys", "large_uploads",
-        "library_urls", "limits", "lockout", "markup", "pages_fuzz", "passwords", "pending_sign_ins", "policy", "queries",
-        "reader_fuzz", "redirects", "reset_requests", "saml_answers", "sign_in_names", "tickets",
+        "api_fuzz", "concurrency", "connections", "large_uploads", "pages_fuzz", "reader_fuzz",
     )),
-    *(f"tests/cli/test_{name}.py" for name in ("confirm", "nightly_import", "rekey")),
-    *(f"tests/core/{name}.py" for name in (
-        "domain/test_schemas", "planning/test_authority", "planning/test_deactivations", "planning/test_marks",
-        "planning/test_uniqueness", "reading/test_encoding", "values/test_emails", "values/test_phones",
-    )),
-    "tests/web/test_help.py",
+    *(f"tests/test_{name}.py" for name in ("architecture", "contributing", "words")),
 )  # fmt: skip
-"""Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
+"""Tests with generated data, many processes or much data, or of the code as text; so are all journeys in a browser."""
+UNMEASURED = _ROOT / "tests" / "unmeasured.txt"
+"""Files and tests that reach nothing that others do not reach in less time, as `scripts.measuring` has found."""
 _MEASURED_ON_POSTGRESQL = (
     "tests/attacks/test_application_role.py", "tests/attacks/test_old_trails.py", "tests/attacks/test_row_level_security.py",
     "tests/cli/test_audit.py",
@@ -83,7 +77,7 @@ _NOT_FAST = (
     "tests/directory/users/test_search.py::test_users_who_were_there_before_searches", *_MANY_PROCESSES,
 )  # fmt: skip
 """Tests of what takes long and seldom changes: installations, upgrades and guides."""
-_FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """The environment variable by which coverage measures the processes that a test starts."""
 
 
@@ -119,7 +113,17 @@ def is_measured(item: pytest.Item) -> bool:
     """Return whether coverage counts what the test reaches, on the database of DATABASE_URL."""
     if os.environ.get("DATABASE_URL"):
         return _name(item).startswith(_MEASURED_ON_POSTGRESQL) and not _name(item).startswith(_MANY_PROCESSES)
-    return not (_name(item).startswith(_NOT_MEASURED) or _needs_browser(item))
+    return not (_name(item).startswith(_NOT_MEASURED) or _needs_browser(item) or _is_listed(item))
+
+
+def _is_listed(item: pytest.Item) -> bool:
+    file, _, name = _name(item).partition("[")[0].partition("::")
+    return not _read_unmeasured().isdisjoint((file, f"{file}::{name}"))
+
+
+@cache
+def _read_unmeasured() -> frozenset[str]:
+    return frozenset(UNMEASURED.read_text(encoding="utf-8").split())
 
 
 def is_import_measured_elsewhere(worker: str) -> bool:
@@ -138,13 +142,13 @@ def pause_coverage() -> Iterator[None]:
     if measuring is None:
         yield
         return
-    configuration = os.environ.pop(_FOR_PROCESSES)
+    configuration = os.environ.pop(FOR_PROCESSES)
     measuring.stop()
     try:
         yield
     finally:
         measuring.start()
-        os.environ[_FOR_PROCESSES] = configuration
+        os.environ[FOR_PROCESSES] = configuration
 
 
 def _name(item: pytest.Item) -> str:
@@ -159,9 +163,12 @@ def _needs_browser(item: pytest.Item) -> bool:
 def order(items: list[pytest.Item]) -> list[pytest.Item]:
     """Return the tests by file: first the files that measure coverage, and of each kind the files with the fewest tests first.
 
-    A value that a test without coverage has cached is not computed again in its process. Files with few tests take longest, and
-    must not run alone at the end.
+    A value that a test without coverage has cached is not computed again in its process, so the measured tests of a file come
+    first too. Files with few tests take longest, and must not run alone at the end.
     """
     counts = Counter(item.path for item in items)
-    measured = {item.path for item in items if is_measured(item)}
-    return sorted(items, key=lambda item: (item.path not in measured, counts[item.path], item.path))
+    measured = {id(item) for item in items if is_measured(item)}
+    files = {item.path for item in items if id(item) in measured}
+    return sorted(
+        items, key=lambda item: (item.path not in files, counts[item.path], item.path, id(item) not in measured)
+    )

@@ -123,7 +123,7 @@ def test_measured_files_come_first_and_of_each_kind_the_longest(request: pytest.
     assert sorted(map(id, ordered)) == sorted(map(id, items))
     tests = Counter(item.path for item in ordered)
     measured = {item.path for item in ordered if parts.is_measured(item)}
-    places = [(item.path not in measured, tests[item.path]) for item in ordered]
+    places = [(item.path not in measured, tests[item.path], item.path, not parts.is_measured(item)) for item in ordered]
     assert places == sorted(places)
 
 
@@ -136,9 +136,9 @@ def reach(name):
 reach("before.py")
 with parts.pause_coverage():
     reach("paused.py")
-    assert parts._FOR_PROCESSES not in parts.os.environ
+    assert parts.FOR_PROCESSES not in parts.os.environ
 reach("after.py")
-assert parts.os.environ[parts._FOR_PROCESSES]
+assert parts.os.environ[parts.FOR_PROCESSES]
 data = measuring.get_data()
 print([name for name in data.measured_files() if data.lines(name)])
 """
