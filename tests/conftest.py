@@ -88,15 +88,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    part = config.getoption("--part")
-    chosen = [
-        item
-        for item in items
-        if (not config.getoption("--only-database") or parts.is_for_both(item))
-        and (part != FAST or parts.is_fast(item))
-    ]
+    part, only = config.getoption("--part"), config.getoption("--only-database")
+    chosen = [item for item in items if _runs(item, part, only=only)]
     config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
     items[:] = parts.order(chosen) if part else chosen
+
+
+def _runs(item: pytest.Item, part: str | None, *, only: bool) -> bool:
+    if only:
+        return parts.is_for_postgresql(item)
+    return parts.is_fast(item) if part == FAST else part != WHOLE or not parts.is_for_postgresql_alone(item)
 
 
 @pytest.hookimpl(wrapper=True)

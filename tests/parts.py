@@ -45,8 +45,6 @@ _MEASURED_ON_POSTGRESQL = (
 _ON_BOTH = (
     "tests/directory", "tests/feeds", "tests/accounts", "tests/attacks", "tests/running", "tests/test_databases.py",
     "tests/test_jobs.py", "tests/test_metrics.py",
-    # Five interfaces write the same change, and the directory is read by search and export.
-    "tests/test_five_paths.py",
     # Laws, with directories and files that nobody has thought of: each plans, writes, exports and undoes on PostgreSQL.
     "tests/laws/test_laws.py",
     # Commands for the database itself, that read all of it, or of which several run at once.
@@ -61,15 +59,39 @@ _ON_BOTH = (
 Pages, the API and commands make no query (`tests/test_architecture.py`), and a plan is made from frames alone. Their own tests,
 the shared cases and the law of harm say the same on any database.
 """
-_ON_ONE = (
+_ON_SQLITE = (
     # Workbooks and encrypted backups are read before the database is asked.
     "tests/attacks/test_uploads.py",
-    "tests/attacks/test_backups.py::test_an_encrypted_backup_opens_with_its_key_alone",
-    "tests/attacks/test_backups.py::test_a_passphrase_that_would_take_years",
-    # A file that is put somewhere and one that is sent come to the database in two ways; the servers never see the database.
+    *(f"tests/attacks/test_backups.py::test_{name}" for name in (
+        "a_large_backup", "a_passphrase_that_would_take_years", "an_encrypted_backup_opens_with_its_key_alone",
+        "the_key_in_a_forged_old_backup", "wrong_calls",
+    )),
+    # Addresses, cookies, slow clients and signals are handled without the database. What is killed runs on both.
+    "tests/attacks/test_hosts_and_cookies.py",
+    *(f"tests/attacks/test_connections.py::test_{name}" for name in ("a_large_file_arrives", "bursts", "slow_bodies")),
+    *(f"tests/running/test_stopping.py::test_{name}" for name in (
+        "a_request_that_never_ends", "a_second_signal", "an_upload_in_flight", "logs_are_one_json_object", "metrics_have",
+        "readiness_ends_first", "with_a_token",
+    )),
+    "tests/running/test_log_privacy.py::test_a_day_leaves_no_personal_data_and_no_secret_in_the_log[text]",
+    "tests/running/test_split.py", "tests/cli/test_people.py::test_serve_serves_the_pages",
+    "tests/cli/test_installation.py::test_a_restore_names_the_agencies",
+    *(f"tests/feeds/test_watch_processes.py::test_a_watch_that_is_asked_to_end{times}" for times in ("_finishes", "_twice")),
+    # A file that is put somewhere and one that is sent reach the database in two ways; servers and clocks never see it.
     *(f"tests/feeds/test_nights.py::test_after_each_of_thirty_nights_the_books_balance[{kind}" for kind in ("sftp", "https")),
+    *(f"tests/feeds/test_nights.py::test_{name}" for name in ("a_clock_that_jumps", "the_night_in_which_the_clock")),
 )  # fmt: skip
-"""Tests among those that say nothing of the database; `./test tests/attacks` runs all attacks on both nevertheless."""
+"""Tests among those that say nothing of the database, and run on SQLite, where they take less."""
+_ON_POSTGRESQL = (
+    # PostgreSQL refuses more values than SQLite does, and says so with other errors.
+    "tests/attacks/test_api_fuzz.py",
+    "tests/running/test_log_privacy.py::test_a_day_leaves_no_personal_data_and_no_secret_in_the_log[json]",
+    "tests/feeds/test_nights.py::test_after_each_of_thirty_nights_the_books_balance[folder",
+)  # fmt: skip
+"""Tests among those that say enough on PostgreSQL alone.
+
+`./test tests/attacks` runs all attacks on both nevertheless.
+"""
 _NEEDS_DATABASE = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
 _NOT_FAST = (
     "tests/bench", "tests/attacks", "tests/cli/test_installation.py", "tests/cli/test_nightly_import.py",
@@ -89,9 +111,14 @@ def needs_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _NEEDS_DATABASE)
 
 
-def is_for_both(item: pytest.Item) -> bool:
-    """Return whether `./test` runs the test on PostgreSQL too."""
-    return needs_database(item) and _name(item).startswith(_ON_BOTH) and not _name(item).startswith(_ON_ONE)
+def is_for_postgresql(item: pytest.Item) -> bool:
+    """Return whether `./test` runs the test on PostgreSQL, too or alone."""
+    return needs_database(item) and _name(item).startswith(_ON_BOTH) and not _name(item).startswith(_ON_SQLITE)
+
+
+def is_for_postgresql_alone(item: pytest.Item) -> bool:
+    """Return whether `./test` leaves the test out on SQLite."""
+    return needs_database(item) and _name(item).startswith(_ON_POSTGRESQL)
 
 
 def is_left_out(path: Path, *, only_database: bool, fast: bool) -> bool:

@@ -117,6 +117,14 @@ def test_temporary_files_stay_where_they_are_without_room_in_memory_or_if_the_us
             assert (os.environ.get("TMPDIR"), list(tmp_path.iterdir())) == (named, [])
 
 
+def test_what_runs_on_one_database_is_a_test_that_runs_there() -> None:
+    for entry in (*parts._ON_SQLITE, *parts._ON_POSTGRESQL):
+        file, _, test = entry.partition("[")[0].partition("::")
+        assert f"def {test}" in (ROOT / file).read_text(encoding="utf-8"), entry
+        assert entry.startswith(parts._ON_BOTH), entry
+    assert not any(entry.startswith(parts._ON_SQLITE) for entry in parts._ON_POSTGRESQL)
+
+
 def test_measured_files_come_first_and_of_each_kind_the_longest(request: pytest.FixtureRequest) -> None:
     items = request.session.items
     ordered = parts.order(items)
