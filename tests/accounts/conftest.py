@@ -18,6 +18,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from tests.built_once import built_each_minute, built_once
+from tests.clients import _middleware_built_once as _middleware_built_once  # noqa: PLC0414  # used by being here
 from tests.directory import cast
 from tests.directory.cast import NOW
 

@@ -13,6 +13,7 @@ from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0
 from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
 from tests.api.test_me import make_token
+from tests.clients import _middleware_built_once as _middleware_built_once  # noqa: PLC0414
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
