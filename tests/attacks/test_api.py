@@ -17,6 +17,7 @@ from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
 from tests.api.operations import OPERATIONS, Operation, list_members, list_wrong
 from tests.api.test_me import make_token
+from tests.built_once import built_each_minute
 
 pytestmark = pytest.mark.any_database
 
@@ -49,6 +50,12 @@ def send(
         method or operation.method, address or operation.address(), data if has_body else b"",
         content_type=content if has_body else "application/octet-stream", headers=given | (headers or {}),
     )  # fmt: skip
+
+
+@built_each_minute
+def make_secret(springfield: Springfield) -> str:
+    """The secret of a token of the administrator that may do everything."""
+    return make_token(springfield, *ALL)[1]
 
 
 def check_problem(answer: Any, *statuses: int) -> dict[str, Any]:
@@ -87,11 +94,12 @@ def test_no_operation_opens_without_a_token(springfield: Springfield, operation:
 
 @every
 def test_no_malformed_token_opens_an_operation(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     wrong = ("muster_", secret[:-1], f"{secret}0", secret.upper(), secret.replace("muster_", "muster_feed_"))
     for text in (*wrong, "x" * 5000, "%00", "' OR 1=1 --", "münster"):
-        assert 'error="invalid_token"' in send(operation, text).headers["WWW-Authenticate"]
-        check_problem(send(operation, text), 401)
+        answer = send(operation, text)
+        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+        check_problem(answer, 401)
     assert not set(models.Event.objects.filter(kind="api.token-refused").values_list("actor", flat=True)) - {""}
 
 
@@ -120,7 +128,7 @@ def test_every_other_permission_is_not_enough(springfield: Springfield, operatio
 
 @with_permission
 def test_a_permission_that_the_creator_has_lost_is_not_enough(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     left = sorted(ALL - {operation.permission})
     models.Role.objects.filter(pk=springfield.user(1).role_id).update(administrator=False, permissions=left)
     check_problem(send(operation, secret), 403)
@@ -139,7 +147,7 @@ def test_a_session_without_a_token_opens_nothing(springfield: Springfield, opera
 
 @every
 def test_a_parameter_of_a_wrong_type_is_refused(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     texts = ("a text", "1.5", "-1", "0", "99999999999999999999", "true", "1;drop", "..", "%F0%9F%98%80", "a" * 300)
     for one in operation.list_parameters("path"):
@@ -155,7 +163,7 @@ def test_a_parameter_of_a_wrong_type_is_refused(springfield: Springfield, operat
 
 @every
 def test_an_unknown_parameter_is_refused(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     found = check_problem(send(operation, secret, address=f"{operation.address()}?unknown=1"), 422)
     assert [(one["pointer"], one["code"]) for one in found["errors"]] == [("unknown", "unknown-parameter")]
@@ -165,7 +173,7 @@ def test_an_unknown_parameter_is_refused(springfield: Springfield, operation: Op
 @with_body
 def test_a_member_of_a_wrong_type_is_refused(springfield: Springfield, operation: Operation) -> None:
     assert operation.body is not None
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     for name, schema in list_members(operation.body).items():
         for value in list_wrong(schema):
@@ -178,7 +186,7 @@ def test_a_member_of_a_wrong_type_is_refused(springfield: Springfield, operation
 
 @with_body
 def test_an_unknown_member_is_refused(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     if isinstance(operation.make_body(), dict):
         found = check_problem(send(operation, secret, body={**operation.make_body(), "unknown": 1}), 422)
@@ -188,7 +196,7 @@ def test_an_unknown_member_is_refused(springfield: Springfield, operation: Opera
 
 @with_body
 def test_text_that_no_database_stores_is_refused(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     for name, schema in list_members(operation.body or {}).items():
         if "string" in json.dumps(schema):
@@ -203,7 +211,7 @@ def test_text_that_no_database_stores_is_refused(springfield: Springfield, opera
     "content", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "application/xml"]
 )
 def test_a_body_that_is_not_json_is_refused(springfield: Springfield, operation: Operation, content: str) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     if content.partition(";")[0] not in operation.content:
         assert check_problem(send(operation, secret, content=content), 415)["code"] == "not-json"
@@ -212,7 +220,7 @@ def test_a_body_that_is_not_json_is_refused(springfield: Springfield, operation:
 
 @with_body
 def test_a_body_that_cannot_be_read_is_refused(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     for body in (
         *([b""] if operation.needs_body else []),
@@ -228,13 +236,20 @@ def test_a_body_that_cannot_be_read_is_refused(springfield: Springfield, operati
     assert make_state(springfield.agency) == before
 
 
+@pytest.fixture(scope="module")
+def huge() -> bytes:
+    """A body of 64 megabytes."""
+    return b'{"a": "' + b"a" * (64 * 1024 * 1024) + b'"}'
+
+
 @every
-def test_a_huge_body_is_refused(springfield: Springfield, operation: Operation, settings: Settings) -> None:
+def test_a_huge_body_is_refused(
+    springfield: Springfield, operation: Operation, settings: Settings, huge: bytes
+) -> None:
     settings.MUSTER_MAX_FILE_MB = 32
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
-    body = b'{"a": "' + b"a" * (64 * 1024 * 1024) + b'"}'
-    answer = send(operation, secret, body=body)
+    answer = send(operation, secret, body=huge)
     if operation.content:
         check_problem(answer, 400, 413, 415, 422)
     assert make_state(springfield.agency) == before
@@ -242,7 +257,7 @@ def test_a_huge_body_is_refused(springfield: Springfield, operation: Operation, 
 
 @every
 def test_an_address_names_its_methods_and_refuses_others(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     has = {one.method for one in OPERATIONS if one.path == operation.path}
     answer = send(operation, method="OPTIONS")
@@ -258,7 +273,7 @@ def test_an_address_names_its_methods_and_refuses_others(springfield: Springfiel
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.method == "GET"], ids=str)
 def test_head_answers_as_get_does_without_a_body(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     got, head = send(operation, secret), send(operation, secret, method="HEAD")
     assert (head.status_code, head.headers["Content-Type"]) == (got.status_code, got.headers["Content-Type"])
     assert head.headers.get("ETag") == got.headers.get("ETag")
@@ -269,7 +284,7 @@ def test_head_answers_as_get_does_without_a_body(springfield: Springfield, opera
 
 @every
 def test_an_answer_has_a_number_and_allows_no_page_to_read_it(springfield: Springfield, operation: Operation) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     answer = send(operation, secret, headers={"Origin": "https://elsewhere.example"})
     assert answer.headers["X-Request-ID"] and answer.headers["Cache-Control"] == "no-store, private"
     assert not [name for name in answer.headers if name.startswith("Access-Control-")]

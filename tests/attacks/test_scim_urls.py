@@ -16,7 +16,7 @@ from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0
 from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
 from tests.api.test_me import make_token
-from tests.attacks.test_api import METHODS, make_state
+from tests.attacks.test_api import METHODS, make_secret, make_state
 
 pytestmark = pytest.mark.any_database
 
@@ -77,7 +77,7 @@ def test_there_are_addresses() -> None:
 
 @every
 def test_nothing_opens_without_a_token_that_is_whole(springfield: Springfield, address: Address) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     for given in (
         "",
@@ -130,7 +130,7 @@ def test_a_session_without_a_token_opens_nothing(springfield: Springfield, addre
 
 @with_body
 def test_a_body_that_cannot_be_read_changes_nothing(springfield: Springfield, address: Address) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     for body in (b"", b"{", b"[]", b"null", b"7", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000, b"9" * 5_000):
         check_error(address.send(secret, body=body), 400, 404, 411, 415, 501)
@@ -141,7 +141,7 @@ def test_a_body_that_cannot_be_read_changes_nothing(springfield: Springfield, ad
 
 @with_body
 def test_members_of_a_wrong_type_change_nothing(springfield: Springfield, address: Address) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     names = (
         "schemas",
@@ -167,7 +167,7 @@ def test_members_of_a_wrong_type_change_nothing(springfield: Springfield, addres
 
 @every
 def test_an_address_names_its_methods_and_refuses_others(springfield: Springfield, address: Address) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     before = make_state(springfield.agency)
     has = {one.method for one in ADDRESSES if one.path == address.path}
     answer = address.send(method="OPTIONS", body=b"")
@@ -182,7 +182,7 @@ def test_an_address_names_its_methods_and_refuses_others(springfield: Springfiel
 
 @every
 def test_an_answer_has_what_is_left_of_the_limit_and_a_number(springfield: Springfield, address: Address) -> None:
-    _, secret = make_token(springfield, *ALL)
+    secret = make_secret(springfield)
     answer = address.send(secret, headers={"Origin": "https://elsewhere.example"})
     assert answer.headers["RateLimit"].startswith('"token";r=') and answer.headers["X-Request-ID"]
     assert not [name for name in answer.headers if name.startswith("Access-Control-")]
