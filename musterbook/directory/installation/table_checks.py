@@ -1,10 +1,12 @@
 """Checks of the tables themselves: whether what the migrations made is still there, and whether rows refer to rows."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
 from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
 
 from musterbook.directory.models import Bytewise, Event
 from musterbook.directory.storage import frames
@@ -22,11 +24,35 @@ def find_missing() -> list[str]:
             if table not in tables:
                 found.append(table)
                 continue
-            columns = {column.name for column in connection.introspection.get_table_description(cursor, table)}
+            columns, constraints = _describe_table(cursor, table)
             found += [f"{table}.{name}" for name in _list_columns(model) if name not in columns]
-            constraints = connection.introspection.get_constraints(cursor, table)
             found += [f"{table}: {name}" for name in _find_lost(model, constraints)]
     return found
+
+
+def _describe_table(cursor: CursorWrapper, table: str) -> tuple[set[str], dict[str, Any]]:
+    """Return the columns of the table, and by name what Django says of its indexes and constraints.
+
+    On SQLite Django parses the SQL of the whole table, which takes longer than all other checks of the doctor.
+    """
+    if frames.on_postgres():
+        described = connection.introspection.get_table_description(cursor, table)
+        return {column.name for column in described}, connection.introspection.get_constraints(cursor, table)
+    cursor.execute("SELECT name FROM pragma_table_info(%s)", [table])
+    columns = {name for (name,) in cursor.fetchall()}
+    cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = %s", [table])
+    named = re.findall(r'CONSTRAINT "([^"]+)"', cursor.fetchone()[0])
+    found: dict[str, dict[str, Any]] = {
+        name: {"columns": [], "primary_key": False, "unique": False, "index": False} for name in named
+    }
+    cursor.execute(
+        'SELECT l.name, l."unique", i.name FROM pragma_index_list(%s) l, pragma_index_info(l.name) i ORDER BY l.name, i.seqno',
+        [table],
+    )
+    for name, unique, column in cursor.fetchall():
+        index = found.setdefault(name, {"columns": [], "primary_key": False, "unique": bool(unique), "index": True})
+        index["columns"].append(column)
+    return columns, found
 
 
 def _list_models() -> list[Any]:
