@@ -1,6 +1,7 @@
 """How the cases of the laws are chosen: by Hypothesis, which makes a failing one smaller, or at random from a number."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from random import Random
 from typing import Protocol, TypeVar
 
@@ -20,15 +21,21 @@ class Chooser(Protocol):
         """A number from 0 to `most`."""
 
 
+@cache
+def _numbers(most: int) -> SearchStrategy[int]:
+    """A strategy is checked when it is first drawn from, which takes longer than to draw."""
+    return st.integers(0, most)
+
+
 class _Drawn:
     def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
 
     def pick(self, options: Sequence[T]) -> T:
-        return self._draw(st.sampled_from(options))
+        return options[self.number(len(options) - 1)]
 
     def number(self, most: int) -> int:
-        return self._draw(st.integers(0, most))
+        return self._draw(_numbers(most))
 
 
 class _Seeded:
