@@ -1,10 +1,12 @@
 """The laws of files of groups and members: a plan, applied, equals a simple model; an undo restores; others are untouched."""
 
-import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +23,6 @@ from tests.examples import examples
 pytestmark = pytest.mark.django_db
 
 _law = settings(max_examples=examples(25), suppress_health_check=list(HealthCheck), deadline=None)
-_numbers = itertools.count(1)
 _GROUPS, _USERS = ("G-A", "G-B", "G-C", "G-D", "PATROL"), ("E-1", "E-2", "E-3", "E-4")
 Member: TypeAlias = tuple[str, str, str, str]
 """A row of a file of members: group, type, member, relation."""
@@ -66,12 +67,32 @@ _member_rows = st.lists(
 )  # fmt: skip
 
 
-def build(first: list[tuple[str, str, str, str]], members: list[Member]) -> models.Agency:
-    """A new agency with four users and five groups, to which two files were applied."""
-    made = cast.agency(f"law-{next(_numbers)}", limits=cast.unlimited())
+@pytest.fixture
+def agencies(db: None) -> tuple[models.Agency, models.Agency]:
+    """Two agencies with four users and four groups, with which every example begins."""
+    return make_agency("law-1"), make_agency("law-2")
+
+
+def make_agency(slug: str) -> models.Agency:
+    made = cast.agency(slug, limits=cast.unlimited())
     cast.apply_rows(made, cast.people(1, 2, 3, 4))
     for name in _GROUPS[:-1]:
         models.Group.objects.create(agency=made, external_id=name, name=f"Group {name}")
+    return made
+
+
+@contextmanager
+def begin_example() -> Iterator[None]:
+    """What the example writes is gone after it."""
+    example = transaction.atomic()
+    example._from_testcase = True  # type: ignore[attr-defined]  # so that an import may begin its transaction within
+    with example:
+        yield
+        transaction.set_rollback(True)
+
+
+def build(made: models.Agency, first: list[tuple[str, str, str, str]], members: list[Member]) -> models.Agency:
+    """Apply two files to the agency."""
     run(made, "groups", first)
     run(made, "members", members)
     return made
@@ -143,59 +164,70 @@ def list_wrong(done: ImportResult) -> set[int]:
     return set(done.plan.problems["row"])
 
 
-@given(_group_rows, _member_rows, _group_rows)
+@given(first=_group_rows, members=_member_rows, rows=_group_rows)
 @_law
 def test_a_file_of_groups_does_what_its_good_rows_say_and_is_undone(
-    first: list[Member], members: list[Member], rows: list[Member]
+    agencies: tuple[models.Agency, models.Agency], first: list[Member], members: list[Member], rows: list[Member]
 ) -> None:
-    made = build(first, members)
-    before = read(made)
-    done = run(made, "groups", rows)
-    wrong, after = list_wrong(done), read(made)
-    assert after == expect_groups(before, rows, wrong)
-    assert not has_circle(after.groups)
-    for number, (key, name, status, parent) in enumerate(rows, 2):
-        fine = name != "x" or before.groups.get(key, ("",))[0] == "x"
-        known = parent in before.groups or parent in after.groups or not parent
-        if number not in wrong:
-            assert fine
-            assert status
-            assert known
-    undone = undo.run_undo(done.record, context=AuditContext(cast.NOW, "", "cli"), preview=False)
-    assert list_wrong(undone) == set()
-    assert read(made) == before
-    cast.assert_whole(made)
+    with begin_example():
+        made = build(agencies[0], first, members)
+        before = read(made)
+        done = run(made, "groups", rows)
+        wrong, after = list_wrong(done), read(made)
+        assert after == expect_groups(before, rows, wrong)
+        assert not has_circle(after.groups)
+        for number, (key, name, status, parent) in enumerate(rows, 2):
+            fine = name != "x" or before.groups.get(key, ("",))[0] == "x"
+            known = parent in before.groups or parent in after.groups or not parent
+            if number not in wrong:
+                assert fine
+                assert status
+                assert known
+        undone = undo.run_undo(done.record, context=AuditContext(cast.NOW, "", "cli"), preview=False)
+        assert list_wrong(undone) == set()
+        assert read(made) == before
+        cast.assert_whole(made)
 
 
-@given(_group_rows, _member_rows, _member_rows, st.booleans())
+@given(first=_group_rows, members=_member_rows, rows=_member_rows, sync=st.booleans())
 @_law
 def test_a_file_of_members_does_what_its_good_rows_say_and_is_undone(
-    first: list[Member], members: list[Member], rows: list[Member], sync: bool
+    agencies: tuple[models.Agency, models.Agency],
+    first: list[Member],
+    members: list[Member],
+    rows: list[Member],
+    sync: bool,
 ) -> None:
-    made = build(first, members)
-    before = read(made)
-    done = run(made, "members", rows, sync=sync)
-    after = read(made)
-    assert after == expect_members(before, rows, list_wrong(done), sync=sync)
-    assert not has_circle(after.groups)
-    again = run(made, "members", rows, sync=sync)
-    assert again.record.counts["removed"] == again.record.counts["added"] == again.record.counts["updated"] == 0
-    assert read(made) == after
-    undone = undo.run_undo(done.record, context=AuditContext(cast.NOW, "", "cli"), preview=False)
-    assert list_wrong(undone) == set()
-    assert read(made) == before
-    cast.assert_whole(made)
+    with begin_example():
+        made = build(agencies[0], first, members)
+        before = read(made)
+        done = run(made, "members", rows, sync=sync)
+        after = read(made)
+        assert after == expect_members(before, rows, list_wrong(done), sync=sync)
+        assert not has_circle(after.groups)
+        again = run(made, "members", rows, sync=sync)
+        assert again.record.counts["removed"] == again.record.counts["added"] == again.record.counts["updated"] == 0
+        assert read(made) == after
+        undone = undo.run_undo(done.record, context=AuditContext(cast.NOW, "", "cli"), preview=False)
+        assert list_wrong(undone) == set()
+        assert read(made) == before
+        cast.assert_whole(made)
 
 
-@given(_group_rows, _member_rows, _member_rows, st.randoms(use_true_random=False))
+@given(first=_group_rows, members=_member_rows, rows=_member_rows, chance=st.randoms(use_true_random=False))
 @_law
 def test_the_order_of_the_rows_decides_nothing(
-    first: list[Member], members: list[Member], rows: list[Member], chance: st.DataObject
+    agencies: tuple[models.Agency, models.Agency],
+    first: list[Member],
+    members: list[Member],
+    rows: list[Member],
+    chance: st.DataObject,
 ) -> None:
-    made = build(first, members)
-    other = build(first, members)
-    shuffled = list(rows)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis gives a random.Random
-    for agency, listed in ((made, rows), (other, shuffled)):
-        run(agency, "members", listed, sync=True)
-    assert read(made) == read(other)
+    with begin_example():
+        made = build(agencies[0], first, members)
+        other = build(agencies[1], first, members)
+        shuffled = list(rows)
+        chance.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis gives a random.Random
+        for agency, listed in ((made, rows), (other, shuffled)):
+            run(agency, "members", listed, sync=True)
+        assert read(made) == read(other)
