@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from musterbook.directory.permissions import ALL
 from musterbook.directory.users.states import STATES
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
-from tests.built_once import built_once
+from tests.built_once import built_each_minute
 from tests.cli.conftest import Muster
 from tests.cli.conftest import _database_marked as _database_marked  # noqa: PLC0414
 from tests.cli.conftest import muster as muster  # noqa: PLC0414
@@ -37,6 +38,8 @@ from tests.directory.cast import Row, person
 from tests.scim.conftest import ENTERPRISE, OWN, PATCH, USER
 from tests.web.test_user import form
 
+_SERVER = object()
+"""Emails leave, so that nobody is handed a link instead. It is the same in all tests, so that the agencies are made once."""
 SEARCHED = ("EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "LAST_NAME", "USERNAME")
 PAGE, COMMAND, REST, SCIM, FEED = PATHS = ("page", "command", "rest", "scim", "feed")
 BEFORE = {
@@ -116,14 +119,31 @@ CHANGES = {
 }  # fmt: skip
 
 
-@built_once
-def build() -> None:
-    """Make the five agencies."""
+@dataclass(frozen=True)
+class Faces:
+    """The cookies of an administrator who is signed in at each path, a token of each, and that of the feed."""
+
+    cookies: dict[str, SimpleCookie]
+    tokens: dict[str, str]
+    feed: str
+
+    def open(self, path: str) -> Client:
+        """A browser in which the administrator is signed in."""
+        browser = Client()
+        browser.cookies = self.cookies[path]
+        return browser
+
+
+@built_each_minute
+def build() -> Faces:
+    """Make the five agencies, with the administrator at each face."""
     for path in PATHS:
         made = Springfield(cast.agency(path, limits=cast.unlimited()))
         made.imported(*BEFORE.values())
         made.registered(1)
         made.registered(4)
+    cookies = {path: sign_in(path).cookies for path in PATHS}
+    return Faces(cookies, {path: make_secret(path) for path in PATHS}, make_feed())
 
 
 def find_agency(path: str) -> models.Agency:
@@ -326,7 +346,8 @@ def search(path: str, secret: str, change: Change) -> list[list[str]]:
         {"sort": "username"},
     ]
     headers = {"Authorization": f"Bearer {secret}"}
-    answers = [Client().get(f"/{path}/api/v1/users", query, headers=headers) for query in queries]
+    client = Client()
+    answers = [client.get(f"/{path}/api/v1/users", query, headers=headers) for query in queries]
     return [[user["external_id"] for user in json.loads(answer.content)["items"]] for answer in answers]
 
 
@@ -339,21 +360,20 @@ def export(muster: Muster, path: str) -> bytes:
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_same_change_by_each_path_leaves_the_same(name: str, muster: Muster, settings: Settings) -> None:
-    settings.MAIL_SERVER = object()  # emails leave, so that nobody is handed a link instead
+    settings.MAIL_SERVER = _SERVER
     change = CHANGES[name]
-    build()
-    browsers = {path: sign_in(path) for path in PATHS}
-    secrets, feed = {path: make_secret(path) for path in PATHS}, make_feed()
+    faces = build()
+    secrets = faces.tokens
     models.Mail.objects.all().delete()
     begin, begun = models.Event.objects.latest("pk").pk, read_users(PAGE)
     assert all(read_users(path) == begun for path in PATHS)
 
     said = {
-        PAGE: change_by_page(change, browsers[PAGE]),
+        PAGE: change_by_page(change, faces.open(PAGE)),
         COMMAND: change_by_command(change, muster),
         REST: change_by_rest(change, secrets[REST]),
         SCIM: change_by_scim(change, secrets[SCIM]),
-        FEED: change_by_feed(change, feed, secrets[FEED]),
+        FEED: change_by_feed(change, faces.feed, secrets[FEED]),
     }
 
     touched = {path: models.User.objects.filter(agency__slug=path, external_id=f"E-{change.number}") for path in PATHS}
