@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from tests import databases
 from tests.databases import Home
 
 pytestmark = pytest.mark.skipif(not os.environ.get("DATABASE_URL"), reason="PostgreSQL has roles, SQLite has none")
@@ -17,17 +18,20 @@ FILE = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE
 AGENCY = 'slug = "springfield"\nname = "Springfield"\n[[roles]]\nname = "Admin"\n[[roles]]\nname = "Officer"\n'
 
 
-@pytest.fixture
-def app(fresh_home: Home) -> Iterator[Home]:
+@pytest.fixture(scope="module")
+def app(_migrated: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """The installation, as the application's role sees it."""
     role = '"{}"'.format(ROLE.replace('"', '""'))
-    with psycopg.connect(fresh_home.database_url, autocommit=True) as owner:
+    with (
+        databases.copy_home(_migrated, tmp_path_factory.mktemp("limited") / "home") as home,
+        psycopg.connect(home.database_url, autocommit=True) as owner,
+    ):
         owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'".encode())
         owner.execute(f"GRANT {role} TO CURRENT_USER".encode())  # to remove it in the end
         try:
-            done = fresh_home.muster("migrate", "--app-role", ROLE)
+            done = home.muster("migrate", "--app-role", ROLE)
             assert done.returncode == 0, done.stderr
-            yield Home(fresh_home.folder, _as(fresh_home.database_url))
+            yield Home(home.folder, _as(home.database_url))
         finally:
             owner.execute(f"DROP OWNED BY {role}".encode())
             owner.execute(f"DROP ROLE {role}".encode())
