@@ -1,7 +1,7 @@
 """An agency with rows in every table that moves, and all that an installation has of an agency, for comparisons.
 
-`python -m tests.directory.installation.moved fill SLUG` makes it; `… show SLUG` prints its content as JSON, with ids that are
-counted from the first of each table.
+`python -m tests.directory.installation.moved fill SLUG` makes it, and `… show SLUG` does not. Both print its content as JSON,
+with ids that are counted from the first of each table.
 """
 
 import json
@@ -166,6 +166,5 @@ if __name__ == "__main__":
     if act == "fill":
         # Installations of tests have one key and one time: the users let the first links of two agencies differ.
         fill(slug, (1, 2, 3, 4) if slug == "springfield-pd" else (11, 12, 13, 14, 15, 16))
-    else:
-        content = read_content(models.Agency.objects.get(slug=slug))
-        sys.stdout.write(json.dumps(content, sort_keys=True, ensure_ascii=False))
+    content = read_content(models.Agency.objects.get(slug=slug))
+    sys.stdout.write(json.dumps(content, sort_keys=True, ensure_ascii=False))

@@ -1,14 +1,17 @@
 """An agency that moves by an archive: everything of it arrives, in one piece, with the trail as it was sealed."""
 
+import copy
 import errno
 import io
 import json
 import re
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,7 @@ from musterbook.directory.installation.agency_archive import CannotExport, Canno
 from musterbook.directory.installation.backup_encryption import Lock, Opener, decrypt, encrypting
 from musterbook.directory.storage import frames
 from musterbook.webhooks import claims
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.installation import moved
 from tests.directory.storage.test_locks import elsewhere
@@ -56,26 +60,47 @@ class _RolledBack(Exception):
     pass
 
 
-def leave(
-    path: Path, *, numbers: tuple[int, ...] = (1, 2, 3, 4), paused: bool = True
-) -> dict[str, list[dict[str, object]]]:
-    """Make an agency, write its archive, and let the agency be gone, as another installation is. Return its content."""
+@pytest.fixture(autouse=True)
+def _no_files_of_other_tests() -> None:
+    """The archive is the same in all tests, and so are the names of its files."""
+    files = settings.MUSTER_HOME / "files"
+    files.mkdir(mode=0o700, exist_ok=True)
+    for path in files.iterdir():
+        path.unlink()
+
+
+fill = built_once(moved.fill)
+
+
+def leave(path: Path, *, paused: bool = True) -> dict[str, list[dict[str, object]]]:
+    """Put the archive of an agency there that this installation does not have. Return the agency's content."""
+    content, archive = _leave_once(paused)
+    path.write_bytes(archive)
+    return copy.deepcopy(content)
+
+
+@cache
+def _leave_once(paused: bool) -> tuple[dict[str, list[dict[str, object]]], bytes]:
+    """Make an agency, write its archive, and let the agency be gone, as another installation is."""
     try:
         # As the transaction around each test, it lets the code under test begin what it calls its outermost transaction.
         outermost: Any = transaction.Atomic(using=None, savepoint=True, durable=False)
         outermost._from_testcase = True
         with outermost:
-            agency = moved.fill("springfield-pd", numbers)
+            agency = moved.fill("springfield-pd", (1, 2, 3, 4))
             if paused:
                 models.Agency.objects.filter(pk=agency.pk).update(paused_at=cast.NOW)
             content = moved.read_content(agency)
-            with path.open("w+b") as file, encrypting(file, LOCK) as into:
-                agency_archive_export.write_archive(agency, into)
+            with tempfile.TemporaryFile("w+b") as file:
+                with encrypting(file, LOCK) as into:
+                    agency_archive_export.write_archive(agency, into)
+                file.seek(0)
+                archive = file.read()
             for _name, kept in agency_archive_export._list_files(agency):
                 kept.unlink()
             raise _RolledBack
     except _RolledBack:
-        return content
+        return content, archive
 
 
 def arrive(path: Path, **options: Any) -> agency_archive_import.ImportedAgency:
@@ -120,7 +145,7 @@ def test_an_agency_gets_new_ids_where_its_own_are_in_use(tmp_path: Path, monkeyp
     monkeypatch.setattr(
         agency_archive_ids, "_is_free", lambda *_: False
     )  # PostgreSQL gives no id twice, rolled back or not
-    moved.fill("shelbyville-pd", (11, 12, 13, 14, 15, 16))
+    fill("shelbyville-pd", (11, 12, 13, 14, 15, 16))
     done = arrive(tmp_path / "a.age", slug="new-pd")
     assert done.renumbered
     after = moved.read_content(done.agency)
@@ -130,7 +155,7 @@ def test_an_agency_gets_new_ids_where_its_own_are_in_use(tmp_path: Path, monkeyp
 
 def test_a_trail_that_moves_twice_has_the_same_digests_and_verifies(tmp_path: Path, as_owner: None) -> None:
     leave(tmp_path / "a.age")
-    moved.fill("shelbyville-pd", (11, 12, 13))
+    fill("shelbyville-pd", (11, 12, 13))
     first = arrive(tmp_path / "a.age").agency
     digests = list(models.TrailLink.objects.filter(agency=first).order_by("number").values_list("digest", flat=True))
     keys = dict(encryption_of(first))
@@ -178,7 +203,7 @@ def test_what_an_attacker_changes_in_a_moved_trail_is_found(
 ) -> None:
     leave(tmp_path / "a.age")
     monkeypatch.setattr(agency_archive_ids, "_is_free", lambda *_: False)
-    moved.fill("shelbyville-pd", (11, 12, 13, 14, 15, 16))
+    fill("shelbyville-pd", (11, 12, 13, 14, 15, 16))
     agency = arrive(tmp_path / "a.age").agency
     event = models.Event.objects.filter(agency=agency, kind="user.added").earliest("pk")
     moved_trail = models.MovedTrail.objects.get(agency=agency)
@@ -213,7 +238,7 @@ def test_what_an_attacker_changes_in_a_moved_trail_is_found(
 def test_an_agency_can_move_though_somebody_removed_events_of_its_trail(
     tmp_path: Path, as_owner: None, removed: str
 ) -> None:
-    agency = moved.fill("springfield-pd", (1, 2, 3, 4))
+    agency = fill("springfield-pd", (1, 2, 3, 4))
     events = models.Event.objects.filter(agency=agency).order_by("pk")
     gone = {"first": events[0], "middle": events[3], "last": events.reverse()[0]}[removed]
     models.Event.objects.filter(pk=gone.pk).delete()
@@ -476,7 +501,7 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, monkeypatch: pyt
 
 
 def test_an_export_contains_no_file_but_those_of_imports(tmp_path: Path) -> None:
-    agency = moved.fill("springfield-pd", (1, 2, 3, 4))
+    agency = fill("springfield-pd", (1, 2, 3, 4))
     secret = settings.MUSTER_HOME / "a-secret"
     secret.write_text("of the installation")
     kept = [name for name, _path in agency_archive_export._list_files(agency)]
@@ -489,7 +514,7 @@ def test_an_export_contains_no_file_but_those_of_imports(tmp_path: Path) -> None
 
 
 def test_a_secret_whose_key_is_gone_stops_the_export(tmp_path: Path) -> None:
-    agency = moved.fill("springfield-pd", (1, 2, 3, 4))
+    agency = fill("springfield-pd", (1, 2, 3, 4))
     models.Feed.objects.update(secrets={"password": "sealed by another installation"})
     with (
         (tmp_path / "a.age").open("w+b") as file,
