@@ -3,9 +3,10 @@
 `agency SLUG…` makes agencies; `import SLUG FILE [MODE [KEY]]` imports, telling each stage on a line; `submit` has a worker do
 that, and `work [TIMES]` is a worker, which tells each stage, and ends when it has carried out so many. The variable PAUSE
 names a stage at which it stands still until it is killed, or until the file that GO names is there; SILENCE the seconds after
-which a worker counts as gone.
+which a worker counts as gone. A `+` between two commands has both done by one process.
 """
 
+import itertools
 import os
 import sys
 import time
@@ -101,4 +102,6 @@ def _work(times: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for _, words in itertools.groupby(sys.argv[1:], lambda word: word != "+"):
+        if (command := list(words)) != ["+"]:
+            main(*command)

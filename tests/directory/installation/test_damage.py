@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from pytest_django import Settings
 from musterbook.directory import models
 from musterbook.directory.installation import damage, doctor, migration, recovery, table_checks
 from musterbook.directory.storage import frames
+from tests import databases
 from tests.attacks.old_installations import execute
 from tests.databases import Home
 from tests.directory import cast
@@ -202,13 +203,21 @@ def test_a_standby_and_other_sorting_rules_of_the_system_are_found(
     assert "PostgreSQL 15" in doctor._check_postgres().remedy
 
 
+@pytest.fixture(scope="module")
+def _original(_migrated: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """An installation with an agency and an import."""
+    with databases.copy_home(_migrated, tmp_path_factory.mktemp("used") / "home") as home:
+        site = Site(home)
+        file = site.file("first.csv", cast.file(cast.people(1, 2)))
+        site.do("agency", "springfield", "+", "import", "springfield", file)
+        yield home
+
+
 @pytest.fixture
-def used(fresh_home: Home) -> Site:
-    """An installation of its own with an agency and an import."""
-    site = Site(fresh_home)
-    site.do("agency", "springfield")
-    site.do("import", "springfield", site.file("first.csv", cast.file(cast.people(1, 2))))
-    return site
+def used(_original: Home, tmp_path: Path) -> Iterator[Site]:
+    """A copy of that installation."""
+    with databases.copy_home(_original, tmp_path / "home") as home:
+        yield Site(home)
 
 
 def test_the_command_says_what_is_wrong_where_and_what_to_do(used: Site) -> None:
