@@ -5,12 +5,14 @@ import importlib.util
 import json
 import os
 import re
+import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 from xml.etree import ElementTree as ET
 
+from tests.built_once import built_each_minute
 from tests.cli.conftest import CommandResult, Muster
 
 GUARD = Path(__file__).parents[2].parent / "shared" / "cases" / "guard"
@@ -60,33 +62,14 @@ class _Play:
         found = re.search(r'^slug = "(.*)"', text, re.MULTILINE)
         assert found
         self.slug = found[1]
-        path = self.muster.folder / "agency.toml"
-        path.write_text(text, encoding="utf-8")
-        assert self.muster("agency", "apply", path).status == 0
         initial = _resolve("initials", self.scenario["initial"])
+        build_directory(text, self.slug, initial)
         if initial is not None:
-            made = self.muster("import", self._write_file(initial), "--agency", self.slug, "--no-mail")
-            assert made.status == 0, made.err
-
-    def _write_file(self, file: Json) -> Path:
-        content = {"name": "initial.csv", "text": file} if isinstance(file, str) else file
-        path = self.muster.folder / "files" / content["name"]
-        path.parent.mkdir(exist_ok=True)
-        encoded = content.get("base64")
-        path.write_bytes(base64.b64decode(encoded) if encoded is not None else content["text"].encode())
-        for link in content.get("links", ()):
-            kind, name = (link.get("kind", "symbolic"), link["name"]) if isinstance(link, dict) else ("symbolic", link)
-            other = path.parent / name
-            other.unlink(missing_ok=True)
-            if kind.startswith("hard"):
-                os.link(path, other)
-            else:
-                other.symlink_to(path)
-        return path
+            write_file(self.muster.folder, initial)
 
     def _judge_step(self, number: int, step: Json) -> list[str]:
         file = _resolve("files", step.get("file"))
-        path = self._write_file(file) if file is not None else None
+        path = write_file(self.muster.folder, file) if file is not None else None
         content = path.read_bytes() if path else b""
         judge = load_judge()
         needs = judge.needs(step["expect"])
@@ -129,6 +112,36 @@ class _Play:
         assert exported.status == 0, exported.err
         users: list[Json] = exported.json
         return users
+
+
+@built_each_minute
+def build_directory(text: str, slug: str, initial: Json) -> None:
+    """Make the agency of the text, with the users of the initial file, if there is one: most scenarios begin with the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        muster, path = Muster(Path(folder)), Path(folder) / "agency.toml"
+        path.write_text(text, encoding="utf-8")
+        assert muster("agency", "apply", path).status == 0
+        if initial is not None:
+            made = muster("import", write_file(muster.folder, initial), "--agency", slug, "--no-mail")
+            assert made.status == 0, made.err
+
+
+def write_file(folder: Path, file: Json) -> Path:
+    """Write a file of a scenario, and the links to it, into `files` in the folder."""
+    content = {"name": "initial.csv", "text": file} if isinstance(file, str) else file
+    path = folder / "files" / content["name"]
+    path.parent.mkdir(exist_ok=True)
+    encoded = content.get("base64")
+    path.write_bytes(base64.b64decode(encoded) if encoded is not None else content["text"].encode())
+    for link in content.get("links", ()):
+        kind, name = (link.get("kind", "symbolic"), link["name"]) if isinstance(link, dict) else ("symbolic", link)
+        other = path.parent / name
+        other.unlink(missing_ok=True)
+        if kind.startswith("hard"):
+            os.link(path, other)
+        else:
+            other.symlink_to(path)
+    return path
 
 
 def _resolve(kind: str, named: Json) -> Json:
