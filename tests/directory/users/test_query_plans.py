@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from pytest_django.plugin import DjangoDbBlocker
 
 from musterbook.core.domain.policy import Mode
@@ -77,7 +78,7 @@ def _fill(made: models.Agency) -> None:
     with connection.cursor() as cursor:
         if not postgres:
             cursor.execute("PRAGMA cache_size = -500000")
-        indexes = _take_away_indexes() if postgres else []
+        indexes = _take_away_indexes()
         cursor.execute(
             f"INSERT INTO directory_user ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {numbers}"
         )
@@ -98,16 +99,24 @@ def _fill(made: models.Agency) -> None:
 def _take_away_indexes() -> list[str]:
     """Drop the indexes of users that serve no constraint; return what makes them again: quicker than to fill them row by row."""
     with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(
+                "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'directory_user' AND type = 'index' AND sql > ''"
+            )
+            return _drop(cursor, cursor.fetchall())
         cursor.execute("SET session_replication_role = replica; SET maintenance_work_mem = '512MB'")
         cursor.execute(
             "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i"
             " WHERE i.indrelid = 'directory_user'::regclass"
             " AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)"
         )
-        found = cursor.fetchall()
-        for name, _ in found:
-            cursor.execute(f"DROP INDEX {name}")
-    return [sql for _, sql in found]
+        return _drop(cursor, cursor.fetchall())
+
+
+def _drop(cursor: CursorWrapper, indexes: Sequence[tuple[str, str]]) -> list[str]:
+    for name, _ in indexes:
+        cursor.execute(f"DROP INDEX {name}")
+    return [sql for _, sql in indexes]
 
 
 _WORDS: tuple[Any, ...] = (models.Role, models.Rank, models.Group)
