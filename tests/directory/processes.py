@@ -1,9 +1,11 @@
 """Several processes upon one installation, and what stands in its tables, read past the product."""
 
 import os
+import select
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -78,6 +80,11 @@ class Site:
             f" JOIN directory_agency a ON a.id = u.agency_id WHERE a.slug = '{slug}' ORDER BY u.id"
         )
         return {external_id: (email, name, bool(active)) for external_id, email, name, active in rows}
+
+
+def wait_until_one_begins(processes: "Sequence[subprocess.Popen[str]]", seconds: float = 2) -> None:
+    """Waits until one of them says its first line, which nobody may have read, or so long."""
+    select.select([process.stdout for process in processes if process.stdout], [], [], seconds)
 
 
 def until(process: "subprocess.Popen[str]", stage: str) -> str:

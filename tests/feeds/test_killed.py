@@ -14,7 +14,7 @@ import pytest
 from tests import databases
 from tests.databases import Home
 from tests.directory import cast
-from tests.directory.processes import Site, until
+from tests.directory.processes import Site, until, wait_until_one_begins
 from tests.feeds.places import NOW
 
 STEPS = [
@@ -56,7 +56,7 @@ class FeedSite(Site):
         if "DOOMED" in variables:
             environment.pop("COVERAGE_PROCESS_CONFIG", None)
         command, pipe = [sys.executable, "-m", "tests.feeds.driver", *arguments], subprocess.PIPE
-        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+        return databases.start(command, environment, stdout=pipe, stderr=pipe, text=True)
 
     def finish(self, *arguments: str) -> None:
         """Run it to its end."""
@@ -114,7 +114,8 @@ def test_workers_killed_at_any_moment_take_each_file_once(site: FeedSite) -> Non
         os.utime(site.folder / name, (number, number))
     for _ in range(4):
         workers = [site.run("work", DOOMED="") for _ in range(2)]
-        time.sleep(chance.uniform(1.5, 4))
+        wait_until_one_begins(workers)
+        time.sleep(chance.uniform(0.2, 1.4))
         for worker in workers:
             worker.kill()
             worker.communicate()
@@ -122,7 +123,7 @@ def test_workers_killed_at_any_moment_take_each_file_once(site: FeedSite) -> Non
     end = time.monotonic() + 60
     while site.names() or {"waiting", "running"} & set(site.states()):
         assert time.monotonic() < end, (site.names(), site.states())
-        time.sleep(0.2)
+        time.sleep(0.02)
     last.terminate()
     last.communicate(timeout=60)
     assert [name for name, _ in site.files()] == names
@@ -139,7 +140,7 @@ def test_the_worker_of_serve_takes_what_arrives_and_ends_when_it_is_asked_to(sit
         end = time.monotonic() + 60
         while "hr.csv" not in site.names("done"):
             assert time.monotonic() < end, (site.names(), site.states())
-            time.sleep(0.1)
+            time.sleep(0.02)
     finally:
         worker.terminate()
         _, said = worker.communicate(timeout=60)

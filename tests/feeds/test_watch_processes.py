@@ -15,7 +15,7 @@ import pytest
 from tests import databases
 from tests.databases import Home
 from tests.directory import cast as people
-from tests.directory.processes import Site, until
+from tests.directory.processes import Site, until, wait_until_one_begins
 from tests.feeds.test_killed import FeedSite
 from tests.feeds.watch_driver import STEPS
 
@@ -48,7 +48,7 @@ class WatchSite(Site):
         environment = self.home.environment | variables
         environment.pop("COVERAGE_PROCESS_CONFIG", None)
         command, pipe = [sys.executable, "-m", "tests.feeds.watch_driver", *self.call, *options], subprocess.PIPE
-        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+        return databases.start(command, environment, stdout=pipe, stderr=pipe, text=True)
 
     def imports(self) -> list[tuple[str, str]]:
         """The file and the state of each import by a watch."""
@@ -100,7 +100,8 @@ def test_watches_killed_at_any_moment_import_each_file_once_and_in_order(site: W
         site.put(name, *range(number, 12), last_name=f"Name {number}")
     for _ in range(5):
         process = site.watch("--every", "0.1")
-        time.sleep(chance.uniform(1.5, 3))
+        wait_until_one_begins([process])
+        time.sleep(chance.uniform(0, 0.8))
         process.kill()
         process.communicate()
     last = site.watch("--once", HASTE="")  # a marker that was moved without its file says nothing any more
@@ -152,7 +153,7 @@ def test_a_folder_is_watched_by_one_process_until_that_one_dies(site: WatchSite)
         end = time.monotonic() + 60
         while "hr.csv" not in site.list_files("done"):
             assert time.monotonic() < end
-            time.sleep(0.1)
+            time.sleep(0.02)
         (site.folder / ".muster-watch.lock").unlink()
         time.sleep(1)
         assert site.home.muster(*site.call, "--once").returncode == 3, "it has locked the folder again"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.directory.processes import ONE, OTHER, Site, until
+from tests.directory.processes import ONE, OTHER, Site, until, wait_until_one_begins
 
 
 def write_files(site: Site) -> tuple[str, str]:
@@ -47,7 +47,8 @@ def test_workers_killed_at_any_moment_do_each_import_once(site: Site) -> None:
         site.do("submit", "springfield", (other, one)[turn % 2], "sync")
     for _ in range(5):
         workers = [site.start("work", "9", DOOMED="") for _ in range(2)]
-        time.sleep(chance.uniform(0.9, 1.5))
+        wait_until_one_begins(workers)
+        time.sleep(chance.uniform(0, 0.4))
         for worker in workers:
             worker.kill()
             worker.communicate()
