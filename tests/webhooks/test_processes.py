@@ -44,7 +44,7 @@ def test_a_worker_that_is_killed_loses_no_message_and_the_next_one_goes_on_in_or
 ) -> None:
     with Receiver() as receiver:
         finish(start(fresh_home, "make", receiver.address, "12"))
-        doomed = start(fresh_home, "work", PAUSE=step, LEASE="6")
+        doomed = start(fresh_home, "work", PAUSE=step, LEASE="2")
         assert doomed.stdout
         assert doomed.stdout.readline().strip() == "reached"
         doomed.kill()
