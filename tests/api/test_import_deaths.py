@@ -5,11 +5,14 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import databases
 from tests.attacks.serving import Server, log, serve, wait_until
 from tests.databases import Home
 from tests.directory.cast import file, people
@@ -50,6 +53,26 @@ _NOTES = [b"%s,%s" % (row, b",".join([b"x" * 9_000] * 12)) for row in _ROWS]
 LARGE = b"\n".join([_HEADER + b"".join(b",X_%d" % number for number in range(12)), *_NOTES, b""])
 """The same users in a file of 3 MB, which the server reads in parts."""
 MANY = 20_000
+
+
+@pytest.fixture(scope="module")
+def _prepared(_migrated: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, str]]]:
+    """An installation with an agency, and the headers of a program of it."""
+    with databases.copy_home(_migrated, tmp_path_factory.mktemp("prepared") / "home") as home:
+        yield home, make_program(home)
+
+
+@pytest.fixture
+def home(_prepared: tuple[Home, dict[str, str]], tmp_path: Path) -> Iterator[Home]:
+    """An installation of this test's own, with that agency."""
+    with databases.copy_home(_prepared[0], tmp_path / "home") as copied:
+        yield copied
+
+
+@pytest.fixture
+def known(_prepared: tuple[Home, dict[str, str]]) -> dict[str, str]:
+    """The headers of the program."""
+    return _prepared[1]
 
 
 def make_program(home: Home) -> dict[str, str]:
@@ -100,12 +123,13 @@ def wait_for_end(server: Server, known: dict[str, str], number: str) -> dict[str
             found: dict[str, Any] = said
             return found
         assert time.monotonic() < until, said
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
-def test_a_client_that_dies_after_sending_has_one_import_however_often_it_sends_again(fresh_home: Home) -> None:
-    known = make_program(fresh_home)
-    with serve(fresh_home, "--workers", "1") as server:
+def test_a_client_that_dies_after_sending_has_one_import_however_often_it_sends_again(
+    home: Home, known: dict[str, str]
+) -> None:
+    with serve(home, "--workers", "1") as server:
         for _ in range(3):
             send_raw(server, known, SMALL, len(SMALL)).close()
         with ThreadPoolExecutor(4) as pool:
@@ -115,34 +139,37 @@ def test_a_client_that_dies_after_sending_has_one_import_however_often_it_sends_
         assert status in {200, 202}, said
         done = wait_for_end(server, known, said["number"])
         assert (done["state"], done["counts"]["added"]) == ("applied", 30)
-        wait_until(lambda: not list((fresh_home.folder / "waiting").glob("*/*/*")))
-    assert count(fresh_home) == ["1", "1", "31", "30", "whole"]
-    assert "Traceback" not in log(fresh_home)
+        wait_until(lambda: not list((home.folder / "waiting").glob("*/*/*")))
+    assert count(home) == ["1", "1", "31", "30", "whole"]
+    assert "Traceback" not in log(home)
 
 
-def test_a_client_that_dies_while_it_sends_leaves_nothing_and_its_retry_is_one_import(fresh_home: Home) -> None:
-    known = make_program(fresh_home)
-    with serve(fresh_home, "--workers", "1") as server:
+def test_a_client_that_dies_while_it_sends_leaves_nothing_and_its_retry_is_one_import(
+    home: Home, known: dict[str, str]
+) -> None:
+    with serve(home, "--workers", "1") as server:
         for body, cut in ((SMALL, len(SMALL) // 2), (LARGE, len(LARGE) - 1)):
             send_raw(server, known, body[:cut], len(body)).close()
-        wait_until(lambda: not list((fresh_home.folder / "waiting").glob("*/*/arriving-*")))
+        wait_until(lambda: not list((home.folder / "waiting").glob("*/*/arriving-*")))
         status, said = ask(server, known, "POST", HERE, LARGE)
         assert status == 202, said
         assert wait_for_end(server, known, said["number"])["state"] == "applied"
-    assert count(fresh_home) == ["1", "1", "31", "30", "whole"]
+    assert count(home) == ["1", "1", "31", "30", "whole"]
 
 
-def test_a_slow_client_is_ended_and_a_body_without_a_length_is_refused(fresh_home: Home) -> None:
-    known = make_program(fresh_home)
-    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="4") as server:
-        for body, part in ((SMALL, 10), (LARGE, 2_000_000)):
-            with send_raw(server, known, body[:part], len(body)) as client:
+def test_a_slow_client_is_ended_and_a_body_without_a_length_is_refused(home: Home, known: dict[str, str]) -> None:
+    with serve(home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="2") as server:
+        with (
+            send_raw(server, known, SMALL[:10], len(SMALL)) as small,
+            send_raw(server, known, LARGE[:2_000_000], len(LARGE)) as large,
+        ):
+            for client in (small, large):
                 assert client.recv(12) == b"HTTP/1.1 408"
                 assert ask(server, known, "GET", HERE)[0] == 200
         with send_raw(server, known, b"5\r\nEXTER\r\n0\r\n\r\n", Transfer_Encoding="chunked") as client:
             assert client.recv(12) == b"HTTP/1.1 411"
-        wait_until(lambda: not list((fresh_home.folder / "waiting").glob("*/*/*")))
-    assert count(fresh_home)[0] == "0"
+        wait_until(lambda: not list((home.folder / "waiting").glob("*/*/*")))
+    assert count(home)[0] == "0"
 
 
 def kill(server: Server) -> None:
@@ -151,25 +178,24 @@ def kill(server: Server) -> None:
     server.process.wait(60)
 
 
-def test_a_server_that_dies_during_the_import_does_it_once(fresh_home: Home) -> None:
-    known = make_program(fresh_home)
+def test_a_server_that_dies_during_the_import_does_it_once(home: Home, known: dict[str, str]) -> None:
     content = file(people(*range(1_000, 1_000 + MANY)))
-    with serve(fresh_home, "--workers", "1") as server:
+    with serve(home, "--workers", "1") as server:
         status, first = ask(server, known, "POST", HERE, content)
         assert status == 202, first
         wait_until(lambda: ask(server, known, "GET", f"{HERE}/{first['number']}")[1]["state"] == "running", 60)
         kill(server)
-    with serve(fresh_home, "--workers", "1") as server:
+    with serve(home, "--workers", "1") as server:
         status, again = ask(server, known, "POST", HERE, content)
         assert (status, again["number"]) in {(202, first["number"]), (200, first["number"])}
         wait_until(lambda: has_begun_to_write(server, known, first["number"]), 60)
         kill(server)
-    with serve(fresh_home, "--workers", "1") as server:
+    with serve(home, "--workers", "1") as server:
         status, again = ask(server, known, "POST", f"{HERE}?wait=30", content)
         assert again["number"] == first["number"], again
         done = wait_for_end(server, known, first["number"])
         assert (done["state"], done["counts"]["added"]) == ("applied", MANY)
-    assert count(fresh_home) == ["1", "1", f"{MANY + 1}", f"{MANY}", "whole"]
+    assert count(home) == ["1", "1", f"{MANY + 1}", f"{MANY}", "whole"]
 
 
 def has_begun_to_write(server: Server, known: dict[str, str], number: str) -> bool:
@@ -178,15 +204,14 @@ def has_begun_to_write(server: Server, known: dict[str, str], number: str) -> bo
     return said["finished_at"] is not None or said["progress"]["done"] > 0
 
 
-def test_a_server_that_dies_while_a_file_arrives_leaves_no_import(fresh_home: Home) -> None:
-    known = make_program(fresh_home)
-    with serve(fresh_home, "--workers", "1") as server:
+def test_a_server_that_dies_while_a_file_arrives_leaves_no_import(home: Home, known: dict[str, str]) -> None:
+    with serve(home, "--workers", "1") as server:
         client = send_raw(server, known, LARGE[:2_500_000], len(LARGE))
-        wait_until(lambda: list((fresh_home.folder / "waiting").glob("*/*/arriving-*")))
+        wait_until(lambda: list((home.folder / "waiting").glob("*/*/arriving-*")))
         kill(server)
         client.close()
-    with serve(fresh_home, "--workers", "1") as server:
+    with serve(home, "--workers", "1") as server:
         status, said = ask(server, known, "POST", HERE, LARGE)
         assert status == 202, said
         assert wait_for_end(server, known, said["number"])["counts"]["added"] == 30
-    assert count(fresh_home) == ["1", "1", "31", "30", "whole"]
+    assert count(home) == ["1", "1", "31", "30", "whole"]
