@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
+from django.db import connection
 from pytest_django.live_server_helper import LiveServer
 
 from musterbook.accounts import limits
@@ -43,11 +44,24 @@ def springfield(live_server: LiveServer) -> Springfield:
     return build_springfield()
 
 
+def _serve_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server of the tests send each response as one packet, and keep the connection to the database."""
+    handle = WSGIRequestHandler.handle_one_request
+
+    def handle_and_flush(handler: WSGIRequestHandler) -> None:
+        handle(handler)
+        handler.wfile.flush()
+
+    monkeypatch.setattr(WSGIRequestHandler, "wbufsize", -1)
+    monkeypatch.setattr(WSGIRequestHandler, "handle_one_request", handle_and_flush)
+    # A client that sends one request after the other has one thread, which would connect for each of them.
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
+
+
 def test_schemathesis_finds_nothing(
     springfield: Springfield, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Without it, each response waits 40 ms: its head and its body are two packets, and the client acknowledges late.
-    monkeypatch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
+    _serve_quickly(monkeypatch)
     many = {name: replace(rate, most=10**6 // 30 * 30) for name, rate in limits.RATES.items()}
     monkeypatch.setattr(limits, "RATES", many)
     program = make_program(springfield)
@@ -63,7 +77,8 @@ def test_schemathesis_finds_nothing(
             "--max-examples", str(examples.examples(_EXAMPLES)), "--continue-on-failure", "--no-color", *excluded,
         ],
         cwd=tmp_path, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False,
-        env={**os.environ, "PYTHONPATH": path, "SCHEMATHESIS_HOOKS": "tests.attacks.fuzz_checks"},
+        # Few variables: its library looks through all of them for a proxy, for each request.
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "SCHEMATHESIS_HOOKS": "tests.attacks.fuzz_checks"},
     )  # fmt: skip
     if os.environ.get("FUZZ_LOG"):
         Path(os.environ["FUZZ_LOG"]).write_text(done.stdout + done.stderr)
