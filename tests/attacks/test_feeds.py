@@ -20,6 +20,7 @@ from musterbook.feeds import claims, complete, fetching, lateness, rounds
 from musterbook.feeds.locations import https
 from musterbook.feeds.locations.location import FoundFile, LocationError
 from tests.directory import cast
+from tests.feeds.conftest import _home as _home  # noqa: PLC0414  # used by being here, by `place`
 from tests.feeds.conftest import place
 from tests.feeds.places import Place
 
