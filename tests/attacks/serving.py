@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -67,12 +67,15 @@ class Server:
 
 
 @contextmanager
-def serve(home: Home, *options: str, **variables: str) -> Iterator[Server]:
-    """A server of the installation, with these options of `muster serve` and these environment variables."""
+def serve(home: Home, *options: str, program: Sequence[str] = (forks.MUSTER,), **variables: str) -> Iterator[Server]:
+    """A server of the installation, with these options of `muster serve` and these environment variables.
+
+    `program`: the program to start instead of `muster`.
+    """
     port, errors = free_port(), home.folder.parent / "errors"
     environment = home.environment | {"COVERAGE_PROCESS_START": ""} | variables
     with errors.open("wb") as said:
-        command = [forks.MUSTER, "serve", "--port", str(port), *options]
+        command = [*program, "serve", "--port", str(port), *options]
         process = databases.start(command, environment, stdout=said, stderr=said)
         server = Server(home, port, process, errors)
         try:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,11 +133,11 @@ def test_a_server_that_is_killed_leaves_nothing_that_the_next_one_minds(fresh_ho
 
 @pytest.fixture(scope="module")
 def _submitted(_migrated: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """An installation with an import that waits, of so many rows that it runs for seconds."""
+    """An installation with an import that waits, of so many rows that it runs for a while. Nobody in it gets an email."""
     with copy_home(_migrated, tmp_path_factory.mktemp("submitted") / "home") as home:
         site = Site(home)
         site.do("agency", "springfield")
-        site.do("submit", "springfield", site.file("a.csv", cast.file(cast.people(*range(_ROWS)))))
+        site.do("submit", "springfield", site.file("a.csv", cast.file(cast.people(*range(_ROWS), STATUS="Inactive"))))
         yield home
 
 
@@ -227,10 +228,20 @@ def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int,
     return response.status, text
 
 
+_IMPATIENT = """
+from musterbook.cli.main import main
+from musterbook.server import metrics_port
+assert metrics_port._Handler.timeout == 10, "an idle client has this many seconds"
+metrics_port._Handler.timeout = 2
+main()
+"""
+
+
 def test_with_a_token_both_addresses_need_it_and_slow_clients_take_no_room_for_long(fresh_home: Home) -> None:
     port, token = free_port(), "t" * 32
     variables = {"MUSTER_METRICS_LISTEN": f"127.0.0.1:{port}", "MUSTER_METRICS_TOKEN": token}
-    with serve(fresh_home, "--no-worker", "--workers", "1", **variables) as server:
+    impatient = (sys.executable, "-c", _IMPATIENT)
+    with serve(fresh_home, "--no-worker", "--workers", "1", program=impatient, **variables) as server:
         for where in (port, server.port):
             assert ask(where, "/metrics")[0] == 401
             assert ask(where, "/metrics", Authorization=f"Bearer {token}x")[0] == 401
@@ -261,6 +272,7 @@ def test_metrics_are_read_during_an_import_without_waiting_for_it(submitted: Hom
             longest = max(longest, time.monotonic() - began)
             assert status == 200
             seen |= {line for line in text.splitlines() if line.startswith("musterbook_imports_open")}
+            time.sleep(0.02)
         assert 'musterbook_imports_open{state="running"} 1.0' in seen
         assert longest < 5
         assert server.status("/readyz") == 200
