@@ -53,7 +53,7 @@ def test_bursts_leave_no_connection_behind(fresh_home: Home) -> None:
 
 
 def test_slow_bodies_hold_up_no_page_and_no_command_and_are_ended(fresh_home: Home) -> None:
-    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="12") as server:
+    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="6") as server:
         with slow_bodies(server, SLOW) as clients:
             assert [server.status("/readyz"), server.status("/")] == [200, 200]
             assert _threads(server) < 2 * concurrency.TURNS + 16
@@ -148,7 +148,7 @@ def _files(home: Home) -> list[Path]:
 
 def test_a_large_file_arrives_and_one_that_trickles_leaves_nothing(fresh_home: Home) -> None:
     cookies = importer(fresh_home)
-    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="5") as server:
+    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="3") as server:
         head, body = form(server, cookies, 4_000_000)
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
             client.sendall(head + body)
