@@ -30,10 +30,12 @@ def find_passages(events: pl.DataFrame, *also: str) -> pl.DataFrame:
 
     The events of a passage have the same values in `also` too.
     """
-    outcome = pl.col("outcome") if "outcome" in events.columns else pl.lit("").alias("outcome")
-    alike = (outcome if name == "outcome" else pl.col(name) for name in ALIKE)
-    single = events.select(*alike, pl.col("id").alias("first"), pl.col("id").alias("last"), *also)
-    return single if single.height == 1 else _group_events(single, *also)
+    if "outcome" not in events.columns:
+        events = events.with_columns(outcome=pl.lit(""))
+    if events.height == 1:  # without a selection, which wakes other threads
+        place = [events["id"].alias(name) for name in SPAN]
+        return pl.DataFrame([*(events[name] for name in ALIKE), *place, *(events[name] for name in also)])
+    return _group_events(events.with_columns(first="id", last="id"), *also)
 
 
 def join_passages(parts: Iterable[pl.DataFrame], *also: str) -> pl.DataFrame:
@@ -55,7 +57,8 @@ def write_passages(agency: models.Agency, parts: Iterable[pl.DataFrame]) -> None
     """Write the passages of a link, in the transaction of its events."""
     passages = join_passages(parts)
     ids = frames.new_ids(models.Passage, passages.height)
-    frames.insert(models.Passage, passages.with_columns(id=ids, agency_id=pl.lit(agency.pk, pl.Int64)))
+    agencies = pl.Series("agency_id", [agency.pk] * passages.height, dtype=pl.Int64)
+    frames.insert(models.Passage, passages.hstack([ids, agencies]))
 
 
 def read_passages(agency: models.Agency, after: int, until: int) -> pl.DataFrame:

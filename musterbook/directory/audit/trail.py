@@ -144,18 +144,25 @@ def _build_events(
     columns = hash_chain.SEALED
     if context.agent or context.session or context.request or "outcome" in events.columns:
         columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
-    added = {
-        "id": pl.lit(frames.new_ids(models.Event, events.height)),
-        "agency_id": pl.lit(agency.pk, pl.Int64),
-        "at": pl.lit(frames.stamp(context.at)),
-        "actor": pl.lit(context.actor),
-        "through": pl.lit(context.through),
-        "address": pl.lit(context.address),
-        "of_id": pl.lit(import_id, pl.Int64),
-        "agent": pl.lit(_CONTROL.sub(" ", context.agent)[:_LONGEST_AGENT]),
-        "session": pl.lit(context.session),
-        "request": pl.lit(context.request),
+    constants = {
+        "agency_id": agency.pk,
+        "at": frames.stamp(context.at),
+        "actor": context.actor,
+        "through": context.through,
+        "address": context.address,
+        "of_id": import_id,
+        "agent": _CONTROL.sub(" ", context.agent)[:_LONGEST_AGENT],
+        "session": context.session,
+        "request": context.request,
     }
     if "outcome" not in events.columns:
-        added["outcome"] = pl.lit("")
-    return events.select(added.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in columns.items())
+        constants["outcome"] = ""
+    constants = {name: value for name, value in constants.items() if name in columns}
+    ids = frames.new_ids(models.Event, events.height)
+    if events.height > _FEW:
+        filled = events.with_columns(ids, **{name: pl.lit(value) for name, value in constants.items()})
+        return filled.select(pl.col(name).cast(kind) for name, kind in columns.items())
+    # Column by column: a selection of several columns wakes other threads, which takes longer than all else of one event.
+    made = {name: pl.Series(name, [value] * events.height, columns[name]) for name, value in constants.items()}
+    made["id"] = ids
+    return pl.DataFrame([made[name] if name in made else events[name].cast(kind) for name, kind in columns.items()])
