@@ -87,6 +87,18 @@ class Muster:
             "import", self.file(*rows), "--agency", "springfield-pd", "--mode", mode, "--output", "json", *also
         )  # fmt: skip
 
+    def begin_with(self, *rows: str, also: tuple[str, ...] = ()) -> None:
+        """Import these rows, as many tests begin."""
+        import_rows(rows, also)
+
+
+@built_once
+def import_rows(rows: tuple[str, ...], also: tuple[str, ...]) -> None:
+    """Import these rows into the agency of AGENCY."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = Muster(Path(folder)).imported(*rows, also=also)
+        assert done.status == 0, done.text
+
 
 def row(
     name: str, *, status: str = "Active", role: str = "Officer", boss: str = "", rank: str = "", badge: str = ""

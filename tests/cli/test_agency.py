@@ -129,7 +129,7 @@ def test_no_agency_has_the_address_of_something_else(springfield: Muster) -> Non
 
 
 def test_what_the_file_no_longer_names_goes_unless_users_have_it(springfield: Muster) -> None:
-    springfield.imported(row("bob", rank="Sergeant"))
+    springfield.begin_with(row("bob", rank="Sergeant"))
     bare = AGENCY[: AGENCY.index("[[roles]]")]
     result = apply(springfield, bare + 'groups = []\nranks = []\n[[roles]]\nname = "Chief"\n')
     assert result["kept"] == ["role “Officer” (users: 1)", "rank “Sergeant” (users: 1)"]
@@ -197,7 +197,7 @@ def test_a_file_that_is_not_utf_8_says_so(muster: Muster) -> None:
 
 
 def test_agencies_are_listed_with_their_users(springfield: Muster) -> None:
-    springfield.imported(row("ann"), row("bob", status="Inactive"))
+    springfield.begin_with(row("ann"), row("bob", status="Inactive"))
     assert springfield("agency", "list").text == "springfield-pd  Springfield Police Department  users: 2 (active: 1)\n"
     listed = springfield("agency", "list", "--output", "json").json[0]
     assert (listed["active"], listed["paused_at"]) == (1, None)

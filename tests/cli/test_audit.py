@@ -18,7 +18,7 @@ def events(muster: Muster, *options: str) -> list[dict[str, str]]:
 
 
 def test_each_changed_user_has_one_event_with_the_import_and_the_row(springfield: Muster) -> None:
-    springfield.imported(row("ann"), row("bob"))
+    springfield.begin_with(row("ann"), row("bob"))
     number = springfield.imported(row("ann"), row("bob", rank="Sgt")).json["import"]
     listed = events(springfield, "--user", "E-bob")
     assert [event["KIND"] for event in listed] == ["user.added", "user.updated"]
@@ -28,7 +28,7 @@ def test_each_changed_user_has_one_event_with_the_import_and_the_row(springfield
 
 
 def test_the_trail_is_given_as_json_too(springfield: Muster) -> None:
-    springfield.imported(row("ann"))
+    springfield.begin_with(row("ann"))
     listed = springfield("audit", "--agency", "springfield-pd", "--format", "json").json
     assert [event["KIND"] for event in listed] == ["agency.added", "user.added"]
     assert listed[0]["AT"].endswith("Z")
@@ -52,7 +52,7 @@ def test_a_wrong_call_is_reported(springfield: Muster, options: tuple[str, ...])
 
 @pytest.mark.usefixtures("as_owner")
 def test_a_trail_that_was_changed_is_found(springfield: Muster) -> None:
-    springfield.imported(row("ann"))
+    springfield.begin_with(row("ann"))
     assert springfield("audit", "verify").text == "springfield-pd: whole (events: 2, links: 2)\n"
     models.Event.objects.filter(kind="user.added").update(changes="{}")
     done = springfield("audit", "verify")
@@ -61,7 +61,7 @@ def test_a_trail_that_was_changed_is_found(springfield: Muster) -> None:
 
 
 def test_a_head_that_was_shown_is_expected_later_and_another_is_not(springfield: Muster) -> None:
-    springfield.imported(row("ann"))
+    springfield.begin_with(row("ann"))
     done = springfield("audit", "head")
     name, _, head = done.text.strip().partition(" ")
     assert (done.status, name, head.partition(":")[0]) == (0, "springfield-pd", "2")

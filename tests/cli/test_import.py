@@ -43,7 +43,7 @@ def test_the_answer_has_the_shape_of_the_contract(springfield: Muster) -> None:
 
 
 def test_rows_that_changed_are_listed_with_before_and_after(springfield: Muster) -> None:
-    springfield.imported(ANN, BOB)
+    springfield.begin_with(ANN, BOB)
     report = springfield.imported(ANN, row("bob", rank="sgt"), CAT, also=("--rows", "changed")).json
     assert [(entry["external_id"], entry["outcome"]) for entry in report["rows"]] == [
         ("E-bob", "updated"),
@@ -55,7 +55,7 @@ def test_rows_that_changed_are_listed_with_before_and_after(springfield: Muster)
 
 def test_rows_with_problems_are_listed_with_those_that_changed(springfield: Muster) -> None:
     """The contract: `--rows changed` lists errored rows too, also of an import that is shown later."""
-    springfield.imported(ANN, BOB)
+    springfield.begin_with(ANN, BOB)
     done = springfield.imported(ANN, row("bob", rank="?"), CAT, also=("--rows", "changed")).json
     listed = [("E-bob", "errored"), ("E-cat", "added")]
     shown = springfield("imports", "show", done["import"], "--output", "json", "--rows", "changed").json
@@ -64,7 +64,7 @@ def test_rows_with_problems_are_listed_with_those_that_changed(springfield: Must
 
 
 def test_all_rows_are_listed_where_all_are_wanted(springfield: Muster) -> None:
-    springfield.imported(ANN)
+    springfield.begin_with(ANN)
     report = springfield.imported(ANN, row("bob", status="?"), CAT, also=("--rows", "all")).json
     assert [entry["outcome"] for entry in report["rows"]] == ["unchanged", "errored", "added"]
 
@@ -90,7 +90,7 @@ def test_the_status_says_how_it_ended(
 
 
 def test_too_many_deactivations_are_held_until_their_number_is_confirmed(springfield: Muster) -> None:
-    springfield.imported(ANN, BOB, CAT)
+    springfield.begin_with(ANN, BOB, CAT)
     held = springfield.imported(ANN, mode="sync")
     assert (held.status, held.json["state"]) == (4, "held")
     assert held.json["held"] == {"code": "deactivation-limit", "deactivations": 2, "active": 3, "limit": 1}
@@ -101,13 +101,13 @@ def test_too_many_deactivations_are_held_until_their_number_is_confirmed(springf
 
 
 def test_a_preview_that_would_be_held_is_a_preview_that_says_so(springfield: Muster) -> None:
-    springfield.imported(ANN, BOB, CAT)
+    springfield.begin_with(ANN, BOB, CAT)
     done = springfield.imported(ANN, mode="sync", also=("--preview",))
     assert (done.status, done.json["state"], done.json["held"]["deactivations"]) == (0, "previewed", 2)
 
 
 def test_the_output_names_the_next_command(springfield: Muster) -> None:
-    springfield.imported(ANN, BOB, CAT)
+    springfield.begin_with(ANN, BOB, CAT)
     held = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
     assert held.text.startswith("On hold, nothing has changed: springfield-pd, synchronize")
     assert "2 users would lose access. The limit is 1, with 3 active users." in held.text
@@ -220,7 +220,7 @@ def test_names_that_differ_in_case_are_one_file_where_the_file_system_says_so(
 
 def test_a_plan_says_who_gets_which_email(springfield: Muster) -> None:
     """Rule D8."""
-    springfield.imported(ANN, BOB, also=("--no-mail",))
+    springfield.begin_with(ANN, BOB, also=("--no-mail",))
     models.User.objects.filter(external_id="E-bob").update(registered_at=datetime(2026, 3, 2, tzinfo=UTC))
     rows = (ANN, row("bob", status="Inactive"), CAT)
     seen = springfield.imported(*rows, also=("--preview", "--rows", "changed")).json
@@ -292,7 +292,7 @@ def test_a_file_that_is_not_there_is_a_wrong_call(springfield: Muster) -> None:
 
 
 def test_an_operator_is_bound_by_their_role(springfield: Muster) -> None:
-    springfield.imported(ANN, row("cleo", role="Clerk"))
+    springfield.begin_with(ANN, row("cleo", role="Clerk"))
     refused = springfield.imported(ANN, mode="sync", also=("--as", "E-cleo"))
     assert (refused.status, refused.text) == (2, "")
     assert "users.synchronize" in refused.err
@@ -370,7 +370,7 @@ def test_a_preview_is_not_applied_when_the_directory_has_moved(springfield: Must
 
 
 def test_a_held_plan_is_applied_with_its_number_alone(springfield: Muster) -> None:
-    springfield.imported(ANN, BOB, CAT)
+    springfield.begin_with(ANN, BOB, CAT)
     seen = springfield.imported(ANN, mode="sync", also=("--preview",)).json
     unconfirmed = springfield("apply", seen["import"])
     assert (unconfirmed.status, "--confirm deactivations=2" in unconfirmed.err) == (4, True)
@@ -402,7 +402,7 @@ def test_a_plan_ends_when_it_is_applied_or_discarded(springfield: Muster) -> Non
 
 
 def test_an_undo_is_previewed_then_done(springfield: Muster) -> None:
-    springfield.imported(ANN, BOB)
+    springfield.begin_with(ANN, BOB)
     number = springfield.imported(row("bob", rank="Sergeant"), CAT).json["import"]
     seen = springfield("undo", number, "--preview", "--output", "json", "--rows", "changed").json
     assert seen["state"] == "previewed"
@@ -427,7 +427,7 @@ def test_imports_are_listed_the_latest_first(springfield: Muster) -> None:
 
 
 def test_an_import_is_shown_with_its_recorded_result(springfield: Muster) -> None:
-    springfield.imported(ANN)
+    springfield.begin_with(ANN)
     done = springfield.imported(
         row("bob", rank="?"), CAT, row("ann", role="Admin", rank="Sergeant"), also=("--rows", "changed")
     )
@@ -437,7 +437,7 @@ def test_an_import_is_shown_with_its_recorded_result(springfield: Muster) -> Non
 
 
 def test_the_rows_asked_for_are_shown_with_what_changed(springfield: Muster) -> None:
-    springfield.imported(ANN)
+    springfield.begin_with(ANN)
     done = springfield(
         "import", springfield.file(row("ann", role="Admin", rank="Sgt")), "--agency", "springfield-pd", "--rows", "all"
     )
@@ -445,7 +445,7 @@ def test_the_rows_asked_for_are_shown_with_what_changed(springfield: Muster) -> 
 
 
 def test_who_is_protected_is_shown_with_the_reason(springfield: Muster) -> None:
-    springfield.imported(ANN, BOB)
+    springfield.begin_with(ANN, BOB)
     models.User.objects.filter(external_id="E-bob").update(exempt=True)
     done = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
     assert (done.status, "E-bob        Bob Smith  exempt from synchronize" in done.text) == (0, True)
@@ -453,7 +453,7 @@ def test_who_is_protected_is_shown_with_the_reason(springfield: Muster) -> None:
 
 def test_a_source_is_shown_with_what_it_marks(springfield: Muster) -> None:
     """S9 and S10."""
-    springfield.imported(ANN, BOB)
+    springfield.begin_with(ANN, BOB)
     models.Agency.objects.update(grace_days=3)
     source = ("--agency", "springfield-pd", "--source", "HR-Sworn")
     shown = springfield("import", springfield.file(ANN, BOB), *source, "--preview").text
@@ -468,7 +468,7 @@ def test_a_source_is_shown_with_what_it_marks(springfield: Muster) -> None:
 
 
 def test_a_preview_that_changes_nothing_offers_nothing_to_apply(springfield: Muster) -> None:
-    springfield.imported(ANN)
+    springfield.begin_with(ANN)
     shown = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--preview").text
     assert "Nothing will change." in shown and "To apply it" not in shown
     shown = springfield("import", springfield.file(row("bob")), "--agency", "springfield-pd", "--preview").text
