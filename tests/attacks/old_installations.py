@@ -22,6 +22,7 @@ _BEFORE = "0012_mails_to_forget"
 
 @pytest.fixture(scope="session")
 def _old_original(database_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """An installation as the version before keys left it, with a trail of two links."""
     with databases.make_empty(database_server) as url:
         home = Home(tmp_path_factory.mktemp("old") / "home", url)
         home.folder.mkdir()
@@ -30,13 +31,6 @@ def _old_original(database_server: str, tmp_path_factory: pytest.TempPathFactory
         )
         assert done.returncode == 0, done.stderr
         execute(home, _old_trail)
-        yield home
-
-
-@pytest.fixture
-def old_home(_old_original: Home, tmp_path: Path) -> Iterator[Home]:
-    """An installation as the version before keys left it, with a trail of two links."""
-    with databases.copy_home(_old_original, tmp_path / "home") as home:
         yield home
 
 
