@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tests import databases
 from tests.databases import Home
 
 _ROOT = Path(__file__).parents[3]
@@ -20,9 +21,7 @@ class Worker:
         # What is killed may not be measured: it would leave half of a report.
         environment = {name: value for name, value in home.environment.items() if name != "COVERAGE_PROCESS_CONFIG"}
         command, pipe = [sys.executable, "-m", "tests.feeds.nights.worker"], subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, env=environment, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=log, text=True
-        )
+        self.process = databases.start(command, environment, _ROOT, stdin=pipe, stdout=pipe, stderr=log, text=True)
         self.log = log
 
     def ask(self, at: datetime, do: str, **arguments: Any) -> None:

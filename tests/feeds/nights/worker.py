@@ -5,6 +5,7 @@ is the time of the command, so that a month takes seconds.
 """
 
 import base64
+import gc
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import django
@@ -67,6 +68,25 @@ for _module in (api_feeds, notices, plan_files, records, request_context):
     _module.datetime = _Time  # type: ignore[attr-defined]
 jobs.now = _now
 
+
+class _Tidied:
+    """When the process has tidied."""
+
+    at: datetime | None = None
+
+
+_tidy, _TIDY_EVERY = jobs.tidy, timedelta(minutes=59)
+
+
+def _tidy_each_hour() -> None:
+    """Do the work that is due by the clock every hour, and first of all, as a worker does it every minute, not in each round."""
+    if _Tidied.at is None or abs(_Clock.at - _Tidied.at) >= _TIDY_EVERY:
+        _Tidied.at = _Clock.at
+        _tidy()
+
+
+jobs.tidy = _tidy_each_hour
+
 STEPS: dict[str, tuple[Any, str]] = {
     **{name: step for name, step in driver.STEPS.items() if name != "moved"},
     "moved": (folder.FolderLocation, "file_away"),
@@ -76,6 +96,8 @@ STEPS: dict[str, tuple[Any, str]] = {
 }
 """The steps after which the process can be killed: the name of each, and the function that does it."""
 _PAUSE = {"at": ""}
+_client = Client()
+"""One program, whose requests pass middleware that is loaded once."""
 
 
 def _watch(step: str) -> None:
@@ -141,7 +163,8 @@ def send(token: str, content: str, key: str, broken: bool = False, pause: str = 
         "HTTP_AUTHORIZATION": f"Bearer {token}", "HTTP_IDEMPOTENCY_KEY": key, "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(sent),
     }  # fmt: skip
-    answer = Client().post(f"/springfield/api/v1/feeds/{FEED}/file", content_type="text/csv", **given)
+    _client.cookies.clear()
+    answer = _client.post(f"/springfield/api/v1/feeds/{FEED}/file", content_type="text/csv", **given)
     _PAUSE["at"] = ""
     return {"status": answer.status_code}
 
@@ -234,6 +257,7 @@ _COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
 
 def main() -> None:
     """Answer commands until there are no more."""
+    gc.set_threshold(50_000, 20, 20)  # the process is killed, or ends, before memory matters
     for step in STEPS:
         _watch(step)
     print(json.dumps({"ready": os.getpid()}), flush=True)
