@@ -81,8 +81,8 @@ class PostgresPair:
         cluster = postgres.make_cluster(primary_folder)
         self.primary = Node(cluster)
         cluster.run(
-            "initdb", "-D", self.primary.data, "-U", postgres.SERVER_USER, "-A", "trust", "-E", "UTF8", "--locale=C"
-        )
+            "initdb", "-D", self.primary.data, "-U", postgres.SERVER_USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+        )  # fmt: skip
         self.primary.start()
         cluster.run("createdb", "-h", primary_folder, "-p", cluster.port, "-U", postgres.SERVER_USER, "muster")
         self.standby = self._make_standby(standby_folder)
@@ -95,7 +95,7 @@ class PostgresPair:
             shutil.chown(folder, cluster.user)
         standby = Node(replace(cluster, folder=folder, port=postgres.find_free_port()))
         standby.cluster.run(
-            "pg_basebackup", "-D", standby.data, "-R", "-X", "stream", "-c", "fast",
+            "pg_basebackup", "-D", standby.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
             "-h", "127.0.0.1", "-p", cluster.port, "-U", postgres.SERVER_USER,
         )  # fmt: skip
         standby.start()

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -28,11 +29,12 @@ class NotPrepared(Exception):
 class Site:
     """An installation in a new folder, from `with` to its end.
 
-    `database`: `postgres` or `sqlite`. `clock`, `home_disk` and `database_disk` are None where the machine does not allow them.
+    `database`: `postgres` or `sqlite`. `migrated`: a database of SQLite that has its tables already, if there is one.
+    `clock`, `home_disk` and `database_disk` are None where the machine does not allow them.
     """
 
-    def __init__(self, folder: Path, database: str) -> None:
-        self.folder, self.database = folder, database
+    def __init__(self, folder: Path, database: str, migrated: Path | None = None) -> None:
+        self.folder, self.database, self._migrated = folder, database, migrated
         self._stack = ExitStack()
         self.pair: PostgresPair | None = None
         self.proxy: Proxy | None = None
@@ -58,6 +60,8 @@ class Site:
             self.home_disk = self._mount(self.home, _HOME_MB)
         if self.database == "postgres":
             self._start_postgres()
+        elif self._migrated:
+            shutil.copy(self._migrated, self.home)
         if clock.is_possible():
             self.clock = Clock(self.folder)
         self.web_port, receiver_port = postgres.find_free_port(), postgres.find_free_port()

@@ -19,6 +19,7 @@ from fault_harness.schedule import Kind
 from fault_harness.site import Site
 from fault_harness.tables import Tables
 from scripts import postgres
+from tests.databases import Home
 
 pytestmark = pytest.mark.skipif(
     not clock.is_possible(), reason="without a C compiler, a round takes as long as its longest waits"
@@ -28,9 +29,13 @@ FAULTS = 6
 
 
 @pytest.fixture(scope="module")
-def lived() -> Iterator[Round]:
+def lived(_migrated: Home) -> Iterator[Round]:
     """A round on SQLite that has ended, whose installation is still there."""
-    with tempfile.TemporaryDirectory(prefix="muster-faults-") as folder, Site(Path(folder), "sqlite") as site:
+    migrated = _migrated.folder / "muster.sqlite3"
+    with (
+        tempfile.TemporaryDirectory(prefix="muster-faults-") as folder,
+        Site(Path(folder), "sqlite", migrated if migrated.exists() else None) as site,
+    ):
         lived = Round(site, 20)
         lived.run(FAULTS)
         yield lived
