@@ -51,7 +51,7 @@ def pages(environ: dict[str, Any], start: Any) -> Any:
     if path == "/fail":
         raise ValueError("It fails.")
     if path == "/sleep":
-        time.sleep(3)
+        time.sleep(1.5)
     if path == "/empty":
         start("204 No Content", [])
         return Parts()
