@@ -34,7 +34,7 @@ def test_work_for_one_agency_writes_few_rows_and_many(number: int) -> None:
     "use",
     [
         lambda: frames.read_frame("SELECT 1 AS one", [], {"one": pl.Int64}),
-        lambda: frames.new_ids(models.Group, 1),
+        lambda: frames.new_ids(models.Group, 1_000),
         lambda: frames.update(models.Group, pl.DataFrame({"id": range(2_000), "name": [""] * 2_000})),
     ],
 )
