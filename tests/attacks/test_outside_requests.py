@@ -187,7 +187,7 @@ def _goes_on_and_on(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("serve", [_says_nothing, _trickles_headers, _trickles_body, _goes_on_and_on])
 def test_a_server_that_takes_its_time_is_left(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
-    monkeypatch.setattr(outbound_requests, "SECONDS", 1.0)
+    monkeypatch.setattr(outbound_requests, "SECONDS", 0.5)
     began = time.monotonic()
     with server(serve) as (port, _):
         with pytest.raises(outbound_connections.OutsideError):
