@@ -50,10 +50,16 @@ def use(page: Page, row: int, name: str) -> Locator:
 ONE, TWO = "1 fix, not yet checked", "2 fixes, not yet checked"
 
 
+def find(page: Page, text: str) -> None:
+    """Look for a text in the rows."""
+    page.get_by_label("Find in these rows").fill(text)
+    page.keyboard.press("Enter")
+
+
 NEXT: dict[str, Callable[[Page], object]] = {
     "tile": lambda page: page.locator("#show-added").click(),
     "page": lambda page: page.get_by_role("link", name="Next").click(),
-    "find": lambda page: (page.get_by_label("Find in these rows").fill("E-169"), page.keyboard.press("Enter")),
+    "find": lambda page: find(page, "E-169"),
     "link": lambda page: page.get_by_role("link", name="All Users").first.click(),
     "address": lambda page: page.goto("/springfield/"),
 }
