@@ -5,8 +5,9 @@ Run it when measured tests take long again, or when a line is no longer covered 
 A new test is measured until it is in the list.
 """
 
+import base64
+import json
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -50,10 +51,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
     if measuring is not None:
         name = item.nodeid.partition("[")[0]
         measuring.switch_context(name)
-        if configured := os.environ.get(parts.FOR_PROCESSES):
-            os.environ[parts.FOR_PROCESSES] = re.sub(
-                r'"context": (null|"[^"]*")', lambda _: f'"context": "{name}"', configured
-            )
+        if encoded := os.environ.get(parts.FOR_PROCESSES):
+            configuration = json.loads(base64.b64decode(encoded)) | {"context": name}
+            os.environ[parts.FOR_PROCESSES] = base64.b64encode(json.dumps(configuration).encode()).decode()
     return (yield)
 
 
