@@ -120,10 +120,8 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
         if on_postgres():
             # Find the sequence's name first: within the query, it would be looked up again for each id.
             cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
-            query, parameters = (
-                "SELECT nextval(%s::regclass) FROM generate_series(1, %s)",
-                [cursor.fetchone()[0], number],
-            )
+            query = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+            parameters = [cursor.fetchone()[0], number]
             if number > _FEW_INSERTED:
                 return read_frame(query, parameters, {"id": pl.Int64})["id"]
             cursor.execute(query, parameters)
