@@ -10,6 +10,7 @@ from django.test import Client
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue, worker
 from musterbook.directory.imports.bulk import BulkChange
@@ -89,6 +90,17 @@ def test_a_resumed_agency_goes_on_where_it_was(paused: models.Agency) -> None:
     with pytest.raises(pausing.CannotPause, match="is not paused"):
         pausing.resume(paused, CONTEXT)
     cast.assert_whole(paused)
+
+
+def test_an_agency_that_was_exported_after_its_pause_is_resumed_only_by_one_who_knows_that(
+    paused: models.Agency,
+) -> None:
+    trail.record_event(paused, CONTEXT, EventKind.AGENCY_EXPORTED, paused=True)
+    with pytest.raises(pausing.CannotPause, match=r"springfield was exported after it was paused.*add --yes"):
+        pausing.resume(paused, CONTEXT)
+    assert pausing.select_paused().get() == paused
+    pausing.resume(paused, CONTEXT, exported=True)
+    assert not pausing.select_paused().exists()
 
 
 def test_a_pause_that_is_interrupted_says_whether_the_agency_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
