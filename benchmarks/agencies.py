@@ -162,8 +162,8 @@ def run_waits(workers: int, small: Sequence[str], large: Sequence[str]) -> Mappi
         for number, (name, file) in enumerate(zip(("new", "changed"), large, strict=True), 1):
             log, size = _read_log(), read_size()
             feeds.put_file(feeds.find_folder(feeds.LARGE), Path(file), f"{number}.csv")
-            feeds.make_due(is_large=True)
-            feeds.wait_until(partial(feeds.has_begun, number), processes)
+            of_large = models.Feed.objects.filter(agency__slug=feeds.LARGE)
+            feeds.wait_while_due(partial(feeds.has_begun, number), processes, of_large)
             waits: list[float] = []
             while feeds.count_applied(feeds.select_of_large()) < number and len(waits) < _MOST:
                 waits.append(_arrive(next(turns), next(files), processes))
@@ -183,9 +183,8 @@ def _arrive(feed: models.Feed, file: str, processes: Any) -> float:
     last = models.Import.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     at = feeds.now()
     feeds.put_file(feeds.find_folder(feed.agency.slug), Path(file), f"{at.timestamp()}.csv")
-    models.Feed.objects.filter(pk=feed.pk).update(next_check_at=None)
     mine = models.Import.objects.filter(feed=feed, pk__gt=last)
-    feeds.wait_until(lambda: feeds.count_applied(mine) == 1, processes)
+    feeds.wait_while_due(lambda: feeds.count_applied(mine) == 1, processes, models.Feed.objects.filter(pk=feed.pk))
     return _get_seconds(mine.get(), at)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min
 
 from benchmarks import copies
 from musterbook.directory import models
@@ -29,7 +29,7 @@ from musterbook.feeds import complete, rounds
 LARGE = "large"
 """The slug of the agency with the large feed."""
 DAY = timedelta(days=1)
-_LOOK_EVERY, _PATIENCE = 0.05, 3600.0
+_LOOK_EVERY, _PATIENCE, _DUE_AGAIN = 0.05, 3600.0, 5.0
 _BEFORE = timedelta(minutes=2)
 """How long before now the files are seen for the first time, so that they are complete now."""
 
@@ -207,8 +207,7 @@ def run_waits(workers: int, small: Sequence[str], large: Sequence[str]) -> Mappi
         seconds[f"wait alone, {label}"] = _measure_small(Path(small[0]), "0", processes)
         for number, (name, file) in enumerate(zip(("new", "changed"), large, strict=True), 1):
             put_file(find_folder(LARGE), Path(file), f"{number}.csv")
-            make_due(is_large=True)
-            wait_until(partial(has_begun, number), processes)
+            wait_while_due(partial(has_begun, number), processes, models.Feed.objects.filter(agency__slug=LARGE))
             seconds[f"wait, {name}, {label}"] = _measure_small(Path(small[number % 2]), f"{number}", processes)
             wait_until(partial(has_applied, number), processes)
             record = select_of_large().latest("pk")
@@ -222,9 +221,8 @@ def _measure_small(file: Path, name: str, processes: Sequence["subprocess.Popen[
     for feed in select_small():
         put_file(find_folder(feed.agency.slug), file, f"{name}.csv")
         put[feed.pk] = now()
-    make_due(is_large=False)
     done: Any = models.Import.objects.filter(file_name=f"{name}.csv").exclude(feed__agency__slug=LARGE)
-    wait_until(lambda: count_applied(done) == len(put), processes)
+    wait_while_due(lambda: count_applied(done) == len(put), processes, models.Feed.objects.exclude(agency__slug=LARGE))
     return [(record.finished_at - put[record.feed_id]).total_seconds() for record in done]
 
 
@@ -258,10 +256,21 @@ def put_file(folder: Path, file: Path, name: str) -> None:
     (folder / f"{name}{complete.DONE}").touch()
 
 
-def make_due(*, is_large: bool) -> None:
-    """Make the large feed due at once, or all small ones."""
-    of_large = Q(agency__slug=LARGE)
-    models.Feed.objects.filter(of_large if is_large else ~of_large).update(next_check_at=None)
+def wait_while_due(holds: Callable[[], bool], workers: Sequence["subprocess.Popen[bytes]"], of: Any) -> None:
+    """Make the feeds of a query set due, and wait until the condition holds.
+
+    They are made due again every now and then: a worker that was just looking at one puts off the next look by minutes.
+    """
+    due = 0.0
+
+    def is_over() -> bool:
+        nonlocal due
+        if time.monotonic() >= due:
+            of.update(next_check_at=None)
+            due = time.monotonic() + _DUE_AGAIN
+        return holds()
+
+    wait_until(is_over, workers)
 
 
 def now() -> datetime:
