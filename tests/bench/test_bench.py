@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import jobs
+from benchmarks import api_runs, jobs
 from benchmarks.__main__ import main
 from benchmarks.plans import CASES
 from tests import forks
@@ -31,8 +31,9 @@ _OTHERS = tuple(
 
 @pytest.fixture
 def _quick_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The jobs of the benchmark run in forks: they start quickly, and nobody judges their seconds here."""
+    """The jobs and servers of the benchmark are forks: they start quickly, and nobody judges their seconds here."""
     monkeypatch.setattr(jobs, "subprocess", SimpleNamespace(run=_run_job, PIPE=subprocess.PIPE))
+    monkeypatch.setattr(api_runs, "subprocess", forks.make_stand_in())
     monkeypatch.setenv("MUSTER_MAX_FILE_MB", "4096")  # the command sets it
     ends = signal.getsignal(signal.SIGTERM)
     yield
