@@ -154,8 +154,11 @@ def test_a_folder_is_watched_by_one_process_until_that_one_dies(site: WatchSite)
         while "hr.csv" not in site.list_files("done"):
             assert time.monotonic() < end
             time.sleep(0.02)
-        (site.folder / ".muster-watch.lock").unlink()
-        time.sleep(1)
+        lock = site.folder / ".muster-watch.lock"
+        lock.unlink()
+        while not (lock.exists() and lock.read_bytes()):  # who has it is written into it
+            assert time.monotonic() < end
+            time.sleep(0.02)
         assert site.home.muster(*site.call, "--once").returncode == 3, "it has locked the folder again"
     finally:
         first.kill()
