@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _PAUSED = pytest.StashKey[ExitStack]()
 load_profile()
 catalogs.compile_stale()
+_UNOPTIMIZED = "--js-flags=--no-opt,--no-maglev"
+"""Scripts of pages, and of what looks at them, are new on each page: to optimize them takes longer than it saves."""
 _OF_MODELS = ('"django_content_type"', '"auth_permission"')
 _FEW_BYTES = 2**20
 """The size of a table that is emptied row by row."""
@@ -281,7 +283,7 @@ def browser() -> "Iterator[Browser]":
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the driver has a loop of its own in this thread
     expect.set_options(timeout=30_000)  # milliseconds; a machine may be busy
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", _UNOPTIMIZED])
         yield opened
         opened.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]

@@ -76,6 +76,7 @@ _ON_SQLITE = (
     "tests/running/test_log_privacy.py::test_a_day_leaves_no_personal_data_and_no_secret_in_the_log[text]",
     "tests/running/test_split.py", "tests/cli/test_people.py::test_serve_serves_the_pages",
     "tests/cli/test_installation.py::test_a_restore_names_the_agencies",
+    "tests/web/test_every_page.py::test_every_text_says_how_it_is_encoded",
     *(f"tests/feeds/test_watch_processes.py::test_a_watch_that_is_asked_to_end{times}" for times in ("_finishes", "_twice")),
     # A file that is put somewhere and one that is sent reach the database in two ways; servers and clocks never see it.
     *(f"tests/feeds/test_nights.py::test_after_each_of_thirty_nights_the_books_balance[{kind}" for kind in ("sftp", "https")),
@@ -86,6 +87,8 @@ _ON_POSTGRESQL = (
     # PostgreSQL refuses more values than SQLite does. What SQLite refuses, test_queries tries on both.
     "tests/attacks/test_api_fuzz.py", "tests/attacks/test_pages_fuzz.py::test_no_query_and_no_form_breaks_a_page",
     "tests/running/test_log_privacy.py::test_a_day_leaves_no_personal_data_and_no_secret_in_the_log[json]",
+    # There an agency moves between the two databases as well.
+    "tests/cli/test_agency_archive.py",
     "tests/feeds/test_nights.py::test_after_each_of_thirty_nights_the_books_balance[folder",
 )  # fmt: skip
 """Tests among those that say enough on PostgreSQL alone.
