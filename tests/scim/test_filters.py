@@ -81,6 +81,7 @@ def _build_crowd() -> Scim:
         ('name.familyName eq "ünal"', ["Bob.Ünal"]),
         ('userName co "%"', ["100%_sure"]),
         ('userName sw "1" or userName ew "zola"', ["100%_sure", "émile.zola"]),
+        ('userName sw "user.🚓"', []),
         ('meta.created lt "1999-01-01T00:00:00Z"', []),
         ('id eq "1" or id eq "01"', ["user.1"]),
         ('meta.resourceType eq "User" and userName eq "user.2"', ["user.2"]),

@@ -118,10 +118,12 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
         return pl.Series("id", [], dtype=pl.Int64)
     with connection.cursor() as cursor:
         if on_postgres():
-            # Find the sequence's name first: within the query, it would be looked up again for each id.
-            cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
-            query = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
-            parameters = [cursor.fetchone()[0], number]
+            # Find the sequence once: it would be looked up again for each id.
+            query = (
+                "WITH sequence AS MATERIALIZED (SELECT pg_get_serial_sequence(%s, 'id')::regclass AS name)"
+                " SELECT nextval(name) FROM sequence, generate_series(1, %s)"
+            )
+            parameters: list[str | int] = [table(model), number]
             if number > _FEW_INSERTED:
                 return read_frame(query, parameters, {"id": pl.Int64})["id"]
             cursor.execute(query, parameters)
