@@ -62,7 +62,7 @@ def fill(home: Home) -> None:
     """Give the installation the sample agency and its users."""
     for arguments in (
         ("agency", "apply", str(ROOT / "examples" / "agency.toml")),
-        ("import", str(ROOT / "examples" / "first-night.csv"), "--agency", AGENCY),
+        ("import", str(ROOT / "examples" / "first-night.csv"), "--agency", AGENCY, "--no-mail"),
     ):
         done = home.muster(*arguments, timeout=120)
         assert done.returncode == 0, done.stderr
