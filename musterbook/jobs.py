@@ -53,6 +53,8 @@ _LOOK_EVERY = 0.2
 """Seconds between checks for an import. They are frequent, because a user may be waiting for it in front of a page."""
 _LONG = 0.5
 """Seconds after which an import is so long that small files are imported next to it."""
+_CONNECTED_FOR = 5.0
+"""Seconds after which a thread connects to the database again. To connect takes longer than a round that finds nothing."""
 _TIDY_EVERY = timedelta(minutes=1)
 _FEEDS_EVERY, _DUE_EVERY = 1.0, 60.0
 """Seconds between checks for feeds that are due, and for files that are late."""
@@ -111,8 +113,13 @@ def _run_rounds(stop: threading.Event, job: Callable[[], float], end: Callable[[
     """
     try:
         with isolation.open_to_all():
+            pause, opened = 0.0, time.monotonic()
             while not stop.is_set():
-                stop.wait(_run_round(job))
+                if time.monotonic() - opened >= _CONNECTED_FOR or (pause >= 1 and not connection.is_usable()):
+                    connection.close()
+                    opened = time.monotonic()
+                pause = _run_round(job)
+                stop.wait(pause)
             end()
     finally:
         # If one of the threads ends with an error of our own, so do the others, and the worker is restarted.
@@ -149,7 +156,6 @@ class _ImportLoop:
 
     def round(self) -> float:
         if time.monotonic() - self._seen >= heartbeats.INTERVAL:
-            close_old_connections()
             process.release_memory()
             heartbeats.send_heartbeat(Heartbeat(self._worker))
             self._seen = time.monotonic()  # after an error, a heartbeat comes before an import is claimed
@@ -185,7 +191,6 @@ class _SmallImportLoop:
             self.end()
             return _LOOK_EVERY
         if not self._seen or time.monotonic() - self._seen >= heartbeats.INTERVAL:
-            close_old_connections()
             heartbeats.send_heartbeat(Heartbeat(self._worker))
             self._seen = time.monotonic()
         return 0 if run_next_import(self._worker, now, self._stop.is_set, self._turns) else _LOOK_EVERY
@@ -206,7 +211,6 @@ class _MailLoop:
         self._worker, self._stop, self._tidied = worker, stop, now() - _TIDY_EVERY
 
     def round(self) -> float:
-        close_old_connections()
         if abs(now() - self._tidied) >= _TIDY_EVERY:  # the clock may be set back
             self._tidied = now()
             tidy()
@@ -223,12 +227,13 @@ class _FeedLoop:
         self._threads: list[threading.Thread] = []
 
     def round(self) -> float:
-        close_old_connections()
         if time.monotonic() - self._due >= _DUE_EVERY:
             self._due = time.monotonic()
             lateness.correct_times(now())
             lateness.notify_late(now())
         self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if not rounds.has_due(now()):
+            return _FEEDS_EVERY
         if len(self._threads) < _REMOTE_AT_ONCE and rounds.has_remote(now()):
             self._threads.append(threading.Thread(target=self._check_remote, name="feed"))
             self._threads[-1].start()
@@ -236,8 +241,9 @@ class _FeedLoop:
 
     def settle(self) -> float:
         """Settle what has ended. A large file takes a while, which delays no check."""
-        close_old_connections()
-        return 0 if rounds.settle_next(self._worker, now, self._stop.is_set) else _FEEDS_EVERY
+        if rounds.has_unsettled() and rounds.settle_next(self._worker, now, self._stop.is_set):
+            return 0
+        return _FEEDS_EVERY
 
     def _check_remote(self) -> None:
         try:
@@ -262,7 +268,6 @@ class _WebhookLoop:
         self._threads: list[threading.Thread] = []
 
     def round(self) -> float:
-        close_old_connections()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if len(self._threads) >= _ENDPOINTS_AT_ONCE:
             return _LOOK_EVERY

@@ -1,7 +1,7 @@
 """The worker's two loops: what fails is tried again, what ends one ends the other, and it is known that it lives."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,9 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection, connections
+from django.db.models.sql.compiler import SQLCompiler
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from musterbook import jobs
@@ -207,6 +209,71 @@ def test_after_the_database_was_away_a_worker_is_heard_of_before_it_claims_an_im
     monkeypatch.setattr(heartbeats, "send_heartbeat", lambda _: done.append("heard of"))
     jobs._run_round(loop.round)
     assert done == ["lost", "heard of", "looked for work"]
+
+
+def test_a_round_that_finds_nothing_makes_no_query_of_the_orm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make the SQL of one takes a hundred times as long as to look, and a worker makes 500 rounds a minute."""
+    stop = threading.Event()
+    feeds, imports = jobs._FeedLoop("worker", stop), jobs._ImportLoop("worker", stop)
+    mails, webhooks = jobs._MailLoop("worker", stop), jobs._WebhookLoop("worker", stop)
+    looks = {mails.round: 2, feeds.round: 1, feeds.settle: 1, webhooks.round: 1, imports.round: 1}
+    for look in looks:
+        look()  # the first round tidies too, or sends a heartbeat
+    monkeypatch.delattr(SQLCompiler, "as_sql")
+    for look, queries in looks.items():
+        with CaptureQueriesContext(connection) as captured:
+            assert look() > 0
+        assert len(captured) == queries
+
+
+def run_rounds(*between: Callable[[], object]) -> list[object]:
+    """Make a round, and another one after each of these steps. The connection of each round."""
+
+    class Stop(threading.Event):
+        """What is waited for between the rounds."""
+
+        def wait(self, _timeout: float | None = None) -> bool:
+            step = next(steps, self.set)
+            step()
+            return self.is_set()
+
+    def look() -> float:
+        connection.ensure_connection()
+        found.append(connection.connection)
+        return 1.0
+
+    steps, found = iter(between), list[object]()
+    jobs._run_rounds(Stop(), look)
+    return found
+
+
+def test_a_thread_keeps_its_connection_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = list[None]()
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "close", lambda: closed.append(None))
+        run_rounds(lambda: None, lambda: None)
+        assert len(closed) == 1, "at its end"
+        run_rounds(lambda: patch.setattr(jobs, "_CONNECTED_FOR", 0.0))
+        assert len(closed) == 3
+
+
+def test_a_connection_that_is_lost_between_two_rounds_delays_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    if not frames.on_postgres():
+        pytest.skip("SQLite has no connection to lose")
+
+    def end_others() -> None:
+        other = connections.create_connection("default")
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        other.close()
+
+    first, second, third = run_rounds(lambda: None, end_others)
+    assert first is second
+    assert third is not first
+    assert not caplog.records
 
 
 def test_heartbeats_go_on_after_one_that_could_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import notices
 from musterbook.directory.models import Mail, NoticeKind, User
-from musterbook.directory.storage import isolation, locks
+from musterbook.directory.storage import isolation, locks, looks
 
 _LOG = logging.getLogger(__name__)
 _LEASE = timedelta(minutes=5)
@@ -51,7 +51,7 @@ def send_due(worker: str, now: Clock, is_ending: Callable[[], bool] = lambda: Fa
     `worker`: a name that no other worker has. `now`: the clock. `is_ending`: return whether the worker is asked to end; the
     email in hand is then sent, and another worker can claim the rest at once.
     """
-    if not Mail.objects.filter(ended_at=None).exists():
+    if not looks.has_any(Mail, "ended_at IS NULL"):
         return 0  # without a write: each worker looks every two seconds, and SQLite has one writer
     _end_lost_mails(now())
     claimed = _claim(worker, now())

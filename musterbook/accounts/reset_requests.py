@@ -11,7 +11,7 @@ from musterbook.accounts import registration
 from musterbook.accounts.models import ResetRequest
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
-from musterbook.directory.storage import isolation, locks
+from musterbook.directory.storage import isolation, locks, looks
 
 
 def store_request(agency: Agency, name: str, context: AuditContext) -> None:
@@ -23,6 +23,8 @@ def store_request(agency: Agency, name: str, context: AuditContext) -> None:
 
 def answer_requests() -> int:
     """Answer each stored request once, and return how many there were. Those of paused agencies wait."""
+    if not looks.has_any(ResetRequest, "TRUE"):
+        return 0
     waiting = ResetRequest.objects.filter(agency__paused_at=None).select_related("agency").order_by("pk")
     return sum(_answer_request(request) for request in waiting.iterator())
 

@@ -14,7 +14,7 @@ from django.db import Error
 from django.db.models import Count, QuerySet
 
 from musterbook.directory import models
-from musterbook.directory.storage import isolation, locks
+from musterbook.directory.storage import frames, isolation, locks, looks
 from musterbook.directory.storage.locks import AgencyPaused
 from musterbook.feeds import checks, claims, schedule, settling
 from musterbook.feeds.checks import CheckReport
@@ -49,6 +49,15 @@ def check_next_feed(worker: str, now: Clock, ending: EndCheck = never_end) -> bo
     for feed in claimed:
         _check_claimed(feed, now, ending)
     return bool(claimed)
+
+
+def has_due(at: datetime) -> bool:
+    """Return whether a feed is due and free, wherever its location is."""
+    # A feed whose files are sent has no time either. The second query leaves it out, and those that are claimed.
+    due = (
+        "paused_at IS NULL AND stopped = '' AND (next_check_at IS NULL OR next_check_at <= %s OR asked_at IS NOT NULL)"
+    )
+    return looks.has_any(models.Feed, due, frames.stamp(at)) and claims.select_due(at).exists()
 
 
 def check_folders(worker: str, now: Clock, ending: EndCheck = never_end) -> int:
@@ -145,6 +154,11 @@ def preview_check(feed: models.Feed, now: Clock) -> CheckReport:
             return CheckReport(look.arrivals, look.others, tuple(location.left_out))
     except (LocationError, OSError) as error:
         return CheckReport(problem=checks.describe_error(error))
+
+
+def has_unsettled() -> bool:
+    """Return whether the end of an import of a feed is still to be carried out, or still to come."""
+    return looks.has_any(models.FeedFile, "settled_at IS NULL")
 
 
 def settle_next(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:

@@ -15,7 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
-from musterbook.directory.storage import locks
+from musterbook.directory.storage import locks, looks
 from musterbook.webhooks import schedule
 
 LEASE = timedelta(minutes=2)
@@ -33,7 +33,7 @@ def claim_next(worker: str, at: datetime) -> models.WebhookEndpoint | None:
 
     It has the name of the claim as its `worker`.
     """
-    if not select_due(at).exists():
+    if not looks.has_any(models.WebhookMessage, "ended_at IS NULL") or not select_due(at).exists():
         return None
     with locks.write_transaction(lambda: None):
         busy = Counter(models.WebhookEndpoint.objects.filter(lease_until__gt=at).values_list("agency_id", flat=True))

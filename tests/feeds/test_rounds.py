@@ -490,6 +490,26 @@ def test_two_workers_take_every_file_once(place: Place) -> None:
     assert models.Import.objects.filter(feed__isnull=False).count() == 6
 
 
+@pytest.mark.parametrize(
+    ("state", "is_due"),
+    [
+        ({"next_check_at": None}, True),
+        ({"next_check_at": NOW}, True),
+        ({"next_check_at": NOW - timedelta(microseconds=1)}, True),
+        ({"next_check_at": NOW + timedelta(microseconds=1)}, False),
+        ({"next_check_at": NOW + timedelta(hours=1), "asked_at": NOW}, True),
+        ({"next_check_at": None, "paused_at": NOW}, False),
+        ({"next_check_at": None, "stopped": "Why."}, False),
+        ({"next_check_at": None, "lease_until": NOW + timedelta(minutes=1)}, False),
+        ({"next_check_at": None, "location": {"kind": "sent"}}, False),
+        ({"next_check_at": None, "location": {"kind": "sftp"}}, True),
+    ],
+)
+def test_a_round_looks_whether_a_feed_is_due(place: Place, state: dict[str, Any], is_due: bool) -> None:
+    models.Feed.objects.update(**{"asked_at": None, **state})
+    assert rounds.has_due(NOW) == claims.select_due(NOW).exists() == is_due
+
+
 def test_a_feed_of_another_machine_is_claimed_alone(place: Place, breaks: Callable[[Exception | None], None]) -> None:
     breaks(Unreachable("No."))
     models.Feed.objects.update(location={"kind": "sftp", "host": "x", "port": 22, "path": "", "user": "u"})

@@ -24,7 +24,7 @@ from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt, ImportFailed
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
-from musterbook.directory.storage import frames, import_files, isolation, locks
+from musterbook.directory.storage import import_files, isolation, locks, looks
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,12 +103,11 @@ def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end, turns
 def _has_work(agency: models.Agency | None = None) -> bool:
     """Return whether any import, or any of an agency, is queued or running.
 
-    This runs several times a second, so it uses one short query.
+    This runs several times a second.
     """
-    of, parameters = ("agency_id = %s AND ", [agency.pk]) if agency else ("", [])
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {frames.table(models.Import)} WHERE {of}finished_at IS NULL LIMIT 1", parameters)
-        return cursor.fetchone() is not None
+    if agency:
+        return looks.has_any(models.Import, "agency_id = %s AND finished_at IS NULL", agency.pk)
+    return looks.has_any(models.Import, "finished_at IS NULL")
 
 
 def _query_turns(*, small: bool = False) -> "QuerySet[models.Agency, int]":
