@@ -10,6 +10,8 @@ from tests import forks
 from tests.web.test_journey import GOOD
 
 pytestmark = pytest.mark.any_database
+_FAILS = (("Nothing", ["restore", "nowhere.backup"]),)
+"""A step that fails when it has begun an installation, and before it makes the tables, which takes seconds."""
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +70,9 @@ def test_nothing_is_deleted_without_a_yes(home: Path, monkeypatch: pytest.Monkey
 
 def test_fresh_starts_over_after_a_yes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda _: "yes")
-    monkeypatch.setattr(trial, "_STEPS", (("Nothing", ["import", "nowhere.csv", "--agency", "nobody"]),))
+    monkeypatch.setattr(trial, "_STEPS", _FAILS)
     (home / "old").touch()
-    assert trial.main(["--fresh"]) == 2
+    assert trial.main(["--fresh"]) == 3
     assert not home.exists()
 
 
@@ -82,9 +84,13 @@ def test_help_starts_nothing(home: Path, arguments: list[str], status: int) -> N
     assert list(home.iterdir()) == []
 
 
-def test_a_step_that_fails_ends_it_with_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "_STEPS", (("Nothing", ["import", "nowhere.csv", "--agency", "nobody"]),))
+@pytest.mark.parametrize(("steps", "status", "begun"), [(_FAILS, 3, True), ((("Wrong", ["import"]),), 2, False)])
+def test_a_step_that_fails_ends_it_with_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: object, status: int, begun: bool
+) -> None:
+    monkeypatch.setattr(trial, "_STEPS", steps)
     with pytest.raises(trial.StepFailed) as failed, trial.serve_sample(tmp_path / "home"):
         raise AssertionError
-    assert failed.value.status == 2
+    assert failed.value.status == status
+    assert (tmp_path / "home.draft").exists() == begun
     assert not (tmp_path / "home").exists(), "what is cut short is not taken for a sample"
