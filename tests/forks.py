@@ -42,8 +42,8 @@ _LIBRARIES = (
 )  # fmt: skip
 """Those that read no settings of Django when they are loaded. Polars starts the threads that work when it first needs them."""
 _PAGES = (
-    "musterbook.api.urls", "musterbook.jobs", "musterbook.metrics", "musterbook.scim.urls", "musterbook.urls",
-    "musterbook.web.urls",
+    "musterbook.api.urls", "musterbook.feeds.locations.sftp", "musterbook.jobs", "musterbook.metrics", "musterbook.scim.urls",
+    "musterbook.urls", "musterbook.web.urls",
 )  # fmt: skip
 """The modules that load most of the product."""
 _STREAMS = (("stdin", "r", "strict"), ("stdout", "w", "strict"), ("stderr", "w", "backslashreplace"))
