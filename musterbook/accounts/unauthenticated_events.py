@@ -18,7 +18,7 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, KINDS, EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, User
-from musterbook.directory.storage import frames
+from musterbook.directory.storage import frames, looks
 
 MANY = "many addresses"
 """The place in the event, if it came from too many addresses to distinguish."""
@@ -129,6 +129,8 @@ def _execute(sql: str, values: list[str | int | None]) -> int:
 
 def record_repetitions(at: datetime) -> int:
     """Record how often events were repeated, for each minute that is over; return the number of these records."""
+    if not looks.has_any(Repeated, "TRUE"):
+        return 0
     over = Repeated.objects.filter(since__lte=int(at.timestamp()) - _MINUTE - _LATE, agency__paused_at=None)
     return sum(_record_repeated(repeated, at) for repeated in over.select_related("agency", "subject").iterator())
 

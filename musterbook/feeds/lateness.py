@@ -14,7 +14,7 @@ from django.db.models import Q
 from musterbook.directory import models
 from musterbook.directory.imports import feed_notices
 from musterbook.directory.models import NoticeKind
-from musterbook.directory.storage import locks
+from musterbook.directory.storage import frames, locks, looks
 from musterbook.feeds import deadlines, schedule
 from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
 
@@ -23,6 +23,8 @@ _DAY = timedelta(days=1)
 _CLOCK = ("schedule", "created_at", "counts_at", "paused_at", "agency__time_zone", "agency__paused_at")
 """The columns that say whether a file is late."""
 
+_AHEAD = "arrived_at > %s OR counts_at > %s OR checked_at > %s OR next_check_at > %s"
+"""The condition of feeds of which a time may be wrong: usually there are none."""
 
 STATES = ("on time", "late", "unreachable", "stopped", "paused")
 """The states of feeds that the metrics show. Of several, a feed has the last in this list."""
@@ -69,13 +71,17 @@ def correct_times(at: datetime) -> int:
     That happens when a clock was wrong: it wrote a time, and was set back. A file that seems to arrive in the future has
     arrived by now; otherwise no file would be late until then.
     """
+    if not looks.has_any(
+        models.Feed, _AHEAD, *[frames.stamp(at + SKEW)] * 3, frames.stamp(at + LONGEST_BACKOFF + SKEW)
+    ):
+        return 0
     for name in ("arrived_at", "counts_at"):
         ahead = models.Feed.objects.filter(**{f"{name}__gt": at + SKEW})
         if ahead.exists():
             with locks.write_transaction(lambda: None):
                 ahead.update(**{name: at})
     waiting = models.Feed.objects.filter(paused_at=None, stopped="", next_check_at__gt=at).select_related("agency")
-    # Usually that is no feed, and all others are thousands.
+    # Those that are ahead are few, and all others are thousands.
     suspect = waiting.filter(Q(checked_at__gt=at + SKEW) | Q(next_check_at__gt=at + LONGEST_BACKOFF + SKEW))
     wrong = [feed.pk for feed in suspect if _try(_waits_too_long, feed, at)]
     if not wrong:

@@ -9,8 +9,10 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from django.db import Error
+from django.db import Error, connection
 from django.db.models import Count, QuerySet
 
 from musterbook.directory import models
@@ -45,6 +47,8 @@ def check_next_feed(worker: str, now: Clock, ending: EndCheck = never_end) -> bo
 
     `worker`: a name that no other worker has. `now`: the clock. `ending`: return whether the worker is asked to end.
     """
+    if not _may_have_due(now()):
+        return False
     claimed = claims.claim(claims.select_due(now())[:1], worker, now())
     for feed in claimed:
         _check_claimed(feed, now, ending)
@@ -54,10 +58,14 @@ def check_next_feed(worker: str, now: Clock, ending: EndCheck = never_end) -> bo
 def has_due(at: datetime) -> bool:
     """Return whether a feed is due and free, wherever its location is."""
     # A feed whose files are sent has no time either. The second query leaves it out, and those that are claimed.
+    return _may_have_due(at) and claims.select_due(at).exists()
+
+
+def _may_have_due(at: datetime) -> bool:
     due = (
         "paused_at IS NULL AND stopped = '' AND (next_check_at IS NULL OR next_check_at <= %s OR asked_at IS NOT NULL)"
     )
-    return looks.has_any(models.Feed, due, frames.stamp(at)) and claims.select_due(at).exists()
+    return looks.has_any(models.Feed, due, frames.stamp(at))
 
 
 def check_folders(worker: str, now: Clock, ending: EndCheck = never_end) -> int:
@@ -167,14 +175,33 @@ def settle_next(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
     A feed whose location fails, or that has stopped, carries them out when it is checked again.
     """
     started, settled = time.monotonic(), False
-    ended = settling.select_unsettled().filter(feed__stopped="", feed__failures=0)
-    for feed_id in dict.fromkeys(ended.values_list("feed", flat=True)):
+    for feed_id in _list_ended():
         if settled and (ending() or time.monotonic() - started > _PATIENCE):
             break
         for feed in claims.claim(models.Feed.objects.filter(pk=feed_id), worker, now()):
-            _settle_claimed(feed, list(ended.filter(feed=feed_id)), Lease(feed, now, ending))
+            _settle_claimed(feed, list(_select_ended().filter(feed=feed_id)), Lease(feed, now, ending))
             settled = True
     return settled
+
+
+def _select_ended() -> "QuerySet[models.FeedFile]":
+    return settling.select_unsettled().filter(feed__stopped="", feed__failures=0)
+
+
+@cache
+def _compile_ended() -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL that finds the feeds whose files have ended. It names no time, so it is made once.
+
+    Files often wait for a person, and each worker asks every second.
+    """
+    sql, parameters = _select_ended().values_list("feed", flat=True).query.sql_with_params()
+    return sql, tuple(parameters)
+
+
+def _list_ended() -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(*_compile_ended())
+        return list(dict.fromkeys(feed_id for (feed_id,) in cursor.fetchall()))
 
 
 def _settle_claimed(feed: models.Feed, files: list[models.FeedFile], lease: Lease) -> None:

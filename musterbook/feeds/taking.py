@@ -19,7 +19,7 @@ from musterbook.directory.imports.file_import import FileOnDisk, Upload
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.plan_ends import PlanEnd
 from musterbook.directory.models import NoticeKind
-from musterbook.directory.storage import locks
+from musterbook.directory.storage import frames, locks, looks
 from musterbook.feeds import deadlines, schedule
 from musterbook.feeds.locations.location import FoundFile
 
@@ -181,6 +181,8 @@ def forget_old(at: datetime) -> int:
     A file is not forgotten while its import is open, while it is among the last of its feed, or while it can still lie at
     its location: it would be new again (`is_known`, `was_imported`).
     """
+    if not looks.has_any(models.FeedFile, '"at" < %s AND settled_at IS NOT NULL', frames.stamp(at - KEPT_FOR)):
+        return 0
     newer = models.FeedFile.objects.filter(feed=OuterRef("feed"), pk__gt=OuterRef("pk"), of__isnull=False)
     again = newer.filter(name=OuterRef("name"))
     old = models.FeedFile.objects.filter(at__lt=at - KEPT_FOR, settled_at__isnull=False).order_by("pk")

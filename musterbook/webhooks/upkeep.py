@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
+from musterbook.directory.storage import looks
 
 KEPT_FOR = timedelta(days=30)
 """For this long a message is kept after it was delivered or given up."""
@@ -17,6 +18,8 @@ def give_up_old(at: datetime) -> int:
 
     Those of an endpoint that takes messages are given up at their last attempt.
     """
+    if not looks.has_any(models.WebhookMessage, "ended_at IS NULL"):
+        return 0
     idle = Q(paused_at__isnull=False) | Q(disabled_at__isnull=False) | Q(failing_since__isnull=False)
     endpoints = models.WebhookEndpoint.objects.filter(idle).values_list("pk", flat=True)
     waiting = models.WebhookMessage.objects.filter(endpoint__in=list(endpoints), ended_at=None)
