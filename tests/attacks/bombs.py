@@ -1,8 +1,13 @@
-"""Files that ask for far more than they are: each a few kilobytes, made as an attacker would make it."""
+"""Files that ask for far more than they are: each a few kilobytes, made as an attacker would make it.
 
-import io
-import zipfile
-from collections.abc import Callable, Iterable
+What repeats is packed once, and what is packed repeats.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 
 from musterbook.core.domain.columns import COLUMNS, REQUIRED
 
@@ -13,19 +18,88 @@ _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
 _MB = 1024 * 1024
 
-Parts = dict[str, bytes | str]
+
+@dataclass(frozen=True)
+class Repeated:
+    """The same bytes many times, between others."""
+
+    head: bytes
+    block: bytes
+    times: int
+    tail: bytes = b""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Bytes that are made piece by piece, and packed with this level of compression: the one that makes the least of them."""
+
+    pieces: Iterable[bytes]
+    level: int
+
+
+Content = bytes | str | Repeated | Streamed
+Parts = dict[str, Content]
 
 
 def zipped(parts: Parts) -> bytes:
     """An archive of these parts."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-    return made.getvalue()
+    made, listed = bytearray(), bytearray()
+    for name, content in parts.items():
+        packed, checksum, size = _pack(content)
+        title = name.encode()
+        flags = 0 if name.isascii() else 1 << 11  # the name is UTF-8
+        fields = struct.pack("<5H3I2H", 20, flags, 8, 0, 33, checksum, len(packed), size, len(title), 0)
+        listed += b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<3H2I", 0, 0, 0, 0, len(made)) + title
+        made += b"PK\x03\x04" + fields + title + packed
+    end = struct.pack("<4H2IH", 0, 0, len(parts), len(parts), len(listed), len(made), 0)
+    return bytes(made + listed + b"PK\x05\x06" + end)
 
 
-def xlsx(rows: str | bytes, *, strings: str | bytes = "", styles: str | bytes = "", more: Parts | None = None) -> bytes:
+def _pack(content: Content) -> tuple[bytes, int, int]:
+    """What is packed, its checksum before that, and its size before that."""
+    if isinstance(content, Repeated):
+        return _pack_repeated(content)
+    if isinstance(content, str | bytes):
+        content = Streamed([content.encode() if isinstance(content, str) else content], 9)
+    packer, packed, checksum, size = _packer(content.level), bytearray(), 0, 0
+    for piece in content.pieces:
+        packed += packer.compress(piece)
+        checksum, size = zlib.crc32(piece, checksum), size + len(piece)
+    return bytes(packed + packer.flush()), checksum, size
+
+
+def _pack_repeated(content: Repeated) -> tuple[bytes, int, int]:
+    """A block that has been packed after a flush refers to nothing before it."""
+    per_block = max(4 * _MB // len(content.block), 1)
+    large, rest = content.block * per_block, content.block * (content.times % per_block)
+    packer = _packer(9)
+    packed = packer.compress(content.head) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed += (packer.compress(large) + packer.flush(zlib.Z_FULL_FLUSH)) * (content.times // per_block)
+    packed += packer.compress(rest + content.tail) + packer.flush()
+    checksum = zlib.crc32(content.head)
+    for _ in range(content.times // per_block):
+        checksum = zlib.crc32(large, checksum)
+    size = len(content.head) + len(content.block) * content.times + len(content.tail)
+    return packed, zlib.crc32(rest + content.tail, checksum), size
+
+
+def _packer(level: int) -> "zlib._Compress":
+    return zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+
+
+def numbered(form: str, thousands: int, level: int) -> Streamed:
+    """The form with each number from 0, instead of its #."""
+
+    def make() -> Iterator[bytes]:
+        yield "".join(form.replace("#", str(number)) for number in range(1000)).encode()
+        thousand = "".join(form.replace("#", f"#{number:03}") for number in range(1000)).encode()
+        for number in range(1, thousands):
+            yield thousand.replace(b"#", b"%d" % number)
+
+    return Streamed(make(), level)
+
+
+def xlsx(rows: Content, *, strings: Content = "", styles: Content = "", more: Parts | None = None) -> bytes:
     """A workbook of one sheet: its rows, shared strings and styles as XML."""
     related = "".join(
         f'<Relationship Id="{name}" Type="{_OFFICE}/{kind}" Target="{target}"/>'
@@ -48,7 +122,7 @@ def xlsx(rows: str | bytes, *, strings: str | bytes = "", styles: str | bytes = 
     return zipped(parts | (more or {}))
 
 
-def ods(rows: str | bytes, more: Parts | None = None) -> bytes:
+def ods(rows: Content, more: Parts | None = None) -> bytes:
     """An OpenDocument spreadsheet of one sheet."""
     head = (
         '<office:document-content xmlns:office="o" xmlns:table="t" xmlns:text="x"><office:body><office:spreadsheet>'
@@ -62,7 +136,11 @@ def ods(rows: str | bytes, more: Parts | None = None) -> bytes:
     return zipped(parts | (more or {}))
 
 
-def _within(head: str, inner: str | bytes, tail: str) -> bytes:
+def _within(head: str, inner: Content, tail: str) -> Content:
+    if isinstance(inner, Repeated):
+        return Repeated(head.encode() + inner.head, inner.block, inner.times, inner.tail + tail.encode())
+    if isinstance(inner, Streamed):
+        return Streamed(chain([head.encode()], inner.pieces, [tail.encode()]), inner.level)
     return head.encode() + (inner if isinstance(inner, bytes) else inner.encode()) + tail.encode()
 
 
@@ -124,7 +202,7 @@ def _members(number: int) -> bytes:
 
 def _mimetype() -> bytes:
     """An archive that says that a part is small, which unpacks to a gigabyte."""
-    made = bytearray(zipped({"mimetype": b" " * (1000 * _MB), "content.xml": b"<a/>"}))
+    made = bytearray(zipped({"mimetype": Repeated(b"", b" ", 1000 * _MB), "content.xml": b"<a/>"}))
     for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         at = made.index(mark) + place
         made[at : at + 4] = (46).to_bytes(4, "little")
@@ -135,6 +213,7 @@ def _csv(head: Iterable[str], rest: bytes) -> bytes:
     return ",".join(head).encode() + b"\n" + rest
 
 
+_PIECE = b"<r><t>xy</t></r>"
 _WIDE = [*_NAMES, *(f"X_{number}" for number in range(990))]
 
 BOMBS: dict[str, Callable[[], bytes]] = {
@@ -154,35 +233,35 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         ods_row(_NAMES) + _ods('<table:table-cell table:formula="1"/>' * 1000, "table:number-rows-repeated='1000000'")
     ),
     "cells of faults": lambda: xlsx(cells(_NAMES) + _row("<c><f/></c>" * 16_000) * 100),
-    "an attribute of 120 megabytes": lambda: xlsx(b"<row a='" + b"x" * (120 * _MB) + b"'/>"),
-    "a comment of 120 megabytes": lambda: xlsx(b"<!--" + b"x" * (120 * _MB) + b"-->"),
-    "60 million elements": lambda: xlsx(b"<a/>" * (60 * _MB)),
-    "elements within each other": lambda: xlsx(b"<a>" * (60 * _MB)),
-    "a million names": lambda: xlsx("".join(f"<a{i}/>" for i in range(5_000_000))),
-    "a million names of attributes": lambda: xlsx("".join(f"<a b{i}='' />" for i in range(4_000_000))),
+    "an attribute of 120 megabytes": lambda: xlsx(Repeated(b"<row a='", b"x", 120 * _MB, b"'/>")),
+    "a comment of 120 megabytes": lambda: xlsx(Repeated(b"<!--", b"x", 120 * _MB, b"-->")),
+    "60 million elements": lambda: xlsx(Repeated(b"", b"<a/>", 60 * _MB)),
+    "elements within each other": lambda: xlsx(Repeated(b"", b"<a>", 60 * _MB)),
+    "a million names": lambda: xlsx(numbered("<a#/>", 5_000, level=5)),
+    "a million names of attributes": lambda: xlsx(numbered("<a b#='' />", 4_000, level=9)),
     "many sheets that are one part": lambda: _sheets(1000),
     "many empty sheets behind a large one (.ods)": lambda: _ods_tables(60),
     "a million sheets": lambda: _sheets_listed(1_500_000),
     "many parts": lambda: _members(60_000),
-    "many styles": lambda: xlsx(cells(_NAMES), styles="<cellXfs>" + "<xf numFmtId='1'/>" * 5_000_000 + "</cellXfs>"),
+    "many styles": lambda: xlsx(
+        cells(_NAMES), styles=Repeated(b"<cellXfs>", b"<xf numFmtId='1'/>", 5_000_000, b"</cellXfs>")
+    ),
     "many number formats": lambda: xlsx(
         cells(_NAMES),
-        styles="".join(f"<numFmt numFmtId='{i}' formatCode='0{i}'/>" for i in range(2_000_000)),
+        styles=numbered("<numFmt numFmtId='#' formatCode='0#'/>", 2_000, level=9),
     ),
     "a number format of a megabyte": lambda: xlsx(
         cells(_NAMES) + _row('<c s="0"><v>1</v></c>' * 8) * 20_000,
         styles=f"<numFmt numFmtId='200' formatCode='{'0' * _MB}'/><cellXfs><xf numFmtId='200'/></cellXfs>",
     ),
-    "content types of 200 megabytes": lambda: xlsx(cells(_NAMES), more={"[Content_Types].xml": b"<a/>" * (50 * _MB)}),
+    "content types of 200 megabytes": lambda: xlsx(
+        cells(_NAMES), more={"[Content_Types].xml": Repeated(b"", b"<a/>", 50 * _MB)}
+    ),
     "rich text in pieces": lambda: xlsx(
-        cells(_NAMES) + "<row><c t='inlineStr'><is>" + "<r><t>xy</t></r>" * 8_000_000 + "</is></c></row>"
+        Repeated(f"{cells(_NAMES)}<row><c t='inlineStr'><is>".encode(), _PIECE, 8_000_000, b"</is></c></row>")
     ),
-    "shared rich text in pieces": lambda: xlsx(
-        cells(_NAMES), strings="<si>" + "<r><t>xy</t></r>" * 8_000_000 + "</si>"
-    ),
-    "millions of shared strings": lambda: xlsx(
-        cells(_NAMES), strings="".join(f"<si><t>{i}</t></si>" for i in range(8_000_000))
-    ),
+    "shared rich text in pieces": lambda: xlsx(cells(_NAMES), strings=Repeated(b"<si>", _PIECE, 8_000_000, b"</si>")),
+    "millions of shared strings": lambda: xlsx(cells(_NAMES), strings=numbered("<si><t>#</t></si>", 8_000, level=7)),
     "a part that unpacks to more than it says": _mimetype,
     "a thousand headings above blank lines (.csv)": lambda: _csv(_WIDE, b"\n" * 900_000),
     "a thousand headings above short rows (.csv)": lambda: _csv(_WIDE, b"x\n" * 200_000),

@@ -57,14 +57,13 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
 def _within(content: bytes, chance: random.Random) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            parts: bombs.Parts = {name: archive.read(name) for name in archive.namelist()}
+            found = {name: archive.read(name) for name in archive.namelist()}
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, NotImplementedError, KeyError, EOFError, zlib.error):
         return _changed(content, chance)
-    if not parts:
+    if not found:
         return content
-    name = chance.choice(sorted(parts))
-    part = parts[name]
-    parts[name] = _changed(part if isinstance(part, bytes) else part.encode(), chance)
+    name = chance.choice(sorted(found))
+    parts: bombs.Parts = {**found, name: _changed(found[name], chance)}
     return bombs.zipped(parts)
 
 
