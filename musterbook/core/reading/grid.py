@@ -157,7 +157,7 @@ class GridBuilder:
 
     def _fitted(self, number: int, cells: Sequence[str]) -> Sequence[str | None]:
         extra = cells[self.width :]
-        if any(not is_blank(cell) for cell in extra):
+        if not is_blank("".join(extra)):
             self._budget.keep(f"its rows down to row {number}", "")
             self.surplus[number] = extra
         elif len(cells) > self._blank_to:

@@ -150,6 +150,14 @@ def _build_parser(handler: Handler, names: dict[str, str]) -> expat.XMLParserTyp
     return parser
 
 
+class _PlainNames(dict[str, str]):
+    """The names of elements, each with what it is without its prefix."""
+
+    def __missing__(self, name: str) -> str:
+        plain = self[name] = name[name.find(":") + 1 :]
+        return plain
+
+
 _Start: TypeAlias = Callable[[str, dict[str, str]], None]
 _End: TypeAlias = Callable[[str], None]
 
@@ -159,19 +167,19 @@ def _strip_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
 
     They use the names that a handler knows, and limit how deeply elements may be nested.
     """
-    depth = 0
+    depth, plain = 0, _PlainNames()
 
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth
         depth += 1
         if depth > _DEEPEST:
             raise damaged(f"more than {_DEEPEST:,} elements are nested")
-        begin(name[name.find(":") + 1 :], attributes)
+        begin(plain[name], attributes)
 
     def end(name: str) -> None:
         nonlocal depth
         depth -= 1
-        finish(name[name.find(":") + 1 :])
+        finish(plain[name])
 
     return start, end
 

@@ -90,7 +90,10 @@ def _repeat_row(row: Row, times: int) -> Iterator[Row]:
 
 def _get_attribute(attributes: Attributes, name: str, default: str = "") -> str:
     """Return an attribute by its name without prefix."""
-    return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), default)
+    for key, value in attributes.items():
+        if key[key.rfind(":") + 1 :] == name:
+            return value
+    return default
 
 
 class _Manifest(SilentHandler):
@@ -138,7 +141,7 @@ class _Outline(SilentHandler):
         self._depth -= name == "table"
         if self._reader:
             self._reader.end(name)
-            if self._take_head(self._reader) or self._reader.done:
+            if (self._reader.ready and self._take_head(self._reader)) or self._reader.done:
                 self._reader = None
 
     def _take_head(self, reader: "_SheetReader") -> bool:
@@ -230,8 +233,9 @@ class _SheetReader(SilentHandler):
                 self._room -= bool(self._lines)  # the line break between two paragraphs
                 self._lines.append([])
         elif self._lines and name in ("s", "tab", "line-break"):
-            times = min(int(_get_attribute(attributes, "c", "1")), self._room) if name == "s" else 1
-            self._write({"s": " ", "tab": "\t", "line-break": "\n"}[name] * times)
+            times = int(_get_attribute(attributes, "c", "1")) if name == "s" else 1
+            if self._room > 0:
+                self._write({"s": " ", "tab": "\t", "line-break": "\n"}[name] * min(times, self._room))
 
     def _write(self, text: str) -> None:
         """Add text to the cell, as far as it has room. Longer text is a problem in any case."""

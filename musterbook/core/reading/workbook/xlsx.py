@@ -96,7 +96,8 @@ class XlsxBook:
     def _shared_strings(self, part: str) -> list[str]:
         reader = _Strings(self._budget)
         if self._archive.has(part):
-            self._archive.parse(part, reader)
+            for _ in self._archive.parsing(part, reader):
+                reader.count()
         return reader.strings
 
     def _styles(self, part: str, from_1904: bool) -> list["_Style"]:
@@ -166,6 +167,7 @@ class _Strings(SilentHandler):
     def __init__(self, budget: Budget) -> None:
         self.strings: list[str] = []
         self._budget = budget
+        self._kept = 0
         self._room = 0
         self._pieces: list[str] = []
         self._reading = False
@@ -173,21 +175,29 @@ class _Strings(SilentHandler):
 
     def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the signature of a handler)
         """Handle the start of an element."""
+        if name == "t":
+            self._reading = not self._in_guide
+            return
         if name == "si":
             self._pieces, self._room = [], self._budget.cell
         elif name == "rPh":
             self._in_guide = True
-        self._reading = name == "t" and not self._in_guide
+        self._reading = False
 
     def end(self, name: str) -> None:
         """Handle the end of an element."""
         self._reading = False
-        if name == "rPh":
-            self._in_guide = False
-        elif name == "si":
+        if name == "si":
             text = unescape_text("".join(self._pieces))
-            self._budget.take(sys.getsizeof(text) + 8, "the texts that its cells share")
             self.strings.append(text)
+            self._kept += sys.getsizeof(text) + 8
+        elif name == "rPh":
+            self._in_guide = False
+
+    def count(self) -> None:
+        """Count the texts of the piece that was just read. To count each one takes as long as to keep it."""
+        self._budget.take(self._kept, "the texts that its cells share")
+        self._kept = 0
 
     def text(self, text: str) -> None:
         """Handle text, as far as a cell has room for it."""
