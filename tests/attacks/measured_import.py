@@ -12,16 +12,25 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import databases, forks
 from tests.attacks.bombs import BOMBS
 
-_MUSTER = "from musterbook.cli.main import main; main()"
-_RUN = """
-import json, resource, subprocess, sys
-status = subprocess.run(sys.argv[2:]).returncode
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-json.dump([status, used.ru_maxrss, used.ru_utime + used.ru_stime], open(sys.argv[1], "w"))
+_MEASURED = """
+import json, resource, sys
+used_file = sys.argv.pop(1)
+from musterbook.cli.main import main
+try:
+    main()
+finally:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    with open(used_file, "w") as file:
+        json.dump([max(one.ru_maxrss for one in used), sum(one.ru_utime + one.ru_stime for one in used)], file)
 """
-"""Starts the command from a small process: a process counts what the one that started it had in memory as its own peak."""
+"""Runs the command, and says what it and the process that reads the file have used.
+
+A process counts what the one that started it had in memory as its own peak: in tests that is a fork of one that has loaded the
+product and nothing else.
+"""
 MB = 1024 * 1024
 
 
@@ -43,17 +52,12 @@ def preview(home: Path, content: bytes) -> Measured:
     path.write_bytes(content)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.monotonic()
-        command = [sys.executable, "-c", _MUSTER, "import", str(path), "--agency", "a", "--preview"]
-        told = home / "used"
-        subprocess.run(
-            [sys.executable, "-c", _RUN, str(told), *command, "--output", "json"],
-            stdout=out,
-            stderr=err,
-            env=_environment(home),
-            check=False,
-        )
+        used = home / "used"
+        used.unlink(missing_ok=True)
+        command = [sys.executable, "-c", _MEASURED, str(used), *preview_of(path), "--output", "json"]
+        status = databases.start(command, environment_of(home), stdout=out, stderr=err).wait()
         seconds = time.monotonic() - began
-        status, peak, processor = json.loads(told.read_text(encoding="ascii"))
+        peak, processor = json.loads(used.read_text(encoding="ascii"))
         out.seek(0)
         err.seek(0)
         said, trace = out.read(), err.read().decode("utf-8", "replace")
@@ -62,7 +66,12 @@ def preview(home: Path, content: bytes) -> Measured:
     return Measured(status, codes, trace[-2000:], peak / 1024, processor, seconds)
 
 
-def _environment(home: Path) -> dict[str, str]:
+def preview_of(path: Path) -> list[str]:
+    """The arguments with which the command previews a file."""
+    return ["import", str(path), "--agency", "a", "--preview"]
+
+
+def environment_of(home: Path) -> dict[str, str]:
     outside = ("MUSTER_", "DATABASE_URL", "DJANGO_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
     return kept | {"MUSTER_HOME": str(home / "muster")}
@@ -72,8 +81,10 @@ def installation(home: Path) -> None:
     """Makes an installation with an agency."""
     file = home / "agency.toml"
     file.write_text('slug = "a"\nname = "A"\n[[roles]]\nname = "Officer"\n', encoding="utf-8")
-    command = [sys.executable, "-c", _MUSTER, "agency", "apply", str(file)]
-    subprocess.run(command, env=_environment(home), check=True, capture_output=True)
+    done = databases.start(
+        [forks.MUSTER, "agency", "apply", str(file)], environment_of(home), stdout=subprocess.DEVNULL
+    )
+    assert done.wait() == 0
 
 
 def main() -> None:
