@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from django.conf import UserSettingsHolder, settings
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 from musterbook.config import secret_keys
 from musterbook.directory import models
@@ -22,6 +21,36 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _State: TypeAlias = tuple[object, ...]
 _EMPTY = "empty"
+_TABLES = {
+    "sqlite": (
+        """SELECT m.name, '"' || m.name || '"', max('"' || c.name || '"') FILTER (WHERE c.pk = 1),"""
+        """ group_concat('"' || c.name || '"', ', ') FROM sqlite_master m, pragma_table_info(m.name) c"""
+        " WHERE m.type = 'table' GROUP BY m.name HAVING max(c.pk) > 0"
+    ),
+    "postgresql": (
+        "SELECT c.relname, format('%I', c.relname), max(format('%I', a.attname)) FILTER (WHERE a.attnum = i.indkey[0]),"
+        " string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum)"
+        " FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        " WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace GROUP BY c.relname"
+    ),
+}
+"""The tables with a primary key: their names, also as SQL writes them, their keys and their columns."""
+_CHANGES = (
+    "SELECT pg_current_xact_id()::text, sum(n_tup_ins + n_tup_upd + n_tup_del)::text FROM pg_stat_xact_user_tables"
+)
+
+
+class _Table(NamedTuple):
+    """A table, its primary key and its columns, as SQL writes them."""
+
+    name: str
+    key: str
+    columns: str
+
+
+_Rows: TypeAlias = dict[_Table, dict[str, str]]
+"""The rows of tables by their keys, both as SQL writes them."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +58,7 @@ class _Snapshot:
     """What a builder returned, and all that it wrote."""
 
     returned: Any
-    tables: dict[str, Any]
+    changes: list[str]
     files: dict[Path, bytes]
 
 
@@ -47,8 +76,8 @@ _known = _Known()
 def built_once(build: Callable[_P, _T]) -> Callable[_P, _T]:
     """Keep what the function builds, and put it back when it is called again where the database is the same.
 
-    That is a database without agencies, and on SQLite also one that nothing has changed since another such function. Elsewhere
-    the function is called as it is. It must not depend on the time or on what a test patches.
+    That is a database without agencies, and one that nothing has changed since another such function. Elsewhere the function is
+    called as it is. It must not depend on the time or on what a test patches.
     """
     snapshots: dict[str, _Snapshot] = {}
 
@@ -93,14 +122,22 @@ def _find_key() -> str | None:
 
 
 def _read_state() -> _State | None:
-    """Return what changes with every change of a row, by this connection or another; and the events, which a rollback removes."""
-    if connection.vendor != "sqlite":
-        return None
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA data_version")
-        (version,) = cursor.fetchone()
+    """Return what changes with every change of a row, by this connection or another; and the events, which a rollback removes.
+
+    PostgreSQL counts the changes of a transaction, so outside of one the state is not known.
+    """
     raw = connection.connection
-    return raw, raw.total_changes, version, models.Event.objects.count()
+    if connection.vendor == "sqlite":
+        return raw, raw.total_changes, _read_row("PRAGMA data_version"), models.Event.objects.count()
+    if not connection.in_atomic_block:
+        return None
+    return raw, _read_row(_CHANGES), models.Event.objects.count()
+
+
+def _read_row(sql: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()
 
 
 def _describe_settings() -> tuple[object, ...]:
@@ -116,18 +153,17 @@ def _describe_settings() -> tuple[object, ...]:
 
 def _take(build: Callable[[], object]) -> _Snapshot:
     others = _list_files()
-    with connection.cursor() as cursor:
-        before = {table: _read(cursor, table) for table in connection.introspection.table_names(cursor)}
-        returned = build()
-        tables = {table: change for table, rows in before.items() if (change := _compare(cursor, table, rows))}
+    before = _read_rows()
+    returned = build()
+    changes = _compare(before, _read_rows())
     files = {path: (_folder() / path).read_bytes() for path in _list_files() - others}
-    return _Snapshot(copy.deepcopy(returned), tables, files)
+    return _Snapshot(copy.deepcopy(returned), changes, files)
 
 
 def _restore(snapshot: _Snapshot) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        for table, change in snapshot.tables.items():
-            _apply(cursor, table, change)
+    with transaction.atomic(), connection.cursor():
+        for sql in snapshot.changes if connection.vendor == "sqlite" else ["; ".join(snapshot.changes)]:
+            connection.connection.execute(sql)
     for name, content in snapshot.files.items():
         path = _folder() / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,59 +179,37 @@ def _list_files() -> set[Path]:
     return {path.relative_to(_folder()) for path in _folder().rglob("*") if path.is_file()}
 
 
-def _read(cursor: CursorWrapper, table: str) -> Any:
-    """Return what `_compare` compares with: on SQLite all rows, on PostgreSQL their number."""
-    if connection.vendor == "postgresql":
-        cursor.execute(f'SELECT count(*) FROM "{table}"')
-        return int(cursor.fetchone()[0])
-    literals = " || ',' || ".join(f"quote({column})" for column in _list_columns(cursor, table).split(", "))
-    cursor.execute(f'SELECT quote("{_find_primary_key(cursor, table)}"), {literals} FROM "{table}"')
-    return dict(cursor.fetchall())
+def _read_rows() -> _Rows:
+    """Return all rows of all tables."""
+    quote = "quote({})" if connection.vendor == "sqlite" else "quote_nullable({}::text)"
+    with connection.cursor() as cursor:
+        # Look at the columns each time: a migration back and forth in a test may change their order.
+        cursor.execute(_TABLES[connection.vendor])
+        tables = {table: _Table(name, key, columns) for table, name, key, columns in cursor.fetchall()}
+        rows: _Rows = {table: {} for table in tables.values()}
+        literals = {
+            table: " || ',' || ".join(map(quote.format, of.columns.split(", "))) for table, of in tables.items()
+        }
+        cursor.execute(
+            " UNION ALL ".join(
+                f"SELECT '{table}', {quote.format(of.key)}, {literals[table]} FROM {of.name}"
+                for table, of in tables.items()
+            )
+        )
+        for table, key, row in cursor.fetchall():
+            rows[tables[table]][key] = row
+    return rows
 
 
-def _compare(cursor: CursorWrapper, table: str, before: Any) -> Any:
-    """Return what has changed in the table, a false value for nothing."""
-    after = _read(cursor, table)
-    if after == before:
-        return None
-    if connection.vendor == "postgresql":
-        assert before == 0, f"{table} is not empty where a directory is built"
-        columns = _list_columns(cursor, table)
-        with cursor.copy(f'COPY "{table}" ({columns}) TO STDOUT') as rows:
-            return columns, b"".join(rows)
-    gone = [key for key, row in before.items() if after.get(key) != row]
-    new = [row for key, row in after.items() if before.get(key) != row]
-    columns = _list_columns(cursor, table)
-    return _find_primary_key(cursor, table), columns, ", ".join(gone), ", ".join(f"({row})" for row in new)
-
-
-def _apply(cursor: CursorWrapper, table: str, change: Any) -> None:
-    if connection.vendor == "postgresql":
-        columns, rows = change
-        # By way of a table without policies: PostgreSQL refuses COPY into one that has them.
-        cursor.execute(f'CREATE TEMPORARY TABLE restored ON COMMIT DROP AS SELECT {columns} FROM "{table}" LIMIT 0')
-        with cursor.copy(f"COPY restored ({columns}) FROM STDIN") as copying:
-            copying.write(rows)
-        cursor.execute(f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM restored')
-        cursor.execute("DROP TABLE restored")
-        return
-    key, columns, gone, new = change
-    if gone:
-        connection.connection.execute(f'DELETE FROM "{table}" WHERE "{key}" IN ({gone})')
-    if new:
-        connection.connection.execute(f'INSERT INTO "{table}" ({columns}) VALUES {new}')
-
-
-def _list_columns(cursor: CursorWrapper, table: str) -> str:
-    """Return the columns in their order now: a migration back and forth in a test may change it.
-
-    On SQLite, the description by Django parses the SQL of the whole table, which takes longer than to read its rows.
-    """
-    if connection.vendor == "sqlite":
-        cursor.execute("SELECT name FROM pragma_table_info(%s) ORDER BY cid", [table])
-        return ", ".join(f'"{name}"' for (name,) in cursor.fetchall())
-    return ", ".join(f'"{column.name}"' for column in connection.introspection.get_table_description(cursor, table))
-
-
-def _find_primary_key(cursor: CursorWrapper, table: str) -> str:
-    return str(connection.introspection.get_primary_key_column(cursor, table))
+def _compare(before: _Rows, after: _Rows) -> list[str]:
+    """Return the statements that make the rows what they are now."""
+    changes = []
+    for table, rows in after.items():
+        were = before[table]
+        gone = [key for key, row in were.items() if rows.get(key) != row]
+        new = [f"({row})" for key, row in rows.items() if were.get(key) != row]
+        if gone:
+            changes.append(f"DELETE FROM {table.name} WHERE {table.key} IN ({', '.join(gone)})")
+        if new:
+            changes.append(f"INSERT INTO {table.name} ({table.columns}) VALUES {', '.join(new)}")
+    return changes

@@ -6,7 +6,7 @@ from musterbook.directory import models
 from tests.accounts.conftest import Springfield, build_springfield
 from tests.built_once import built_once
 
-pytestmark = [pytest.mark.any_database, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 BUILT: list[str] = []
 
