@@ -95,6 +95,7 @@ _ON_POSTGRESQL = (
 
 `./test tests/attacks` runs all attacks on both nevertheless.
 """
+_OTHER_AGENCY = "shelbyville"
 _NEEDS_DATABASE = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
 _NOT_FAST = (
     "tests/bench", "tests/attacks", "tests/cli/test_installation.py", "tests/cli/test_nightly_import.py",
@@ -107,10 +108,13 @@ FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 
 
 def needs_database(item: pytest.Item) -> bool:
-    """Return whether the test says something of the database that it runs on."""
-    if item.get_closest_marker("any_database") is not None:
-        return False
+    """Return whether the test says something of the database that it runs on.
+
+    A test with two agencies does, whatever its marker says: PostgreSQL hides the rows of one from requests to the other.
+    """
     fixtures = set(getattr(item, "fixturenames", ()))
+    if item.get_closest_marker("any_database") is not None and _OTHER_AGENCY not in fixtures:
+        return False
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _NEEDS_DATABASE)
 
 

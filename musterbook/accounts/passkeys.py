@@ -5,6 +5,7 @@ from django.db import transaction
 
 from musterbook.accounts.models import Account
 from musterbook.directory.models import Agency
+from musterbook.directory.storage import isolation
 
 _COUNTER = "counter"
 """The key of the device's counter in a passkey's data."""
@@ -16,10 +17,11 @@ def find_account(agency: Agency, handle: bytes | None) -> Account | None:
 
 
 def is_known(credential_id: str) -> bool:
-    """Return whether any account has a passkey with that id, base64url-encoded."""
-    return bool(
-        Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN, data__credential__id=credential_id).exists()
-    )
+    """Return whether any account of any agency has a passkey with that id, base64url-encoded (WebAuthn level 2, 7.1, step 22)."""
+    with isolation.open_to_all():
+        return bool(
+            Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN, data__credential__id=credential_id).exists()
+        )
 
 
 def store_counter(passkey: Authenticator, counter: int) -> bool:

@@ -437,6 +437,7 @@ print(User.objects.count())
 # What is open to all
 
 OPEN = {
+    "accounts/passkeys.py": (1, "No two accounts have the same passkey, in whatever agencies they are."),
     "cli/session.py": (1, "A command is of the installation until it names its agency (`session.find_agency`)."),
     "directory/management/commands/migrate.py": (1, "Migrations change the rows of all agencies."),
     "jobs.py": (2, "Workers claim work of all agencies. What they have claimed is limited to its agency."),
