@@ -255,13 +255,16 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, _migrated: 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """The tests' database. PostgreSQL drops it only when no thread of a test, ended or not, is connected to it."""
+    """The tests' database. PostgreSQL drops it only when no thread of a test, ended or not, is connected to it.
+
+    PostgreSQL ends its own processes then, which clean up tables at any time, and which only a superuser may end.
+    """
     yield
     if connection.vendor == "postgresql":
         with django_db_blocker.unblock(), connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
 
 
