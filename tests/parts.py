@@ -98,11 +98,25 @@ _ON_POSTGRESQL = (
 _OTHER_AGENCY = "shelbyville"
 _NEEDS_DATABASE = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
 _NOT_FAST = (
-    "tests/bench", "tests/attacks", "tests/cli/test_installation.py", "tests/cli/test_nightly_import.py",
-    "tests/directory/installation/test_upgrade.py", "tests/directory/installation/test_every_schema.py",
-    "tests/directory/users/test_search.py::test_users_who_were_there_before_searches", *_MANY_PROCESSES,
+    "tests/bench", "tests/attacks", "tests/accounts/test_attacks.py", "tests/scim/test_attacks.py",
+    *_MANY_PROCESSES,
+    # Servers, workers and commands as processes, and clients of them.
+    "tests/client/test_journey.py", "tests/client/test_push.py", "tests/client/test_tutorial.py",
+    "tests/scim/test_conformance.py", "tests/scim/test_groups_at_once.py", "tests/api/test_import_deaths.py",
+    "tests/api/test_users_at_once.py", "tests/feeds/locations", "tests/feeds/test_killed.py",
+    "tests/webhooks/test_order.py", "tests/webhooks/test_processes.py", "tests/test_forks.py",
+    *(f"tests/cli/test_{name}.py" for name in ("agency_archive", "installation", "nightly_import", "people", "watch")),
+    *(f"tests/directory/installation/test_{name}.py" for name in (
+        "agency_archive", "backup_while_importing", "every_schema", "sealed_values", "upgrade",
+    )),
+    # Every page, form, case or kind of nights, one after the other.
+    "tests/web/test_every_page.py", "tests/web/test_kept_forms.py", "tests/web/test_trial.py", "tests/web/test_feed_trial.py",
+    "tests/cases", "tests/test_five_paths.py", "tests/test_mutation.py",
+    # Many users, and rows of examples.
+    "tests/directory/users/test_search.py::test_users_who_were_there_before_searches",
+    "tests/api/test_imports.py::test_a_bomb_is_refused_as_on_the_page",
 )  # fmt: skip
-"""Tests of what takes long and seldom changes: installations, upgrades and guides."""
+"""Tests of what takes long and says little while one module changes: processes, installations, attacks and rows of examples."""
 FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """The environment variable by which coverage measures the processes that a test starts."""
 

@@ -17,6 +17,7 @@ from musterbook.directory.installation import agency_archive_export, agency_arch
 from musterbook.directory.installation.agency_archive import FILES, MANIFEST, ROWS, TRAIL_KEYS, read_manifest
 from tests.directory import cast
 from tests.directory.installation import moved
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20) | s
 CONTEXT = AuditContext(cast.NOW, "", "cli")
 
 
-@settings(max_examples=6, deadline=None)  # each one builds two agencies
+@settings(max_examples=examples(6))  # each one builds two agencies
 @given(st.lists(st.tuples(TEXTS, TEXTS, st.booleans(), st.none() | st.integers(0, 9)), min_size=1, max_size=5))
 def test_export_and_import_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, people: list[tuple[Any, ...]]

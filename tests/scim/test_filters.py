@@ -14,6 +14,7 @@ from musterbook.directory.users.user_query import Wanted
 from musterbook.scim import filters, schemas
 from tests.accounts.conftest import build_springfield
 from tests.built_once import built_each_minute
+from tests.examples import examples
 from tests.scim.conftest import ENTERPRISE, OWN, Scim, build_scim, person
 
 pytestmark = pytest.mark.any_database
@@ -173,7 +174,7 @@ _FILTERS = st.recursive(
 _GROUPS_HAVE = ("value", "type")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=_FILTERS)
 def test_the_database_finds_what_the_definition_says(crowd: Scim, text: str) -> None:
     if "groups[" in text and "primary" in text:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from musterbook.directory import models
 from tests.accounts.conftest import build_springfield
 from tests.built_once import built_each_minute
+from tests.examples import examples
 from tests.scim.conftest import ENTERPRISE, OWN, PATCH, USER, Scim, build_scim, person, read
 
 pytestmark = pytest.mark.any_database
@@ -204,7 +205,7 @@ def _read(resource: dict[str, Any], path: str) -> Any:
     return content
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(operations=_OPERATIONS)
 def test_a_patch_does_what_a_small_model_says(known: Known, operations: list[dict[str, Any]]) -> None:
     scim, made = known
