@@ -20,14 +20,15 @@ from scripts import catalogs
 from scripts.core_messages import list_core_messages
 
 PRODUCT = catalogs.ROOT / "musterbook"
-_KEYWORDS: dict[str, Any] = {
+KEYWORDS: dict[str, Any] = {
     **dict.fromkeys(("gettext", "gettext_lazy", "gettext_noop", "_")),
     **dict.fromkeys(("ngettext", "ngettext_lazy"), (1, 2)),
     **dict.fromkeys(("pgettext", "pgettext_lazy"), ((1, "c"), 2)),
     **dict.fromkeys(("npgettext", "npgettext_lazy"), ((1, "c"), 2, 3)),
 }
+"""The functions whose texts are extracted, and which of their arguments those are."""
 _TRANSLATORS = ("Translators:",)
-_CALL = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\s*\(")
+_CALL = re.compile(rf"\b(?:{'|'.join(KEYWORDS)})\s*\(")
 
 
 def extract() -> Catalog:
@@ -48,7 +49,7 @@ def _add_source(template: Catalog, path: Path, source: bytes) -> None:
     if not _CALL.search(source.decode()):
         return
     place = path.relative_to(catalogs.ROOT).as_posix()
-    found: Any = extract_python(io.BytesIO(source), _KEYWORDS, _TRANSLATORS, {})
+    found: Any = extract_python(io.BytesIO(source), KEYWORDS, _TRANSLATORS, {})
     for line, function, arguments, comments in found:
         texts = [text for text in _as_tuple(arguments) if isinstance(text, str)]
         context = texts.pop(0) if function in _WITH_CONTEXT else None
@@ -59,8 +60,8 @@ def _add_source(template: Catalog, path: Path, source: bytes) -> None:
             )  # fmt: skip
 
 
-_WITH_CONTEXT = {name for name in _KEYWORDS if name.startswith(("pgettext", "npgettext"))}
-_WITH_PLURAL = {name for name in _KEYWORDS if name.startswith(("ngettext", "npgettext"))}
+_WITH_CONTEXT = {name for name in KEYWORDS if name.startswith(("pgettext", "npgettext"))}
+_WITH_PLURAL = {name for name in KEYWORDS if name.startswith(("ngettext", "npgettext"))}
 
 
 def _read_template(path: Path) -> str:

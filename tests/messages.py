@@ -5,9 +5,11 @@ import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 from django.template.base import Lexer, TokenType
 
+from scripts import messages
 from tests.untranslated import EXCEPTIONS
 
 _ATTRIBUTES = re.compile(
@@ -30,6 +32,7 @@ _FUNCTIONS = {
 """Functions and exceptions whose text a page or a command shows."""
 _FIRST_IS_CODE = {"Finding", "InvalidValue", "add_error"}
 """Those whose first argument is a code, which nobody reads."""
+_TRANSLATED_IN_BRACES = re.compile(r"{[^{}]*\b(?:_|\w*gettext\w*)\(")
 _TRANSLATE = {"gettext", "gettext_lazy", "gettext_noop", "translate"}
 
 
@@ -83,6 +86,27 @@ def find_aliases(path: Path) -> list[str]:
         for name in names
         if name.asname and not (name.asname == "_" and name.name in _TRANSLATE)
     ]
+
+
+def find_in_f_strings(path: Path) -> list[str]:
+    """Return the texts that a module translates within an f-string, each with its line.
+
+    Before Python 3.12, an f-string is one token, so the extraction of texts finds none of them.
+    """
+    source = path.read_text(encoding="utf-8")
+    if not _TRANSLATED_IN_BRACES.search(source):
+        return []
+    nodes = ast.walk(ast.parse(source))
+    inside = [call for node in nodes if isinstance(node, ast.JoinedStr) for call in ast.walk(node)]
+    return [f"line {call.lineno}: {ast.unparse(call)}" for call in inside if _translates(call)]
+
+
+def _translates(node: ast.AST) -> TypeGuard[ast.Call]:
+    return (
+        isinstance(node, ast.Call)
+        and _get_name(node.func) in messages.KEYWORDS
+        and any(isinstance(argument, ast.Constant) for argument in node.args)
+    )
 
 
 def _list_shown(tree: ast.AST) -> Iterator[ast.expr]:

@@ -13,7 +13,7 @@ from babel.messages.mofile import read_mo
 
 from scripts import catalogs, messages
 from tests import untranslated
-from tests.messages import find_aliases, find_in_module, find_in_template
+from tests.messages import find_aliases, find_in_f_strings, find_in_module, find_in_template
 
 ROOT = Path(__file__).parents[1]
 _PRODUCT = ROOT / "musterbook"
@@ -73,6 +73,20 @@ def test_a_text_that_cannot_be_translated_is_found(tmp_path: Path) -> None:
 def test_a_module_imports_gettext_by_a_name_that_the_extraction_knows() -> None:
     """The texts of a call by another name would be in no catalog."""
     assert _list_found(sorted(_PRODUCT.rglob("*.py")), find_aliases) == {}
+
+
+def test_no_text_is_translated_within_an_f_string() -> None:
+    """The texts would be in no catalog that Python 3.11 writes."""
+    assert _list_found(sorted(_PRODUCT.rglob("*.py")), find_in_f_strings) == {}
+
+
+def test_a_text_that_is_translated_within_an_f_string_is_found(tmp_path: Path) -> None:
+    module = tmp_path / "command.py"
+    module.write_text(
+        'line = f"{was or _(\'(none)\')} → {now}"\nsame = f\'{pgettext("cell", "blank")}\'\n'
+        'fine = f"{_(about)} {words.gettext(about)} {{_(1)}}" + _("fine")\n'
+    )
+    assert find_in_f_strings(module) == ["line 1: _('(none)')", "line 2: pgettext('cell', 'blank')"]
 
 
 def test_a_text_of_a_command_and_an_alias_of_gettext_are_found(tmp_path: Path) -> None:

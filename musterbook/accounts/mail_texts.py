@@ -42,4 +42,5 @@ def format_time(at: datetime | None) -> str:
         return ""
     local = timezone.localtime(at)
     # Translators: a date with a time, in the letters that Django's documentation of `date` lists.
-    return f"{date_format(local, pgettext('date', 'j F Y, H:i'))} ({local.tzname()})"
+    form = pgettext("date", "j F Y, H:i")
+    return f"{date_format(local, form)} ({local.tzname()})"

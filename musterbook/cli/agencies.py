@@ -71,10 +71,10 @@ def _print_result(slug: str, result: "ApplyResult") -> None:
         out.print(_("Agency %(slug)s was created.") % {"slug": slug})
     elif result.changes:
         out.print(_("Agency %(slug)s was changed:") % {"slug": slug})
+        nothing, gone = _("(none)"), _("(deleted)")
         for name, (was, now) in result.changes.items():
             out.print(
-                f"  {escape_text(name)}: {escape_text(was) or _('(none)')} → {escape_text(now) or _('(deleted)')}",
-                markup=False,
+                f"  {escape_text(name)}: {escape_text(was) or nothing} → {escape_text(now) or gone}", markup=False
             )
     else:
         out.print(_("Agency %(slug)s already matches the file. Nothing was changed.") % {"slug": slug})

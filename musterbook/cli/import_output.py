@@ -249,10 +249,8 @@ def _label_outcome(row: "ReportRow", facts: ReportFacts) -> str:
 
 
 def _format_changes(row: "ReportRow") -> Text:
-    lines = [
-        f"{heading}: {before or _('(blank)')} → {after or _('(blank)')}"
-        for heading, (before, after) in row.changes.items()
-    ]
+    blank = _("(blank)")
+    lines = [f"{heading}: {before or blank} → {after or blank}" for heading, (before, after) in row.changes.items()]
     return _make_text("\n".join(lines))
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from musterbook.config import languages
-from tests.cli.conftest import Muster, row
+from tests.cli.conftest import AGENCY, Muster, row
 
 ROW = row("ann", rank="Sargent")
 pytestmark = pytest.mark.any_database
@@ -19,6 +19,19 @@ def test_problems_are_in_the_language_of_the_terminal_and_json_is_english(
     assert "El rango “Sargent” no existe." in said.text and "¿Quiso decir Sergeant?" in said.text
     answer = springfield.imported(ROW).json
     assert answer["rows"][0]["problems"][0]["message"] == "There is no rank “Sargent”."
+
+
+def test_changes_of_an_agency_are_in_the_language_of_the_terminal(
+    springfield: Muster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "es")
+    file = springfield.folder / "agency.toml"
+    for zone, change in (
+        ("America/Chicago", "(ninguno) → America/Chicago"),
+        ("", "America/Chicago → (eliminado)"),
+    ):
+        file.write_text(f'time_zone = "{zone}"\n{AGENCY}', encoding="utf-8")
+        assert f"time_zone: {change}" in springfield("agency", "apply", file).text
 
 
 @pytest.mark.parametrize(

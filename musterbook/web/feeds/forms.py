@@ -167,8 +167,9 @@ class ReadingForm(SectionForm):
 
 def _list_remembered(table: Table) -> dict[str, tuple[Any, ...]]:
     """Return what can be forgotten: a key, and for it the label, the part of the table, and the path in that part."""
+    ignored = _("ignored")
     found: list[tuple[Any, ...]] = [
-        (f"{heading} = {column or _('ignored')}", "mapping", heading) for heading, column in table["mapping"].items()
+        (f"{heading} = {column or ignored}", "mapping", heading) for heading, column in table["mapping"].items()
     ]
     for column, meanings in table["values"].items():
         found += [(f"{column}: {value} = {meaning}", "values", column, value) for value, meaning in meanings.items()]
