@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 _LINES = 25
+_ONE_AT_A_TIME = sys.version_info >= (3, 12)
+"""Whether a process has one active profile, of all threads. Before Python 3.12, each thread has its own."""
 
 
 def read_peak_bytes() -> int:
@@ -35,6 +37,9 @@ class Stages:
         self._stage = ""
         self._since = time.perf_counter()
         self._profiles: dict[str, cProfile.Profile] = {}
+        self._active: list[cProfile.Profile] = []
+        """The profiles that have begun and not ended, the last one begun at the end."""
+        self._lock = threading.Lock()
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:  # noqa: ARG002  (what imports announce)
         """Begin or continue a stage, and end the one before. "" ends the last one."""
@@ -44,11 +49,11 @@ class Stages:
             self._end()
         self._stage, self._since = stage, time.perf_counter()
         if self._is_profiled and stage:
-            self._profiles.setdefault(stage, cProfile.Profile()).enable()
+            self._begin_profile(self._profiles.setdefault(stage, cProfile.Profile()))
 
     def _end(self) -> None:
         if self._is_profiled:
-            self._profiles[self._stage].disable()
+            self._end_profile(self._profiles[self._stage])
         self.peaks[self._stage] = read_peak_bytes()
         self._add(self._stage, time.perf_counter() - self._since)
 
@@ -78,11 +83,27 @@ class Stages:
             yield
             return
         profile = self._profiles[name] = cProfile.Profile()
-        profile.enable()
+        self._begin_profile(profile)
         try:
             yield
         finally:
+            self._end_profile(profile)
+
+    def _begin_profile(self, profile: cProfile.Profile) -> None:
+        """Begin or continue a profile. Where a process has one at a time, the one that is active pauses until this one ends."""
+        with self._lock:
+            if self._active and _ONE_AT_A_TIME:
+                self._active[-1].disable()
+            self._active.append(profile)
+            profile.enable()
+
+    def _end_profile(self, profile: cProfile.Profile) -> None:
+        with self._lock:
             profile.disable()
+            is_last = profile is self._active[-1]
+            self._active.remove(profile)
+            if is_last and self._active and _ONE_AT_A_TIME:
+                self._active[-1].enable()
 
     @property
     def profiles(self) -> dict[str, str]:

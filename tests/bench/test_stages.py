@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from types import ModuleType
 
 import pytest
@@ -46,3 +47,25 @@ def test_what_runs_in_another_thread_has_a_profile_of_its_own(watched: ModuleTyp
     stages("")
     assert set(stages.profiles) == {"reading", "reading.double"}
     assert "test_stages.py" in stages.profiles["reading.double"]
+
+
+def test_a_stage_may_end_while_another_thread_still_runs(watched: ModuleType) -> None:
+    begun, may_end = Event(), Event()
+
+    def wait() -> None:
+        begun.set()
+        assert may_end.wait(30)
+
+    watched.wait = wait  # type: ignore[attr-defined]  # modules of tests have what they are given
+    stages = Stages(profile=True)
+    stages.watch(watched.__name__, "wait", lambda: "wait")
+    stages("reading")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(watched.wait)
+        assert begun.wait(30)
+        stages("planning")
+        may_end.set()
+        waiting.result()
+    stages("writing")
+    stages("")
+    assert set(stages.profiles) == {"reading", "reading.wait", "planning", "writing"}
