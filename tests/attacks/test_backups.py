@@ -20,7 +20,7 @@ from django.conf import settings
 from pyrage import passphrase, x25519
 
 from musterbook.config import home, secret_keys
-from musterbook.directory.installation import backup_encryption, backups, migration
+from musterbook.directory.installation import backup_encryption, backup_seal, backups, migration
 from musterbook.directory.installation.backup_encryption import CannotUse, Lock, Opener
 from musterbook.directory.installation.backups import CannotRestore
 from musterbook.directory.storage import frames
@@ -644,3 +644,12 @@ def test_programs_of_postgresql_inherit_no_secret_of_ours(
     backups._run_postgres("pg_dump", error=CannotRestore)
     assert "MUSTER_" not in record.read_text()
     assert migration.list_recorded()
+
+
+def test_a_negative_size_is_refused_whether_or_not_python_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer releases of Python refuse it when they read the header, and older ones return it."""
+    entry = tarfile.TarInfo("manifest.json")
+    entry.size = -1
+    monkeypatch.setattr(tarfile.TarFile, "next", lambda _: entry)
+    with pytest.raises(tarfile.ReadError, match="negative size"):
+        next(backup_seal._read_members(io.BytesIO(bytes(tarfile.RECORDSIZE))))
