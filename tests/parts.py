@@ -112,11 +112,18 @@ _NOT_FAST = (
     # Every page, form, case or kind of nights, one after the other.
     "tests/web/test_every_page.py", "tests/web/test_kept_forms.py", "tests/web/test_trial.py", "tests/web/test_feed_trial.py",
     "tests/cases", "tests/test_five_paths.py", "tests/test_mutation.py",
-    # Many users, and rows of examples.
+    # Whole imports by way of a page, a program or a feed. Those of `directory` are imported directly.
+    *(f"tests/web/test_{name}.py" for name in (
+        "bulk", "entry_files", "feeds", "import_fixes", "import_history", "import_plan",
+    )),
+    "tests/accounts/test_import_page.py", "tests/api/test_import_acts.py", "tests/api/test_import_rows.py",
+    "tests/cli/test_confirm.py", "tests/cli/test_import.py", "tests/feeds/test_settling.py", "tests/scim/test_bulk.py",
+    # Damage, receivers that hang, many users, and rows of examples.
+    "tests/directory/installation/test_damage.py", "tests/webhooks/test_sending.py",
     "tests/directory/users/test_search.py::test_users_who_were_there_before_searches",
     "tests/api/test_imports.py::test_a_bomb_is_refused_as_on_the_page",
 )  # fmt: skip
-"""Tests of what takes long and says little while one module changes: processes, installations, attacks and rows of examples."""
+"""Tests of what takes long and says little while another module changes."""
 FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """The environment variable by which coverage measures the processes that a test starts."""
 
