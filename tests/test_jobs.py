@@ -266,7 +266,7 @@ def test_a_connection_that_is_lost_between_two_rounds_delays_nothing(caplog: pyt
         with other.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
         other.close()
 

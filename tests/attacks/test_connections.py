@@ -90,7 +90,11 @@ def test_health_says_that_the_database_is_away(fresh_home: Home) -> None:
         with psycopg.connect(fresh_home.database_url.replace(name[0], "postgres"), autocommit=True) as other:
             other.execute(f'ALTER DATABASE "{name[0]}" ALLOW_CONNECTIONS false'.encode())
             try:
-                other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = %s AND backend_type = 'client backend'",
+                    name,
+                )
                 assert server.status("/readyz") == 503
                 answer = server.ask("GET", "/springfield/")
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
