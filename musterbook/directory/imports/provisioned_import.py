@@ -19,7 +19,6 @@ from musterbook.core.reading.sent_rows import FIRST_ROW
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import ReportRow, RowFilter
 from musterbook.directory import models
-from musterbook.directory.apply import writer
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import (
     cancellation,
@@ -31,7 +30,6 @@ from musterbook.directory.imports import (
     runner,
     sent_rows,
 )
-from musterbook.directory.imports.heartbeats import ignore_progress
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.provisioned_values import RowValues
 from musterbook.directory.imports.runner import Attempt, ImportFailed
@@ -222,13 +220,12 @@ def _make_attempt(agency: models.Agency, changes: Sequence[Change], batch: _Batc
         made = attempt.make_plan(current)
         _check_unnamed(made, batch)
         provisioned_values.store_held(record, made, values)
-        return made.without_mails(writer.find_unsent(current, None))
+        return made
 
-    def write(made: Plan) -> None:
-        writer.apply_plan(made, record.agency, context, of=record.pk, written=lambda done: ignore_progress("", done))
-        provisioned_values.write(record.agency, made, values, context)
-
-    return replace(attempt, make_plan=plan, apply_override=write)
+    return replace(
+        attempt, make_plan=plan,
+        after_apply=lambda made: provisioned_values.write(record.agency, made, values, context),
+    )  # fmt: skip
 
 
 def _list_values(changes: Sequence[Change], batch: _Batch) -> list[RowValues]:

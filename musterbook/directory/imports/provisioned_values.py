@@ -9,7 +9,6 @@ from musterbook.core.reading.sent_rows import FIRST_ROW
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
-from musterbook.directory.apply import writer
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.runner import Attempt
 from musterbook.directory.users import provisioning_many
@@ -61,15 +60,6 @@ def store_held(record: models.Import, plan: Plan, values: Sequence[RowValues]) -
 def confirm(attempt: Attempt, stored: Sequence[Mapping[str, Any]]) -> Attempt:
     """Return the attempt that applies a plan and writes the values that were stored when it was held."""
     values = [RowValues(**one) for one in stored]
-    record = attempt.record
-
-    def plan(agency: models.Agency) -> Plan:
-        return attempt.make_plan(agency).without_mails(writer.find_unsent(agency, record.options["mails"]))
-
-    def apply(made: Plan) -> None:
-        writer.apply_plan(
-            made, record.agency, attempt.context, of=record.pk, written=lambda done: attempt.progress("writing", done)
-        )
-        write(record.agency, made, values, attempt.context)
-
-    return replace(attempt, make_plan=plan, apply_override=apply)
+    return replace(
+        attempt, after_apply=lambda plan: write(attempt.record.agency, plan, values, attempt.context)
+    )  # fmt: skip

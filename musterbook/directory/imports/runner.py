@@ -56,7 +56,8 @@ class Attempt:
     directory, and may be called twice. `content`: the file to keep. `expected`: the digest of the plan as it was
     shown; nothing is written if the plan has another one. `progress`: is called for each stage, and so is
     `report`, which reports to other processes. `apply_override`: writes the result of a plan that changes no user.
-    `stages`: measures how long each stage takes.
+    `after_apply`: is called when the plan is written, in the same transaction. `stages`: measures how long each stage
+    takes.
     """
 
     record: models.Import
@@ -67,6 +68,7 @@ class Attempt:
     progress: Progress = ignore_progress
     report: Progress = ignore_progress
     apply_override: Callable[[Plan], None] | None = None
+    after_apply: Callable[[Plan], None] | None = None
     stages: StageTimes = field(default_factory=StageTimes)
 
     def report_stage(self, stage: str, done: int = 0, total: int = 0) -> None:
@@ -233,6 +235,8 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
         attempt.apply_override(plan)
     else:
         writer.apply_plan(plan, agency, attempt.context, of=record.pk, written=written)
+    if attempt.after_apply:
+        attempt.after_apply(plan)
     # A file of new external IDs is rare, and has other headings: it leaves the mapping of the usual files alone. So do
     # files of groups, members, roles and ranks, and the rows that a program sends, whose file nobody else has written.
     remembers = plan.mode is not Mode.REKEY and plan.entries is None and not options.get("exact")
