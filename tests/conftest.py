@@ -63,9 +63,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Measure again: all modules are loaded now."""
+    """Measure again: all modules are loaded now. Refuse tests that call Polars while they are loaded.
+
+    Its threads would be missing in each fork of a process that has collected them (`scripts.warm_tests`).
+    """
     if _PAUSED in session.config.stash:
         session.config.stash[_PAUSED].close()
+    if any(path.read_text().startswith("polars-0") for path in Path("/proc/self/task").glob("*/comm")):
+        raise pytest.UsageError("A file of tests calls Polars while it is loaded. Call it in a fixture or in the test.")
 
 
 def pytest_sessionfinish() -> None:
