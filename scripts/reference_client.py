@@ -7,8 +7,8 @@ from typing import Any
 
 from musterbook.client import problems
 from musterbook.client.agency import Agency, AsyncAgency
-from musterbook.client.calling import Downloading, Listing, Operation, Resource
 from musterbook.client.described import routes
+from musterbook.client.operations import Downloading, Listing, Operation, Resource
 
 
 def list_client(generated: str) -> Iterator[str]:

@@ -11,10 +11,11 @@ from urllib.parse import SplitResult, urlsplit
 import httpx2
 
 from musterbook import __version__
-from musterbook.client.calling import Operation, Resource, S, Steps
+from musterbook.client.calls import Steps
 from musterbook.client.described import routes
 from musterbook.client.described.answers import Me
 from musterbook.client.exchanging import Patience
+from musterbook.client.operations import Operation, Resource, S
 from musterbook.client.resources.connections import Tokens, Webhooks
 from musterbook.client.resources.feeds import Feeds
 from musterbook.client.resources.imports import Files, Imports

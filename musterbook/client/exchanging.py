@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx2
 
 from musterbook.client.answering import read_answer
-from musterbook.client.calling import Call, Pause, Steps
+from musterbook.client.calls import Call, Pause, Steps
 from musterbook.client.described.answers import ProblemField
 from musterbook.client.problems import Problem, UnexpectedAnswer, Unreachable, find_class
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx2
 
 from musterbook.client.answering import Page
-from musterbook.client.calling import Call, Pause, Steps, turn_page
+from musterbook.client.calls import Call, Pause, Steps, turn_page
 from musterbook.client.exchanging import Patience, exchange, open_request, read_response
 from musterbook.client.problems import Unreachable
 

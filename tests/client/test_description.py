@@ -14,8 +14,8 @@ from musterbook.api import openapi
 from musterbook.client import agency as agencies
 from musterbook.client.agency import Agency, AsyncAgency
 from musterbook.client.answering import Answer, Page, Route, read_answer
-from musterbook.client.calling import Downloading, Listing, Operation, Resource
 from musterbook.client.described import answers, routes
+from musterbook.client.operations import Downloading, Listing, Operation, Resource
 from scripts import client_code
 
 FILES = client_code.make_files()

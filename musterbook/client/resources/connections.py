@@ -3,9 +3,10 @@
 from typing import Literal, Unpack
 
 from musterbook.client.answering import Page
-from musterbook.client.calling import Call, Listing, Operation, Resource, S, Steps, make_call
+from musterbook.client.calls import Call, Steps, make_call
 from musterbook.client.described import bodies, routes
 from musterbook.client.described.answers import CreatedToken, Message, NewSecret, SentAgain, Token, Webhook
+from musterbook.client.operations import Listing, Operation, Resource, S
 
 
 class Tokens(Resource[S]):

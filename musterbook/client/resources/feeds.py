@@ -3,9 +3,10 @@
 from typing import Unpack
 
 from musterbook.client.answering import Page
-from musterbook.client.calling import Call, Listing, Operation, Resource, S, Steps, make_call
+from musterbook.client.calls import Call, Steps, make_call
 from musterbook.client.described import bodies, routes
 from musterbook.client.described.answers import CheckReport, Feed, FeedFile, SendFeedFileAnswer, SentToken
+from musterbook.client.operations import Listing, Operation, Resource, S
 from musterbook.client.resources.imports import make_key
 from musterbook.client.uploads import FileToSend, make_upload
 

@@ -6,9 +6,10 @@ from typing import Any, TypeVar, Unpack
 from uuid import uuid4
 
 from musterbook.client.answering import Page, Route
-from musterbook.client.calling import Call, Downloading, Listing, Operation, Pause, Resource, S, Steps, make_call
+from musterbook.client.calls import Call, Pause, Steps, make_call
 from musterbook.client.described import bodies, routes
 from musterbook.client.described.answers import BatchState, GroupedProblem, ImportState, Listed, Row
+from musterbook.client.operations import Downloading, Listing, Operation, Resource, S
 from musterbook.client.uploads import FileToSend, make_upload
 
 State = TypeVar("State", ImportState, BatchState)

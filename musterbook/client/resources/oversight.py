@@ -3,10 +3,11 @@
 from typing import Unpack
 
 from musterbook.client.answering import Page
-from musterbook.client.calling import Call, Downloading, Listing, Operation, Resource, S, Steps, make_call
+from musterbook.client.calls import Call, Steps, make_call
 from musterbook.client.described import bodies, routes
 from musterbook.client.described.answers import Agency as AgencySettings
 from musterbook.client.described.answers import CheckResult, Event
+from musterbook.client.operations import Downloading, Listing, Operation, Resource, S
 
 
 class Audit(Resource[S]):

@@ -3,9 +3,10 @@
 from typing import Any, Unpack
 
 from musterbook.client.answering import Page, Route
-from musterbook.client.calling import Call, Listing, Operation, S, Steps, make_call
+from musterbook.client.calls import Call, Steps, make_call
 from musterbook.client.described import bodies, routes
 from musterbook.client.described.answers import BatchState, Delivery, ImportState, ProblemField, ProblemText, Row, User
+from musterbook.client.operations import Listing, Operation, S
 from musterbook.client.resources.imports import ImportSteps, make_key
 
 _FIRST_ROW = 2

@@ -3,7 +3,8 @@
 import pytest
 
 from musterbook.core.reading.budget import OBJECT, Budget, FileLimits, limit_problems
-from musterbook.core.reading.grid import GridBuilder, Refusal
+from musterbook.core.reading.grid import Refusal
+from musterbook.core.reading.grid_builder import GridBuilder
 
 
 def _refusal(rows: list[tuple[int, list[str]]], left: int, *, width: int = 2) -> str:

@@ -16,12 +16,12 @@ from musterbook.core.reading.grid import (
     MOST_CELLS,
     MOST_COLUMNS,
     Grid,
-    GridBuilder,
     HeaderRow,
     Refusal,
     is_blank,
     too_wide,
 )
+from musterbook.core.reading.grid_builder import GridBuilder
 from musterbook.core.reading.header_rows import HeaderChoice, find_header_row, has_header, rate_rows
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}

@@ -9,7 +9,8 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts
 from musterbook.core.reading import headings
 from musterbook.core.reading.budget import Budget, FileLimits
-from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal, too_wide
+from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, Refusal, too_wide
+from musterbook.core.reading.grid_builder import GridBuilder
 from musterbook.core.reading.header_rows import LAST, HeaderChoice, find_header_row, rate_rows
 from musterbook.core.reading.workbook.archive import Archive, damaged
 from musterbook.core.reading.workbook.ods import OdsBook

@@ -6,49 +6,17 @@ carries the steps out, and either waits for them or can be awaited.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
-
-import httpx2
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from musterbook.client.answering import Page, Route
-from musterbook.client.uploads import Upload
-
-if TYPE_CHECKING:
-    from musterbook.client.sessions import AsyncDownload, AsyncSession, Download, SyncSession
+from musterbook.client.calls import Call, Steps, make_call
+from musterbook.client.sessions import AsyncDownload, AsyncSession, Download, SyncSession
 
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """A request of an operation. `fields`: those of the form with the file. `key`: the idempotency key."""
-
-    route: Route[T]
-    path: Mapping[str, object] = field(default_factory=dict)
-    query: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    upload: Upload | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    key: str = ""
-    if_match: str = ""
-    is_stream: bool = False
-    is_repeatable: bool = False
-    """Whether the same request, sent again, does nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A step: wait so many seconds."""
-
-    seconds: float
-
-
-Steps: TypeAlias = Generator[Call[Any] | Pause, httpx2.Response | None, T]
-"""The requests and pauses of an operation, and its result."""
 
 
 class Session(Protocol):
@@ -78,16 +46,6 @@ class Resource(Generic[S]):
     ) -> Steps[T]:
         """Return the steps of one request. `facts`: those of a Call."""
         return self.get_session().exchange(make_call(route, path, **facts))
-
-
-def make_call(route: Route[T], path: Mapping[str, object] | None = None, **facts: Any) -> Call[T]:
-    """Return a request of an operation. `facts`: those of a Call."""
-    return Call(route, path or {}, **facts)
-
-
-def turn_page(call: Call[Page[T]], page: Page[T]) -> Call[Page[T]] | None:
-    """Return the request of the next page, or None after the last one."""
-    return replace(call, query={**call.query, "cursor": page.next}) if page.next else None
 
 
 class Operation(Generic[P, T]):
