@@ -12,7 +12,7 @@ from typing import Any
 import coverage
 import pytest
 
-from scripts import fault_tests
+from scripts import fault_forks
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class Recorder:
             self.failed.add(report.nodeid)
 
     def _read_processes(self, test: str) -> None:
-        for path in set(fault_tests.ROOT.glob(".coverage.*")) - self.seen:
+        for path in set(fault_forks.ROOT.glob(".coverage.*")) - self.seen:
             self.seen.add(path)
             data = coverage.CoverageData(str(path))
             data.read()
@@ -76,16 +76,16 @@ class Recorder:
 
 
 def _relative(file: str) -> str:
-    return str(Path(file).relative_to(fault_tests.ROOT)) if Path(file).is_absolute() else file
+    return str(Path(file).relative_to(fault_forks.ROOT)) if Path(file).is_absolute() else file
 
 
 def record(files: dict[str, str]) -> int:
     """Run some files of tests, and write what the tests of each reach into the file named for it. Return the status."""
     measured = coverage.Coverage(
-        data_file=str(fault_tests.ROOT / ".coverage"), config_file=str(fault_tests.ROOT / "pyproject.toml")
+        data_file=str(fault_forks.ROOT / ".coverage"), config_file=str(fault_forks.ROOT / "pyproject.toml")
     )
     measured.start()
-    options = fault_tests.prepare([*files])
+    options = fault_forks.prepare([*files])
     recorder = Recorder(measured)
     status = int(pytest.main([*options, *files], plugins=[recorder]))
     measured.stop()

@@ -8,66 +8,40 @@ what they start end when the standard input ends.
 import contextlib
 import importlib
 import json
-import mmap
 import os
 import shutil
 import signal
 import socket
-import struct
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import pytest
 
-ROOT = Path.cwd()
-TEMPORARY = ROOT / "build" / "temporary"
-"""The folder for everything that tests write; it is emptied after each fault."""
-FAILED = ROOT / "build" / "failed.txt"
-"""The test that failed."""
-KILLED, SURVIVED, TIMED_OUT = "killed", "survived", "timed out"
+from scripts.fault_forks import (
+    FAILED,
+    KILLED,
+    ROOT,
+    SETTINGS,
+    SURVIVED,
+    TEMPORARY,
+    TIMED_OUT,
+    Deadline,
+    become,
+    prepare,
+    run_in_fork,
+    share_database,
+)
+
 _LIBRARIES = (
     "asyncio", "cryptography.hazmat.primitives.ciphers.aead", "django.core.management", "django.db.backends.sqlite3.base",
     "django.db.models", "django.test", "email_validator", "hypothesis.strategies", "lxml.etree", "multiprocessing",
     "phonenumbers", "polars", "psycopg", "pytest_django.plugin", "reportlab.pdfgen.canvas", "rich.console", "typer",
     "unittest.mock", "xdist.plugin", "xlsxwriter",
 )  # fmt: skip
-_OPTIONS = (
-    "-q", "--assert=plain", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W",
-    "ignore::pytest.PytestAssertRewriteWarning",
-)  # fmt: skip
-_OF_CORE = (
-    "--noconftest", "-p", "no:django", "-o", "addopts=--import-mode=importlib", "-W", "ignore::pytest.PytestConfigWarning",
-)  # fmt: skip
-"""The tests of core need neither Django nor our fixtures, and start in a fraction of the time without them."""
-_CORE = "tests/core"
-_UNCHANGED = "unchanged"
-"""The name of the migrated installation that all tests copy. It is made without a fault, because a migration takes seconds."""
 _RECORD_SECONDS = 7200.0
-_SETTINGS = "tests.settings"
-_FIRST_SECONDS = 120.0
-"""How long a run of pytest may take until its first test."""
-
-
-class Deadline:
-    """A time that a process and its forks share."""
-
-    def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, 8)
-
-    def set(self, seconds: float) -> None:
-        """Set it to so many seconds from now."""
-        self._shared[:] = struct.pack("d", time.monotonic() + seconds)
-
-    def is_over(self) -> bool:
-        """Return whether the time is over."""
-        return bool(time.monotonic() > struct.unpack("d", self._shared[:])[0])
-
-
-_deadline = Deadline()
 
 
 class WarmProcess:
@@ -79,7 +53,7 @@ class WarmProcess:
         if self.process == 0:
             ours.close()
             stream = its.makefile("rw", encoding="utf-8")
-            _become(lambda: _serve_warm(files, stream), ROOT / "build" / "warm.txt")
+            become(lambda: _serve_warm(files, stream), ROOT / "build" / "warm.txt")
         its.close()
         self._stream = ours.makefile("rw", encoding="utf-8")
         if (answer := self._read()) != "ready":
@@ -182,82 +156,9 @@ def _changed(path: Path, source: str) -> Iterator[None]:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def run_in_fork(run: Callable[[Deadline], int]) -> dict[str, str]:
-    """Run tests in a child, and end it with all that it started. The test that failed, or took too long, is named."""
-    FAILED.unlink(missing_ok=True)
-    _deadline.set(_FIRST_SECONDS)
-    status, output = _fork(lambda: run(_deadline), _deadline)
-    test = {"test": FAILED.read_text(encoding="utf-8")} if FAILED.exists() else {}
-    return {"result": TIMED_OUT if status is None else KILLED if status else SURVIVED, "output": output, **test}
-
-
-def _fork(run: Callable[[], int], deadline: Deadline) -> tuple[int | None, str]:
-    """Run something in a child, and end it with all that it started. Return its status, None if it took too long."""
-    TEMPORARY.mkdir(parents=True, exist_ok=True)
-    output = ROOT / "build" / "output.txt"
-    child = os.fork()
-    if child == 0:
-        _become(run, output)
-    try:
-        status = _wait(child, deadline)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(child, 0)
-        shutil.rmtree(TEMPORARY, ignore_errors=True)
-    return status, output.read_text(encoding="utf-8", errors="replace")[-4000:]
-
-
-def _become(run: Callable[[], int], output: Path) -> NoReturn:
-    """Run something as the first process of a group, with its output in a file, and end."""
-    os.setpgid(0, 0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with output.open("wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    status = 99
-    try:
-        status = run()
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
-
-
-def _wait(child: int, deadline: Deadline) -> int | None:
-    parent = os.getppid()
-    while not deadline.is_over():
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        if os.getppid() != parent:
-            sys.exit("The command was killed.")
-        time.sleep(0.01)
-    return None
-
-
 def _run(tests: list[str], seconds: list[float], deadline: Deadline) -> int:
     files = sorted({test.partition("::")[0] for test in tests})
     return int(pytest.main([*prepare(files), "-x", *files], plugins=[Chosen(tests, seconds, deadline)]))
-
-
-def prepare(paths: list[str]) -> list[str]:
-    """Make ready for the tests of some files or folders. Return the options for them."""
-    sys.dont_write_bytecode = True
-    if all(path.startswith(_CORE) for path in paths):
-        importlib.import_module("tests.examples").load_profile()
-        return [*_OPTIONS, *_OF_CORE]
-    os.environ["DJANGO_SETTINGS_MODULE"] = _SETTINGS
-    importlib.import_module(_SETTINGS)
-    _share_database()
-    return [*_OPTIONS]
-
-
-def _share_database() -> Any:
-    """Let all tests copy one migrated installation, whatever the fault is. Return the module that copies it."""
-    databases = importlib.import_module("tests.databases")
-    vars(databases)["_compute_version"] = lambda: _UNCHANGED
-    return databases
 
 
 class Chosen:
@@ -285,15 +186,16 @@ class Chosen:
 
 def record(files: dict[str, str]) -> dict[str, str]:
     """Run some files of tests, and write what the tests of each reach into the file named for it. Return what failed."""
-    _deadline.set(_RECORD_SECONDS)
-    status, output = _fork(lambda: int(importlib.import_module("scripts.fault_recording").record(files)), _deadline)
-    return {"failures": "" if status == 0 else output or "no output"}
+    answer = run_in_fork(
+        lambda _: int(importlib.import_module("scripts.fault_recording").record(files)), _RECORD_SECONDS
+    )
+    return {"failures": "" if answer["result"] == SURVIVED else answer["output"] or "no output"}
 
 
 def make_database() -> int:
     """Make the installation that the tests of all faults copy."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = _SETTINGS
-    with _share_database().template(TEMPORARY / "migrated", ""):
+    os.environ["DJANGOSETTINGS_MODULE"] = SETTINGS
+    with share_database().template(TEMPORARY / "migrated", ""):
         pass
     shutil.rmtree(TEMPORARY)
     return 0

@@ -21,7 +21,7 @@ from xml.etree import ElementTree as ET
 import coverage
 import pytest
 
-from scripts import setup
+from scripts import entry, setup
 from scripts.testing import OUT, SIDE_BY_SIDE, WHOLE, keep_files_in_memory
 from tests import parts
 
@@ -127,5 +127,5 @@ def _choose(
 
 
 if __name__ == "__main__":
-    setup.enter(dev=True)
+    entry.enter(dev=True)
     sys.exit(main(sys.argv[1:]))

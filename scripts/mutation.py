@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from scripts import faults, setup
+from scripts.fault_forks import KILLED, SURVIVED, TIMED_OUT
 from scripts.fault_reach import Names, Reach
-from scripts.fault_tests import KILLED, SURVIVED, TIMED_OUT
 from scripts.faults import Fault
 
 PACKAGES = (

@@ -1,4 +1,4 @@
-"""The virtual environment of a checkout. ./run, ./test, ./check and ./lock all make it first.
+"""The virtual environment of a checkout: where it is, its locks, and how it is made.
 
 It uses the standard library alone, in a syntax that older Pythons understand, so that they can report what is missing.
 """
@@ -26,32 +26,8 @@ SETUP_LOCK, RUN_LOCK, DEV_LOCK, POSTGRES_LOCK, ASSETS_LOCK, MUTATION_LOCK, PEERS
 _STAMP = VENV / "made-from"
 
 
-def enter(*, dev: bool, about: str | None = None) -> None:
-    """Make the environment, and restart the calling command in its Python.
-
-    `about`: the text of the command's --help; None if it has a parser of its own.
-    """
-    if about and len(sys.argv) == 2 and sys.argv[1] in ("-h", "--help"):
-        print(about.strip())
-        raise SystemExit(0)
-    prepare(dev=dev)
-    if Path(sys.prefix).resolve() != VENV.resolve():
-        os.execv(PYTHON, [str(PYTHON), *sys.argv])
-
-
-def prepare(*, dev: bool) -> None:
-    """Make environment and assets exactly those that the locks name, with the development tools if `dev`.
-
-    Also compile the catalogs of messages.
-    """
-    from scripts import assets, catalogs
-
-    _make_environment(dev)
-    assets.prepare(dev=dev)
-    catalogs.compile_stale()
-
-
-def _make_environment(dev: bool) -> None:
+def make_environment(*, dev: bool) -> None:
+    """Make the environment exactly that of the lock, with the development tools if `dev`. Exit if that fails."""
     fingerprint = _compute_fingerprint(DEV_LOCK if dev else RUN_LOCK)
     fit = {
         fingerprint,

@@ -24,11 +24,11 @@ from typing import IO
 import pytest
 from django.db import connections
 
-from scripts import fault_tests
+from scripts import fault_forks
 
-FOLDER = fault_tests.ROOT / "build" / "warm"
+FOLDER = fault_forks.ROOT / "build" / "warm"
 """Where the tests of all forks write; after each it is as before."""
-_KEPT = fault_tests.ROOT / "build" / "warm-kept"
+_KEPT = fault_forks.ROOT / "build" / "warm-kept"
 IMPORTED = "imported"
 """The answer for a fault that changes what runs at import."""
 
@@ -41,7 +41,7 @@ def serve(files: list[str], orders: IO[str], answers: IO[str]) -> int:
     """Collect the tests of these files, and answer orders until there are no more."""
     FOLDER.mkdir(parents=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(FOLDER)
-    return int(pytest.main([*fault_tests.prepare(files), *files], plugins=[Warm(orders, answers)]))
+    return int(pytest.main([*fault_forks.prepare(files), *files], plugins=[Warm(orders, answers)]))
 
 
 class Warm:
@@ -59,7 +59,7 @@ class Warm:
         self.items = {item.nodeid: item for item in session.items}
         _prepare_database(session.items)
         shutil.copytree(FOLDER, _KEPT, symlinks=True)
-        self.functions = list_functions(fault_tests.ROOT / "musterbook")
+        self.functions = list_functions(fault_forks.ROOT / "musterbook")
         gc.freeze()  # what the collector does not visit is not copied into each fork
         threads = len([*Path("/proc/self/task").iterdir()])
         self._answer("ready" if threads == 1 else f"{threads} threads, which a fork would not have")
@@ -77,7 +77,7 @@ class Warm:
         self.answers.flush()
 
     def _try(self, file: str, before: str, after: str, tests: list[str], seconds: list[float]) -> dict[str, str]:
-        path = str(fault_tests.ROOT / file)
+        path = str(fault_forks.ROOT / file)
         changes: list[tuple[FunctionType, CodeType]] = []
         if before != after and any(getattr(module, "__file__", None) == path for module in [*sys.modules.values()]):
             try:
@@ -87,7 +87,7 @@ class Warm:
             if not changes:
                 return {"result": IMPORTED}
         try:
-            return fault_tests.run_in_fork(partial(self._run, tests, seconds, changes))
+            return fault_forks.run_in_fork(partial(self._run, tests, seconds, changes))
         finally:
             restore(_KEPT, FOLDER)
 
@@ -96,7 +96,7 @@ class Warm:
         tests: list[str],
         seconds: list[float],
         changes: list[tuple[FunctionType, CodeType]],
-        deadline: "fault_tests.Deadline",
+        deadline: fault_forks.Deadline,
     ) -> int:
         for function, code in changes:
             function.__code__ = code
@@ -107,7 +107,7 @@ class Warm:
             deadline.set(limit)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following and following[0])
             if self.failed:
-                fault_tests.FAILED.write_text(self.failed[0], encoding="utf-8")
+                fault_forks.FAILED.write_text(self.failed[0], encoding="utf-8")
                 return 1
         return 0
 
