@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from django.db.models import Value
+from django.db.models.functions import NullIf
 from django.utils.translation import gettext as _
 
 from musterbook.directory import models
@@ -173,7 +175,7 @@ def _release(feed: models.Feed, seen: Mapping[str, Any], at: datetime, wait: tim
 
 def _answer(feed: models.Feed) -> dict[str, Any]:
     """Return what to write if a user had asked for this check. One who asks while it is made gets another one."""
-    return {"asked_at": None} if feed.asked_at else {}
+    return {"asked_at": NullIf("asked_at", Value(feed.asked_at))} if feed.asked_at else {}
 
 
 def record_failure(feed: models.Feed, error: Exception, at: datetime) -> None:
@@ -184,8 +186,8 @@ def record_failure(feed: models.Feed, error: Exception, at: datetime) -> None:
     if not isinstance(error, LocationError | OverQuota | OSError):
         _LOG.error("Feed %s could not be checked because of an error in Musterbook", feed.name, exc_info=error)
     if isinstance(error, HostKeyChanged):
-        fields: dict[str, Any] = {"stopped": str(error), "problem": str(error), "checked_at": at, **_answer(feed)}
-        claims.release(feed, lambda: _notify(feed, NoticeKind.STOPPED, at, fields), **fields)
+        fields: dict[str, Any] = {"stopped": str(error), "problem": str(error), "checked_at": at}
+        claims.release(feed, lambda: _notify(feed, NoticeKind.STOPPED, at, fields), **fields, **_answer(feed))
         return
     since, failures = min(feed.failing_since or at, at), feed.failures + 1
     zone, next_at = schedule.get_zone(feed.agency), at + find_backoff(failures)

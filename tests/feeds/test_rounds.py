@@ -186,6 +186,33 @@ def test_a_check_that_is_asked_for_while_one_is_made_is_made_after_it(
     assert not rounds.check_next_feed("tests", place.now)
 
 
+def test_a_check_that_is_asked_for_again_while_one_is_made_is_made_after_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask() -> None:
+        feeds.request_check(place.refresh(), AuditContext(place.at, "", "cli"), None)
+
+    ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "look_at", interrupt(checks.look_at, place.pass_time, ask))
+        rounds.check_next_feed("tests", place.now)
+    assert place.refresh().asked_at == place.at
+    assert rounds.check_next_feed("tests", place.now)
+    assert place.refresh().asked_at is None
+    assert not rounds.check_next_feed("tests", place.now)
+
+
+def interrupt(usual: Callable[..., Any], *steps: Callable[[], object]) -> Callable[..., Any]:
+    """Take these steps first, and then do the usual."""
+
+    def do(*given: Any) -> Any:
+        for step in steps:
+            step()
+        return usual(*given)
+
+    return do
+
+
 @pytest.mark.parametrize("state", [{"paused_at": NOW}, {"stopped": "the key"}])
 def test_a_feed_that_is_paused_or_has_stopped_is_not_checked(place: Place, state: dict[str, Any]) -> None:
     models.Feed.objects.update(**state)
