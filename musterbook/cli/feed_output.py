@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 def make_entry(feed: "models.Feed") -> dict[str, Any]:
     """Return a feed as a list of feeds has it, for programs."""
     from musterbook.directory.agency import feeds
-    from musterbook.feeds import overview
+    from musterbook.feeds import claims, overview
 
+    checked = feed.location["kind"] not in claims.UNCHECKED
     return {
         "feed": feed.name,
         "agency": feed.agency.slug,
@@ -29,7 +30,7 @@ def make_entry(feed: "models.Feed") -> dict[str, Any]:
         "problem": feed.problem,
         "checked_at": _format_time(feed.checked_at),
         "arrived_at": _format_time(feed.arrived_at),
-        "next_check_at": _format_time(feed.next_check_at),
+        "next_check_at": _format_time(feed.next_check_at) if checked else None,
     }
 
 

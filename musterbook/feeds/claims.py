@@ -2,16 +2,20 @@
 
 A worker that is killed keeps its lease until it ends, and then another worker claims the feed. Every write of a check
 says under which claim it is made, so that a worker that was slow changes nothing after another one took over.
+
+A person who changes a feed makes it due at once, also while it is checked. The check that runs then is of the feed as it was,
+so its result does not count.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
@@ -20,6 +24,8 @@ from musterbook.feeds.taking import LeaseLost
 
 LEASE = timedelta(minutes=2)
 _RENEW_AFTER = 20.0
+_FREE: Mapping[str, Any] = {"worker": "", "lease_until": None}
+"""The columns of a feed that no worker has claimed."""
 LONGEST_BACKOFF = timedelta(hours=1)
 """The longest wait for the next check after a failure."""
 SKEW = timedelta(minutes=1)
@@ -50,7 +56,10 @@ def _is_free(at: datetime) -> Q:
 
 
 def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[models.Feed]:
-    """Claim those of the feeds that are free, and return them. Each has the name of the claim as its `worker`."""
+    """Claim those of the feeds that are free, and return them. Each has the name of the claim as its `worker`.
+
+    Each has a `next_check_at`, too. One that has none when it is released was changed meanwhile.
+    """
     if not feeds.exists():
         return []
     name = f"{worker[:52]}-{secrets.token_hex(4)}"
@@ -59,7 +68,7 @@ def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[mod
     with locks.write_transaction(lambda: None):
         ids = list(feeds.values_list("pk", flat=True))
         free = models.Feed.objects.filter(_is_free(at), pk__in=ids).exclude(agency__in=pausing.select_paused())
-        free.update(worker=name, lease_until=at + LEASE)
+        free.update(worker=name, lease_until=at + LEASE, next_check_at=Coalesce("next_check_at", at))
     claimed = models.Feed.objects.filter(worker=name, pk__in=ids).select_related("agency")
     return sorted(claimed, key=lambda one: ids.index(one.pk))
 
@@ -67,30 +76,37 @@ def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[mod
 def release(feed: models.Feed, then: Callable[[], object] = lambda: None, **fields: Any) -> bool:
     """Write the result of a check, and let others claim the feed. Return False if this worker has lost it.
 
-    `then`: writes more in the same transaction, unless it has.
+    Write no result if a person has changed the feed since it was claimed: it is due at once. `then`: writes more in the
+    same transaction, with the result.
     """
     with locks.write_transaction(lambda: None):
-        written = _update(feed, **fields, worker="", lease_until=None)
-        if written:
+        mine = _select_mine(feed)
+        if _select_unchanged(mine).update(**fields, **_FREE):
             then()
-        return written
+            return True
+        return bool(mine.update(**_FREE))
 
 
 def release_all(feeds: Sequence[models.Feed], **fields: Any) -> None:
     """Do the same for several feeds of one claim."""
     with locks.write_transaction(lambda: None):
         mine = models.Feed.objects.filter(pk__in=[one.pk for one in feeds], worker=feeds[0].worker)
-        mine.update(**fields, worker="", lease_until=None)
+        _select_unchanged(mine).update(**fields, **_FREE)
+        mine.update(**_FREE)
+
+
+def _select_unchanged(claimed: "QuerySet[models.Feed]") -> "QuerySet[models.Feed]":
+    return claimed.filter(next_check_at__isnull=False)
 
 
 def write(feed: models.Feed, **fields: Any) -> bool:
     """Write columns of the feed, if this worker still has it."""
     with locks.write_transaction(lambda: None):
-        return _update(feed, **fields)
+        return bool(_select_mine(feed).update(**fields))
 
 
-def _update(feed: models.Feed, **fields: Any) -> bool:
-    return bool(models.Feed.objects.filter(pk=feed.pk, worker=feed.worker).update(**fields))
+def _select_mine(feed: models.Feed) -> "QuerySet[models.Feed]":
+    return models.Feed.objects.filter(pk=feed.pk, worker=feed.worker)
 
 
 class Lease:

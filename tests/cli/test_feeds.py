@@ -295,6 +295,13 @@ def test_a_late_feed_says_so(springfield: Muster) -> None:
     assert "hr  update  sent  late" in springfield("feed", "list", *OF).text
 
 
+def test_a_feed_says_when_it_is_checked_next_and_one_that_is_sent_files_never(fed: Muster) -> None:
+    fed("feed", "add", "sent", *OF, "--sent")
+    models.Feed.objects.update(next_check_at="2026-03-02T07:00Z")
+    listed = fed("feed", "list", *OF, "--output", "json").json
+    assert [one["next_check_at"] for one in listed] == ["2026-03-02T07:00:00+00:00", None]
+
+
 def test_an_agency_without_feeds_says_how_to_add_one(springfield: Muster) -> None:
     assert "muster feed add NAME" in springfield("feed", "list", *OF).err
 

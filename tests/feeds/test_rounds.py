@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from musterbook.directory import models
@@ -36,6 +36,7 @@ from tests.feeds.places import MINUTE, NOW, Place
 from tests.feeds.test_lateness import DAYS
 
 TEN = cast.people(*range(1, 11))
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPWb4oBrZ0y0vQ4l0KcV2HqS7nq8y9cS3Z1n0Yq3x5lD"
 NIGHTLY = {"windows": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "02:00", "to": "03:00"}]}
 
 
@@ -211,6 +212,65 @@ def interrupt(usual: Callable[..., Any], *steps: Callable[[], object]) -> Callab
         return usual(*given)
 
     return do
+
+
+Check = Callable[[str, Callable[[], datetime]], object]
+
+
+@pytest.mark.parametrize("check", [rounds.check_next_feed, rounds.check_folders], ids=["one", "many"])
+@pytest.mark.parametrize("fails", [False, True], ids=["finds nothing", "fails"])
+def test_settings_that_are_changed_while_a_feed_is_checked_count_from_then_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch, check: Check, fails: bool
+) -> None:
+    def change() -> None:
+        feed = place.refresh()
+        feeds.change(feed, {"every_minutes": 1}, feeds.mark(feed), AuditContext(place.at, "", "cli"), None)
+
+    def fail(*_: object) -> None:
+        raise NotAllowed("It is inside.")
+
+    models.Feed.objects.update(schedule={"every_minutes": 1440})
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "look_at", interrupt(fail if fails else checks.look_at, change))
+        assert check("tests", place.now)
+    feed = place.refresh()
+    assert (feed.next_check_at, feed.problem, feed.worker, feed.lease_until) == (None, "", "", None)
+    assert not models.Notice.objects.exists()
+    assert check("tests", place.now)
+    assert place.refresh().next_check_at == place.at + MINUTE
+    assert not check("tests", place.now)
+
+
+def test_a_host_key_that_is_accepted_while_a_feed_is_checked_with_the_former_one_lets_it_go_on(
+    place: Place, breaks: Callable[[Exception | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accept() -> None:
+        feeds.accept_host_key(place.refresh(), HOST_KEY, AuditContext(place.at, "", "cli"), None)
+
+    models.Feed.objects.update(location={"kind": "sftp", "host": "x", "port": 22, "path": "", "user": "u"})
+    breaks(HostKeyChanged("Another key."))
+    monkeypatch.setattr(opening, "open_location", interrupt(opening.open_location, accept))
+    assert rounds.check_next_feed("tests", place.now)
+    assert (place.refresh().stopped, place.feed.next_check_at) == ("", None)
+    assert not models.Notice.objects.exists()
+
+
+def test_the_end_of_a_check_waits_for_a_change_that_is_not_committed_yet(place: Place) -> None:
+    def end() -> None:
+        try:
+            claims.release(feed, next_check_at=NOW + MINUTE)
+        finally:
+            connections.close_all()
+
+    (feed,) = claims.claim(models.Feed.objects.all(), "one", NOW)
+    worker = threading.Thread(target=end)
+    with transaction.atomic():
+        models.Feed.objects.update(next_check_at=None)
+        worker.start()
+        worker.join(0.5)
+        assert worker.is_alive()
+    worker.join(30)
+    assert (place.refresh().next_check_at, place.feed.worker) == (None, "")
 
 
 @pytest.mark.parametrize("state", [{"paused_at": NOW}, {"stopped": "the key"}])
