@@ -133,6 +133,5 @@ def _make_cursors(entries: Sequence[_Entry], *, newer: bool, older: bool) -> tup
 
 
 def _parse_time(at: object) -> datetime:
-    """Return a stored time. SQLite returns it as text, without an offset."""
-    when = at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    """Return a stored time. It is in UTC; SQLite returns it as text, without an offset."""
+    return datetime.fromisoformat(str(at)).replace(tzinfo=UTC)
