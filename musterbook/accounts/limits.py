@@ -107,6 +107,7 @@ def take_many(rate: str, key: str, at: datetime, number: int) -> tuple[int, int]
 
 
 def _take(rate: str, key: str, at: datetime, number: int, most: int, seconds: int) -> tuple[int, int] | None:
+    """Count so many attempts in one statement, and return the number of all and their end, or None at the limit."""
     now = _to_seconds(at)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [rate, _hide_key(rate, key), number, now + seconds, now, now, now, most])

@@ -265,6 +265,7 @@ def _handle_refusal(mail: Mail, at: datetime, status: int, answer: bytes | str) 
 
 
 def _schedule_retry(claimed: list[Mail], at: datetime, reason: str) -> None:
+    """Let each email wait four times as long as the last time, up to a limit. Give up after ATTEMPTS attempts."""
     for mail in claimed:
         wait = min(_MINUTE * 4 ** (mail.attempts - 1), _LONGEST_WAIT)
         mine = _query_claimed(mail).filter(ended_at=None)

@@ -36,6 +36,8 @@ def needs(permission: str) -> Callable[[View[P]], View[P]]:
 
 
 def _guard(view: View[P], permission: str) -> View[P]:
+    """Answer only users who are signed in, have the permission ("" for any), and signed in recently if the page needs it."""
+
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not isinstance(request.user, Account):

@@ -206,6 +206,7 @@ def _changes_key(rows: pl.DataFrame, column: Column) -> bool:
 
 
 def _join_stored(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
+    """Return each row with the stored values of the user who has its external ID (`id`, `was_…`), null for a new user."""
     rows = checked.rows.rename({"status": "active"}, strict=False)
     matches = _add_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
     stored = matches.rename({name: f"was_{name}" for name in matches.columns if name not in ("external_id", "id")})

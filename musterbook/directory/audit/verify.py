@@ -57,7 +57,10 @@ def verify_trail(agency: models.Agency, known: KnownAnchors | None = None) -> Tr
 def continue_check(
     agency: models.Agency, so_far: CheckProgress, enough: Callable[[], bool], known: KnownAnchors | None = None
 ) -> CheckProgress | TrailFinding:
-    """Continue a check until it is done, or until `enough`, which is called regularly, returns true."""
+    """Continue a check until it is done, or until `enough`, which is called regularly, returns true.
+
+    It checks each link, then the end of the trail, the anchors, and what the rest of the database says.
+    """
     while True:
         end = hash_chain.read_head(agency)
         for links in _read_batches(agency, so_far.links):

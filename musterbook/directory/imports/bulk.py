@@ -159,7 +159,10 @@ def list_choices(agency: models.Agency, act: str, operator: Operator | None) -> 
 
 
 def authorize_change(agency: models.Agency, authority: Authority, change: BulkChange) -> Operator | None:
-    """Return the operator, or None for the system. Raise UnknownOperator, NotPermitted."""
+    """Return the operator of a change, or None for the system. Raise UnknownOperator, NotPermitted.
+
+    Each kind of change needs one permission (`ActionKind.permission`).
+    """
     operator = snapshot_queries.find_operator(agency, authority)
     if operator is None:
         return None

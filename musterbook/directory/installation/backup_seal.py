@@ -67,11 +67,14 @@ class Packing:
         self._tar.addfile(entry, _SealingReader(file, self._seal))
 
     def close(self) -> None:
-        """Add the seal: the name of the key, and the HMAC. Without a key: SHA-256, and the digest."""
+        """Add the seal (`finish`)."""
         self.finish()
 
     def finish(self) -> str:
-        """Add the seal. Return the HMAC, or the digest."""
+        """Add the seal, and return its HMAC or digest.
+
+        It has the name of the key, and the HMAC. Without a key, it has the name SHA256, and the digest.
+        """
         name, seal = (self._key.name, self._seal.by(self._key)) if self._key else (SHA256, self._seal.plain())
         self.add(_SEAL, f"{name}:{seal}".encode())
         return seal

@@ -52,7 +52,7 @@ ABOUTS = Labels(
 
 
 def run_checks() -> Iterator[Finding]:
-    """Yield every finding; without a database, only those that need none, and without a folder only those that need none."""
+    """Yield every finding. If the database or the folder cannot be used, yield only those that do not need it."""
     yield Finding(
         "versions",
         _("Musterbook %(version)s, Python %(what)s, %(what2)s")

@@ -41,7 +41,10 @@ class Listing:
     descending: bool
 
     def find_next(self, start: Cursor | None, number: int) -> list[Cursor]:
-        """Return the cursors of the next users after the start, no more than `number`."""
+        """Return the cursors of the next users after the start, no more than `number`.
+
+        A few matching users are sorted. Otherwise, each section of the order is walked along its index.
+        """
         few = self.lookup.find_few(self.conditions, _FEW, _FOUND)
         if few is not None:
             return self._sort_candidates(few, start, number)
