@@ -72,6 +72,20 @@ def test_the_help_of_each_page_is_there(boss: Client) -> None:
     assert missing == {}
 
 
+def test_each_page_has_help_of_its_own() -> None:
+    files = {
+        "export_users",
+        "import_example",
+        "import_results",
+        "import_errors",
+        "audit_export",
+        "supervisors",
+        "help_picture",
+    }
+    others = {"help", "help_document", "continue_form"}
+    assert {page.name for page in pages()} - set(help_pages.PARTS) - files - others == set()
+
+
 def test_each_page_of_the_menu_leads_to_its_help(boss: Client) -> None:
     without = [page.name for page in pages() if "<" not in page.route and page.name in help_pages.PARTS]
     assert len(without) > 10
