@@ -74,14 +74,8 @@ def test_the_help_of_each_page_is_there(boss: Client) -> None:
 
 def test_each_page_has_help_of_its_own() -> None:
     files = {
-        "export_users",
-        "import_example",
-        "import_results",
-        "import_errors",
-        "audit_export",
-        "supervisors",
-        "help_picture",
-    }
+        "export_users", "import_example", "import_results", "import_errors", "audit_export", "supervisors", "help_picture",
+    }  # fmt: skip
     others = {"help", "help_document", "continue_form"}
     assert {page.name for page in pages()} - set(help_pages.PARTS) - files - others == set()
 
