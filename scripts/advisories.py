@@ -1,6 +1,6 @@
 """The check of the locks against known advisories: `python -m scripts.advisories`.
 
-It queries OSV (Open Source Vulnerabilities) for every package that a lock pins. A finding fails unless `find_advisories.toml`
+It queries OSV (Open Source Vulnerabilities) for every package that a lock pins. A finding fails unless `advisories.toml`
 has the reason why it is harmless. If the list cannot be reached, the result is "not run", which does not mean "nothing found".
 """
 
@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from scripts import setup
+from scripts import entry, setup
 
 LIST = "https://api.osv.dev/v1/querybatch"
 """The list of advisories; MUSTER_ADVISORIES names a mirror of it."""
@@ -102,4 +102,5 @@ def read_accepted(file: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    entry.answer_help(__doc__)
     sys.exit(main())

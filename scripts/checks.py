@@ -1,4 +1,4 @@
-"""The quick checks, run in parallel: form, rules, types, architecture, templates, spelling."""
+"""The quick checks, run in parallel: format, rules, types, architecture, templates, spelling, words and documents."""
 
 import os
 import subprocess

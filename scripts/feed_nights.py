@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import django
 
-from scripts import setup
+from scripts import entry, setup
 
 if TYPE_CHECKING:
     from musterbook.core.planning.holds import Hold
@@ -266,4 +266,5 @@ def _read(name: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    entry.answer_help(__doc__)
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Measure the memory of `muster serve` while many sign in at once: python -m scripts.measure_sign_ins [how many]."""
+"""Measure the memory of `muster serve` while many sign in at once: `python -m scripts.measure_sign_ins [NUMBER]`."""
 
 import http.client
 import os
@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlencode
+
+from scripts import entry
 
 _PORT = 8791
 _PAGE = "/springfield/sign-in"
@@ -89,4 +91,5 @@ def _sign_in_all(serve: int, number: int) -> str:
 
 
 if __name__ == "__main__":
+    entry.answer_help(__doc__)
     print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 40))

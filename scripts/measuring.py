@@ -127,5 +127,5 @@ def _choose(
 
 
 if __name__ == "__main__":
-    entry.enter(dev=True)
+    entry.enter(dev=True, about=__doc__)
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Make the picture of the README: `python -m scripts.picture`, in an environment that `./run` has set up."""
+"""Make the picture of a terminal in the documents: `python -m scripts.picture`, in an environment that `./run` has set up."""
 
 import io
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
+
+from scripts import entry
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "pictures" / "second-night.svg"
@@ -44,4 +46,5 @@ def run_muster(environment: dict[str, str], *words: str) -> str:
 
 
 if __name__ == "__main__":
+    entry.answer_help(__doc__)
     main()

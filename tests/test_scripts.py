@@ -93,6 +93,19 @@ def test_help_of_every_script_explains_it_and_starts_nothing(command: str) -> No
     assert f"./{command}" in done.stdout or command == "screenshots"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["advisories", "feed_nights", "measure_sign_ins", "measuring", "messages", "mutation", "picture", "reference"],
+)
+def test_help_of_every_module_that_is_a_command_explains_it_and_does_nothing(name: str) -> None:
+    before = [path.stat().st_mtime_ns for path in (ROOT / "docs" / "reference").iterdir()]
+    command = [sys.executable, "-m", f"scripts.{name}", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"scripts.{name}" in done.stdout
+    assert [path.stat().st_mtime_ns for path in (ROOT / "docs" / "reference").iterdir()] == before
+
+
 def test_temporary_files_are_in_memory_while_all_tests_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.setattr(testing, "_MEMORY", tmp_path)
