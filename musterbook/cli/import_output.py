@@ -122,7 +122,9 @@ _WITHOUT_COUNTS = ("failed", "running", "waiting")
 def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
     from musterbook.core.reporting.summary import describe_hold, summarize
 
-    line = Text(format_state_title(report.state, ", "), style=_STYLES.get(report.state, _FAILED))
+    line = Text(
+        format_state_title(report.state, ", ", ended=bool(facts.ended)), style=_STYLES.get(report.state, _FAILED)
+    )
     action = facts.change.title if facts.change else _MODES[report.mode]
     action = f"{_FILES[report.what]}, {action}" if report.what else action
     action += f" ({facts.reason})" if facts.reason else ""

@@ -392,6 +392,7 @@ def test_a_plan_ends_when_it_is_applied_or_discarded(springfield: Muster) -> Non
     assert (again.status, f"Import {seen} was applied as import {done}." in again.err) == (2, True)
     shown = springfield("imports", "show", seen).text
     assert f"was applied as import {done}" in shown and "To apply it" not in shown
+    assert shown.startswith("Preview: ")
     other = springfield.imported(ANN, BOB, also=("--preview",)).json["import"]
     discarded = springfield("discard", other)
     assert (discarded.status, discarded.text, "is discarded" in discarded.err) == (0, "", True)

@@ -67,9 +67,12 @@ _EFFECTS = texts.Labels(
 )
 
 
-def format_state_title(code: str, joint: str = ": ") -> str:
-    """Return the title of an import in this state: “On hold: nothing has changed”. `joint` joins its two parts."""
-    return joint.join(filter(None, (_STATES[code], _EFFECTS.get(code))))
+def format_state_title(code: str, joint: str = ": ", *, ended: bool = False) -> str:
+    """Return the title of an import in this state: “On hold: nothing has changed”. `joint` joins its two parts.
+
+    `ended`: whether its plan was applied, replaced or discarded, or has expired. Another sentence then says what has changed.
+    """
+    return joint.join(filter(None, (_STATES[code], None if ended else _EFFECTS.get(code))))
 
 
 CHANNELS = texts.Labels(
