@@ -39,7 +39,7 @@ class Webhook(Schema):
 
 
 class NewSecret(Schema):
-    """A webhook with its new secret, which is shown only this once."""
+    """A webhook with its new secret, which is shown only once."""
 
     webhook: Webhook
     secret: str
@@ -193,7 +193,7 @@ def change(request: HttpRequest, name: str, given: WebhookChange) -> Webhook:
     summary="Remove a webhook",
 )  # fmt: skip
 def remove(request: HttpRequest, name: str) -> Status[None]:
-    """Remove the webhook and its messages, also those that wait."""
+    """Remove the webhook and its messages, including those that wait."""
     endpoint, by = _find(request, name)
     webhooks.remove(endpoint, access.make_context(request), by)
     return Status(HTTPStatus.NO_CONTENT, None)

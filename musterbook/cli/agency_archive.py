@@ -60,10 +60,10 @@ def export_(
 ) -> None:
     """Write one agency with all that belongs to it to one encrypted file, for `muster agency import` elsewhere.
 
-    To move the agency, pause it first. The archive of an agency that is not paused is of one moment, and is a copy: all that
-    waits to be sent or imported leaves from here.
+    To move the agency, pause it first. Otherwise, the archive is a copy of one moment: this installation goes on, and still
+    sends and imports all that waits.
 
-    The file has the passwords' hashes, and the secrets of second factors and providers. Anyone who can open it can act as its
+    The file has the hashes of passwords, and the secrets of second factors and providers. Anyone who can open it can act as its
     users. Delete it after the move.
 
     Example: muster agency export springfield-pd springfield.age --recipient age1…

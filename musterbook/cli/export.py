@@ -33,7 +33,7 @@ def export(
         typer.Option(
             "--query",
             metavar="TEXT",
-            help="Export only users with this text in a name, email address, username, badge number or id.",
+            help="Export only users with this text in a name, email address, username, badge number or external ID.",
         ),
     ] = "",
 ) -> None:

@@ -30,7 +30,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the feed.
 
 @app.command("list")
 def list_(agency: options.Agency, output: options.Output = "text") -> None:
-    """List the feeds of an agency, each with what keeps it from importing without a person.
+    """List the feeds of an agency, each with its state: what it waits for, or that it is fine.
 
     Example: muster feed list --agency springfield-pd
     """
@@ -169,7 +169,7 @@ def set_(  # noqa: PLR0913, PLR0917  (a command has as many options as its contr
     ] = "",
     new_token: Annotated[
         bool,
-        typer.Option("--new-token", help="Create a token for programs that send files, and print it. The former ends."),
+        typer.Option("--new-token", help="Create a token for programs that send files, and print it. The former token stops working."),
     ] = False,
     as_: options.As = "",
     output: options.Output = "text",
@@ -227,7 +227,7 @@ def _print_token(feed: "models.Feed", token: str, output: str) -> None:
     if output == "json":
         write_json({"feed": feed.name, "agency": feed.agency.slug, "token": token})
         return
-    say(_("Programs send files to the feed %(name)s with this token. It is shown this once:") % {"name": feed.name})
+    say(_("Programs send files to the feed %(name)s with this token. It is shown only once:") % {"name": feed.name})
     make_console().print(token, markup=False, soft_wrap=True)
 
 

@@ -289,7 +289,7 @@ def undo(
 ) -> None:
     """Undo an applied import. The undo is an import too.
 
-    Values that did not change later are restored. Users that the import added become Inactive. No user is deleted.
+    Values that did not change later are restored. Users who were added by the import become Inactive. No user is deleted.
 
     Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
     """

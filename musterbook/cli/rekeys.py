@@ -42,7 +42,7 @@ def rekey(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
 ) -> None:
     """Change external IDs, from a file with the columns EXTERNAL_ID and NEW_EXTERNAL_ID.
 
-    Everything else about the users stays as it is. Ids can be exchanged between users, in any order of the rows. The
+    Everything else about the users stays as it is. Users can exchange IDs, in any order of the rows. The
     options, the output and the exit status are those of `muster import`. `muster undo` gives users their former ids
     back.
 

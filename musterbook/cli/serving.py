@@ -38,7 +38,7 @@ def serve(
         bool, typer.Option("--no-worker", help="Serve only the pages. Run `muster worker` separately.")
     ] = False,
 ) -> None:
-    """Serve the pages, and start a worker that runs imports, sends emails and removes expired locks.
+    """Serve the pages, and start a worker that runs imports, checks feeds, and sends emails and webhooks.
 
     Example: muster serve --port 8000
     """
@@ -203,7 +203,7 @@ def _run_worker() -> None:
 def worker(
     once: Annotated[bool, typer.Option("--once", help="Do the work that is due now, and exit.")] = False,
 ) -> None:
-    """Run the imports that were requested on the pages, send emails, and remove expired locks and sessions.
+    """Run the imports that were requested, check feeds, send emails and webhooks, and remove expired locks and sessions.
 
     Several workers can run at once. With PostgreSQL, they can run on each machine that has the folder MUSTER_HOME.
 

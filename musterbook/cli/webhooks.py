@@ -80,7 +80,7 @@ def add(
     as_: options.As = "",
     output: options.Output = "text",
 ) -> None:
-    """Add a webhook, and print its secret, which is shown only this once. By default, it gets all messages.
+    """Add a webhook, and print its secret, which is shown only once. By default, it gets all messages.
 
     Example: muster webhook add payroll --agency springfield-pd --address https://payroll.example.org/hook --kind "user.*"
     """
@@ -102,7 +102,7 @@ def set_(
     as_: options.As = "",
     output: options.Output = "text",
 ) -> None:
-    """Change the address or the kinds of messages. What is not named stays.
+    """Change the address or the kinds of messages. Settings that are not named stay as they are.
 
     Example: muster webhook set payroll --agency springfield-pd --kind user.added --kind user.deactivated
     """
@@ -126,7 +126,7 @@ def set_(
 def send_test(
     name: Name,
     agency: options.Agency,
-    wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for the result.")] = 15,
+    wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the result.")] = 15,
     as_: options.As = "",
     output: options.Output = "text",
 ) -> None:
@@ -180,7 +180,7 @@ def rotate(
     name: Name,
     agency: options.Agency,
     hours: Annotated[
-        int, typer.Option("--hours", metavar="N", help="For so long the former secret stays valid: 0, 1, 24 or 168.")
+        int, typer.Option("--hours", metavar="N", help="The hours for which the former secret stays valid: 0, 1, 24 or 168.")
     ] = 24,
     as_: options.As = "",
     output: options.Output = "text",
@@ -226,7 +226,7 @@ def resume(name: Name, agency: options.Agency, as_: options.As = "", output: opt
 
 @app.command()
 def remove(name: Name, agency: options.Agency, as_: options.As = "", output: options.Output = "text") -> None:
-    """Remove a webhook and its messages, also those that wait.
+    """Remove a webhook and its messages, including those that wait.
 
     Example: muster webhook remove payroll --agency springfield-pd
     """
@@ -258,7 +258,7 @@ def _print_secret(endpoint: "models.WebhookEndpoint", secret: str, output: str) 
         write_json({**_make_entry(endpoint), "secret": secret})
         return
     say(
-        _("The receiver of %(name)s checks signatures with this secret. It is shown this once:")
+        _("The receiver of %(name)s checks signatures with this secret. It is shown only once:")
         % {"name": endpoint.name}
     )
     make_console().print(secret, markup=False, soft_wrap=True)

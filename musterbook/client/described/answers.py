@@ -688,7 +688,7 @@ class Webhook(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class NewSecret(Answer):
-    """A webhook with its new secret, which is shown only this once."""
+    """A webhook with its new secret, which is shown only once."""
 
     webhook: Webhook
     secret: str
