@@ -122,11 +122,7 @@ def import_(
         name = result.agency.slug
         say(_("%(slug)s was imported: %(users)s, %(events)s.") % {"slug": name, "users": users, "events": events})
         if result.is_copy:
-            say(
-                _(
-                    "It is a copy. What waited to be sent or imported leaves from the other installation; feeds are paused."
-                )
-            )
+            say(_("It is a copy. The other installation sends and imports what waited; feeds are paused here."))
         if result.renumbered:
             say(
                 _(

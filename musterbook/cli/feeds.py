@@ -92,7 +92,8 @@ def add(  # noqa: PLR0913, PLR0917  (a command has as many options as its contra
         values = {**_read_table(from_), **given.make_values({})}
         if values.setdefault("name", name) != name:
             raise WrongCall(
-                _("The file names the feed %(other)s. Name it so, or leave its name out.") % {"other": values["name"]}
+                _("The file names the feed %(other)s. Use that name, or leave the name out of the file.")
+                % {"other": values["name"]}
             )
         feed = feeds.add(agency_record, values, make_context(as_), find_operator(agency_record, as_))
         if output == "text":
@@ -169,7 +170,10 @@ def set_(  # noqa: PLR0913, PLR0917  (a command has as many options as its contr
     ] = "",
     new_token: Annotated[
         bool,
-        typer.Option("--new-token", help="Create a token for programs that send files, and print it. The former token stops working."),
+        typer.Option(
+            "--new-token",
+            help="Create a token for programs that send files, and print it. The former token stops working.",
+        ),
     ] = False,
     as_: options.As = "",
     output: options.Output = "text",

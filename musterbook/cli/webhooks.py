@@ -126,7 +126,9 @@ def set_(
 def send_test(
     name: Name,
     agency: options.Agency,
-    wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the result.")] = 15,
+    wait: Annotated[
+        int, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the result.")
+    ] = 15,
     as_: options.As = "",
     output: options.Output = "text",
 ) -> None:
@@ -180,7 +182,10 @@ def rotate(
     name: Name,
     agency: options.Agency,
     hours: Annotated[
-        int, typer.Option("--hours", metavar="N", help="The hours for which the former secret stays valid: 0, 1, 24 or 168.")
+        int,
+        typer.Option(
+            "--hours", metavar="N", help="The hours for which the former secret stays valid: 0, 1, 24 or 168."
+        ),
     ] = 24,
     as_: options.As = "",
     output: options.Output = "text",

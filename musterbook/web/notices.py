@@ -41,7 +41,7 @@ EMAIL_LABELS = {
         "The file of a feed is late, its location cannot be reached, or the feed has stopped; or a webhook was disabled"
     ),
     NoticeKind.PROBLEMS: gettext_lazy("An import was applied, and rows with problems were skipped"),
-    NoticeKind.FINISHED: gettext_lazy("A file of a feed was imported, also if there is nothing to do"),
+    NoticeKind.FINISHED: gettext_lazy("A file of a feed was imported, even if there is nothing to do"),
 }
 """The notices that can come by email, each with its label (`notice_recipients.CHOICES`)."""
 

@@ -111,7 +111,7 @@ def test_a_second_factor_for_a_role_that_there_is_not_changes_nothing(springfiel
         ("password_length = 7", "password_length is 7: write a whole number from 8 to 64"),
         ("idle_minutes = true", "idle_minutes is True: write a whole number from 1 to 720"),
         ("idle_minuts = 5", "Did you mean idle_minutes?"),
-        ('second_factor_roles = "Admin"', "second_factor_roles is no list of roles"),
+        ('second_factor_roles = "Admin"', "second_factor_roles is not a list of roles"),
     ],
 )
 def test_a_wrong_rule_for_accounts_is_named(springfield: Muster, line: str, said: str) -> None:
@@ -180,7 +180,7 @@ def test_everything_wrong_with_the_file_is_said_at_once(muster: Muster) -> None:
         ("slug = ", "The file is not TOML"),
         ('roles = "Admin"', "roles is not a list of tables"),
         ("deactivation_limit = 5", "deactivation_limit is not a table"),
-        ('[[roles]]\nname = "X"\npermissions = "users.view"', "permissions is no list of texts"),
+        ('[[roles]]\nname = "X"\npermissions = "users.view"', "permissions is not a list of texts"),
         ('name = "A\\nB"', "name contains a line break"),
         (f'name = "{"x" * 256}"', "name has 256 characters"),
     ],

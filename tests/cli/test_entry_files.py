@@ -147,7 +147,7 @@ def test_an_agency_file_says_which_group_is_part_of_which(people: Muster) -> Non
     [
         ('parent = "HQ"', 'parent = "NOPE"', "there is no group “NOPE”"),
         ('["PATROL-1"]', '["NOPE"]', "there is no group “NOPE”"),
-        ('["PATROL-1"]', "7", "monitor_groups is no list of external IDs"),
+        ('["PATROL-1"]', "7", "monitor_groups is not a list of external IDs"),
         ('parent = "HQ"', 'parent = "PATROL-1"', "the group would be part of itself: PATROL-1 → PATROL-1"),
     ],
 )

@@ -325,7 +325,9 @@ def test_errors_of_a_provider_are_shown_at_their_fields(admin: Client) -> None:
     shown = fields(read_page(admin, "sign-on/entra/"))["shown"]
     page = admin.post(at("sign-on/entra/"), OIDC | {"server": "http://evil.example", "shown": shown}).content.decode()
     assert 'id="id_server_error"' in page and agency().sign_on[0]["server"] == OIDC["server"]
-    assert "There is a provider of that short name" in admin.post(at("sign-on/add-oidc"), OIDC).content.decode()
+    assert (
+        "There is already a provider with that short name" in admin.post(at("sign-on/add-oidc"), OIDC).content.decode()
+    )
 
 
 def test_a_provider_that_somebody_has_changed_meanwhile_is_looked_at_again(admin: Client) -> None:

@@ -213,7 +213,7 @@ class _FileReader(TableReader):
         roles = table.get("second_factor_roles")
         if roles is not None and not (isinstance(roles, list) and all(isinstance(role, str) for role in roles)):
             self.problems.append(
-                _('%(location)s: second_factor_roles is no list of roles, such as ["%(ADMINISTRATOR)s"].')
+                _('%(location)s: second_factor_roles is not a list of roles, such as ["%(ADMINISTRATOR)s"].')
                 % {"location": location, "ADMINISTRATOR": ADMINISTRATOR}
             )
             roles = None
@@ -291,7 +291,7 @@ class _FileReader(TableReader):
         permissions = entry.get("permissions", [])
         if not isinstance(permissions, list) or not all(isinstance(permission, str) for permission in permissions):
             self.problems.append(
-                _('%(location)s: permissions is no list of texts, such as ["users.view"].') % {"location": location}
+                _('%(location)s: permissions is not a list of texts, such as ["users.view"].') % {"location": location}
             )
             permissions = []
         for permission in permissions:
@@ -321,7 +321,7 @@ class _FileReader(TableReader):
         monitors = entry.get("monitor_groups")
         if monitors is not None and not (isinstance(monitors, list) and all(isinstance(one, str) for one in monitors)):
             self.problems.append(
-                _('%(location)s: monitor_groups is no list of external IDs, such as ["AUDIT"].')
+                _('%(location)s: monitor_groups is not a list of external IDs, such as ["AUDIT"].')
                 % {"location": location}
             )
             monitors = None

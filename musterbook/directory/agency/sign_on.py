@@ -42,7 +42,7 @@ def add(agency: models.Agency, values: Mapping[str, Any], context: AuditContext,
     provider = _check_provider(values)
     with agencies.changing(agency, context):
         if any(one["slug"] == provider["slug"] for one in agency.sign_on):
-            raise InvalidValue("slug", _("There is a provider of that short name. Choose another."))
+            raise InvalidValue("slug", _("There is already a provider with that short name. Choose another."))
         _write(agency, [*agency.sign_on, provider])
 
 

@@ -105,7 +105,7 @@ def _parse_kinds(value: object, errors: Errors) -> list[str]:
         if not found:
             known = ", ".join(kind.value for kind in CHOICES)
             errors.add(
-                _("%(value)s is no kind of message. These are known: %(known)s.")
+                _("%(value)s is not a kind of message. These are known: %(known)s.")
                 % {"value": show_value(text), "known": known}
             )
         wanted |= found

@@ -138,7 +138,7 @@ def _check_value(value: NewValue, field: str) -> None:
     """Raise InvalidValue if users cannot share a value of the column, or if it must have one."""
     column = BY_HEADING.get(value.heading)
     if column is None or not is_shared(column):
-        text = _("%(column)s is no column in which users share a value.")
+        text = _("%(column)s is not a column in which users share a value.")
         raise InvalidValue(field, text % {"column": value.heading[:63]})
     if not fits(column, value):
         raise InvalidValue(field, _("Choose a value for %(column)s.") % {"column": column.heading})

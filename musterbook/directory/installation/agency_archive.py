@@ -65,13 +65,13 @@ def read_manifest(folder: Path) -> Manifest:
     texts = [fields.get(name) for name in ("version", "at", "slug")]
     changes, tables = fields.get("changes"), fields.get("tables")
     if not all(isinstance(text, str) for text in texts) or type(fields.get("paused")) is not bool:
-        raise ValueError(_("its manifest is not one"))
+        raise ValueError(_("its manifest is not valid"))
     if (
         not isinstance(changes, list)
         or not all(isinstance(one, str) for one in changes)
         or not isinstance(tables, dict)
     ):
-        raise ValueError(_("its manifest is not one"))
+        raise ValueError(_("its manifest is not valid"))
     return Manifest(
         fields["version"], fields["at"], changes, fields["slug"], fields["paused"],
         {str(label): _read_range(one) for label, one in tables.items()},
@@ -81,10 +81,10 @@ def read_manifest(folder: Path) -> Manifest:
 def _read_range(fields: Any) -> Range:
     numbers = [fields.get(name) for name in ("rows", "first", "last")] if isinstance(fields, dict) else [None]
     if not all(type(number) is int and 0 <= number <= _LARGEST_ID for number in numbers):
-        raise ValueError(_("its manifest is not one"))
+        raise ValueError(_("its manifest is not valid"))
     found = Range(*numbers)
     if found.rows and not (found.first >= 1 and found.last - found.first + 1 >= found.rows):
-        raise ValueError(_("its manifest is not one"))
+        raise ValueError(_("its manifest is not valid"))
     return found
 
 
@@ -102,7 +102,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(_("its manifest is too long"))
     fields = json.loads(path.read_bytes())
     if not isinstance(fields, dict):
-        raise ValueError(_("its manifest is not one"))
+        raise ValueError(_("its manifest is not valid"))
     return fields
 
 

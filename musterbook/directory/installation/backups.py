@@ -214,12 +214,12 @@ def _read_manifest(work: Path) -> Manifest:
     fields = json.loads(path.read_bytes())
     file_format = fields.get("format", 1) if isinstance(fields, dict) else 0
     if type(file_format) is not int or file_format not in (1, 2):
-        raise ValueError(_("it is of a newer Musterbook, or its manifest is not one"))
+        raise ValueError(_("it was written by a newer Musterbook, or its manifest is not valid"))
     if file_format == 1 and not fields.keys().isdisjoint(("format", "keys")):
         raise ValueError(_("its manifest was changed"))
     texts = [fields["version"], fields["at"], fields["database"], *fields["changes"], *fields.get("keys", [])]
     if not all(isinstance(text, str) for text in texts) or not isinstance(fields["changes"], list):
-        raise TypeError(_("its manifest is not one"))
+        raise TypeError(_("its manifest is not valid"))
     return Manifest(
         fields["version"],
         fields["at"],

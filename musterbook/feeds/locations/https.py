@@ -208,7 +208,9 @@ def _make_conditions(known: FoundFile | None) -> dict[str, str]:
 def _describe(target: Target, response: OpenResponse) -> FoundFile:
     headers = response.headers
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Unreachable(_("%(origin)s compresses the file. Turn that off for it.") % {"origin": target.origin})
+        raise Unreachable(
+            _("%(origin)s compresses the file. Turn off compression for this file.") % {"origin": target.origin}
+        )
     length = headers.get("content-length", "")
     size = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else -1
     if size < 0 and "chunked" not in headers.get("transfer-encoding", "").lower():

@@ -21,7 +21,7 @@ _LIMITED = {
     LimitKind.PRIVILEGES: gettext_lazy("Users who gain permissions"),
     LimitKind.HANDOVERS: gettext_lazy("Users who take another user’s email address or username"),
     LimitKind.CLEARED: gettext_lazy("Users who lose a value because the column is blank in every row"),
-    LimitKind.LOSSES: gettext_lazy("Users who lose a group or a permission by a file of groups, members or roles"),
+    LimitKind.LOSSES: gettext_lazy("Users who lose a group or a permission through a file of groups, members or roles"),
     LimitKind.REKEYS: gettext_lazy("Users who get another external ID"),
     LimitKind.UPDATES: gettext_lazy("Users who are updated"),
     LimitKind.ADDITIONS: gettext_lazy("Users who are added"),
@@ -70,7 +70,7 @@ class ImportsForm(SectionForm):
         label=gettext_lazy("Badge numbers of Inactive users can be given to others"),
         required=False,
         help_text=gettext_lazy(
-            "The previous user’s badge number then shows until when they had it, such as 1039 (until 2026-11-28)."
+            "The previous user’s badge number then shows how long they had it, such as 1039 (until 2026-11-28)."
         ),
     )
     scim_refuses_held = forms.BooleanField(

@@ -69,7 +69,7 @@ class UploadForm(forms.Form):
 
     releases = forms.BooleanField(
         label=gettext_lazy("Let users of this file take badges of inactive users"), required=False,
-        help_text=gettext_lazy("The inactive user's badge then shows until when they had it, such as 1039 (until 2026-11-28)."),
+        help_text=gettext_lazy("The inactive user's badge then shows how long they had it, such as 1039 (until 2026-11-28)."),
     )  # fmt: skip
     expect_rows = forms.IntegerField(
         label=gettext_lazy("Expected number of rows"), required=False, min_value=0, max_value=100_000_000,

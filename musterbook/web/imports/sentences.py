@@ -222,7 +222,7 @@ def _describe_hold(hold: Hold) -> Iterator[str]:
     if hold.code == CUT_OFF:
         yield _("The file ends in the middle of row %(row)s, so it was cut off.") % {"row": hold.fact}
     elif hold.code == UNREADABLE:
-        yield _("Rows that cannot be read well enough to know their users: %(rows)s.") % {"rows": count(hold.rows)}
+        yield _("Rows that cannot be read well enough to identify their users: %(rows)s.") % {"rows": count(hold.rows)}
     elif hold.code == "row-count":
         yield _("The file says that it has %(said)s rows, but it has %(rows)s.") % {
             "said": hold.fact,

@@ -212,7 +212,7 @@ def test_an_agency_has_several_providers(made: models.Agency) -> None:
     assert sign_on.find_provider(made, "state")["slug"] == "state"
     sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     assert sign_on.find_provider(made, "state")["name"] == "County" and len(made.sign_on) == 1
-    with pytest.raises(InvalidValue, match="There is a provider of that short name"):
+    with pytest.raises(InvalidValue, match="There is already a provider with that short name"):
         sign_on.add(made, OIDC | {"slug": "state"}, CONTEXT, by(made))
 
 
