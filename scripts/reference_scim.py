@@ -36,7 +36,7 @@ _RULES = """
 - A user is never deleted. `DELETE` deactivates, and the user is absent for the client from then on, until it creates them
   again or someone else reactivates them.
 - `active` is the STATUS of files. A deactivated user loses access at once, keeps all attributes, and can still be read.
-- What a client leaves out stays as it is, also in a `PUT`. What it sends as null or blank is cleared.
+- What a client leaves out stays as it is, even in a `PUT`. What it sends as null or blank is cleared.
 - A user needs a role. Send it in our extension, or set the default of ROLE in *Admin → Agency settings → Values in
   files*.
 - A user without an external ID or a badge number gets one that stands for none, and that clients do not see.

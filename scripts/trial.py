@@ -28,7 +28,7 @@ _STEPS = (
     ("The agency", ["agency", "apply", "examples/agency.toml"]),
     ("The first night: everybody is new", ["import", "examples/first-night.csv", *_OF]),
     (
-        "The second night, synchronized: who is not in the file, would leave. Nothing is changed yet",
+        "The second night, synchronized: users who are not in the file would lose access. Nothing is changed yet",
         ["import", "examples/second-night.csv", *_OF, "--mode", "sync", "--preview", "--as", ADMINISTRATOR],
     ),
 )
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./run",
-        description="Set Musterbook up and serve a sample agency on this machine. Run again, it serves what is there.",
+        description="Set Musterbook up and serve a sample agency on this machine. The next run serves the sample as you left it.",
     )
     parser.add_argument(
         "--feed",

@@ -58,7 +58,7 @@ class Webhooks(Resource[S]):
 
     @Operation
     def remove(self, webhook: str) -> Steps[None]:
-        """Remove a webhook and its messages, also those that wait."""
+        """Remove a webhook and its messages, including those that wait."""
         return self._ask(routes.REMOVE_WEBHOOK, {"name": webhook})
 
     @Operation

@@ -182,7 +182,7 @@ def resume(endpoint: models.WebhookEndpoint, context: AuditContext, by: Operator
 
 
 def remove(endpoint: models.WebhookEndpoint, context: AuditContext, by: Operator | None) -> None:
-    """Remove the webhook and its messages, also those that wait. Raise NotAllowed and UnknownWebhook."""
+    """Remove the webhook and its messages, including those that wait. Raise NotAllowed and UnknownWebhook."""
     with _changing(endpoint, by):
         _record(endpoint, context, EventKind.WEBHOOK_REMOVED, _compare(webhook_values.describe(endpoint), {}))
         models.WebhookEndpoint.objects.filter(pk=endpoint.pk).delete()
