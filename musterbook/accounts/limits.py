@@ -97,7 +97,7 @@ def _count_attempt(rate: str, key: str, at: datetime, most: int, seconds: int) -
 
 
 def take_many(rate: str, key: str, at: datetime, number: int) -> tuple[int, int]:
-    """Count so many attempts, and return the number of all in the span, and its end in seconds since 1970.
+    """Count this number of attempts, and return the number of all in the span, and its end in seconds since 1970.
 
     The number is 0, and nothing is counted, if the limit is reached. The limit must be a multiple of `number`.
     """
@@ -107,7 +107,7 @@ def take_many(rate: str, key: str, at: datetime, number: int) -> tuple[int, int]
 
 
 def _take(rate: str, key: str, at: datetime, number: int, most: int, seconds: int) -> tuple[int, int] | None:
-    """Count so many attempts in one statement, and return the number of all and their end, or None at the limit."""
+    """Count this number of attempts in one statement. Return the count and the end of the span, or None at the limit."""
     now = _to_seconds(at)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [rate, _hide_key(rate, key), number, now + seconds, now, now, now, most])

@@ -43,6 +43,6 @@ def _is_storable(value: str | int) -> bool:
 
 
 def make_refusal() -> ProblemError:
-    """Return the error for a text that is no cursor of the list."""
+    """Return the error for a text that is not a cursor of the list."""
     detail = "This is not a cursor of this list. Begin again without a cursor, and use the cursor that the page has."
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-cursor")

@@ -19,7 +19,7 @@ class AgencyName(Schema):
 
 
 class TokenDescription(Schema):
-    """A token: its name, and from when until when it is valid."""
+    """A token: its name, and when it becomes valid and expires."""
 
     name: str
     made_at: Time

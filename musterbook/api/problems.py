@@ -184,7 +184,7 @@ CODES: dict[str, str] = {
     "content-encoding": "The body has a `Content-Encoding`.",
     "file-gone": "The file of the import is no longer kept.",
     "in-use": "Users have it, so it cannot be deleted.",
-    "invalid-cursor": "The text is no cursor of this list.",
+    "invalid-cursor": "The text is not a cursor of this list.",
     "invalid-json": "The body is not JSON.",
     "invalid-key": "The `Idempotency-Key` has a wrong form.",
     "invalid-progress": "The text is no progress of a check of this trail.",

@@ -89,7 +89,7 @@ def check_writable(path: Path | None) -> None:
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Return whether both paths name the same file: by any link, and also if it does not exist yet."""
+    """Return whether both paths name the same file: by any link, and even if it does not exist yet."""
     with suppress(OSError):
         return one.samefile(other)
     one, other = Path(os.path.realpath(one)), Path(os.path.realpath(other))

@@ -31,7 +31,7 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A step: wait so many seconds."""
+    """A step: wait for this number of seconds."""
 
     seconds: float
 

@@ -50,7 +50,7 @@ def _lock() -> Iterator[None]:
 
 
 def _open_private(file: Path) -> IO[str]:
-    """Return the file, opened to append and readable only by its owner, also if an older version made it readable by all."""
+    """Return the file, opened to append and readable only by its owner, even if an older version made it readable by all."""
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if os.fstat(descriptor).st_mode & 0o077:
         os.fchmod(descriptor, 0o600)

@@ -46,7 +46,7 @@ class Key:
     secret: str = field(repr=False)
     source: str
     signs_until: datetime | None = None
-    """For an old key: until when its signatures are accepted. None: they are not."""
+    """For an old key: the time at which its signatures stop being accepted. None: they are not accepted."""
 
     @property
     def name(self) -> str:

@@ -328,7 +328,7 @@ class ReleasedName(models.Model):
 
 
 class FormerId(models.Model):
-    """An external ID that a user had, and until when: the trail, and what is kept of imports, name users by old ids."""
+    """An external ID that a user had, and when it changed: the trail, and what is kept of imports, name users by old ids."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     external_id = models.CharField(max_length=255)

@@ -143,7 +143,7 @@ def count_feeds(agency: models.Agency, *, sync: bool = True) -> int:
 def list_rows(
     agency: models.Agency, at: datetime, *, sync: bool = True, start: int = 0, most: int | None = None
 ) -> list[FeedRow]:
-    """Return the agency's feeds, each with its state, last file and nights. `sync`: also those that synchronize.
+    """Return the agency's feeds, each with its state, last file and nights. `sync`: whether to include those that synchronize.
 
     Those that need a person come first, the most urgent one at the beginning, then the others by name.
     """

@@ -98,7 +98,7 @@ def count_arrival(schedule: Schedule, missed: Deadline, at: datetime, zone: tzin
 
 
 def _count_days(schedule: Schedule) -> tuple[int, int]:
-    """Return how many days to look at: first some, then as many as there are until one is no blackout day."""
+    """Return how many days to look at: first some, then as many as there are until one is not a blackout day."""
     return 2 * _WEEK + 3, _WEEK * (len(schedule.get("blackout", ())) + 3)
 
 

@@ -41,7 +41,7 @@ class WatchLock:
         self._folder, self._path, self._file = folder, folder / LOCK, -1
 
     def hold(self) -> float:
-        """Hold the lock, also if its file was removed meanwhile. Return the time by the clock of the folder.
+        """Hold the lock, even if its file was removed meanwhile. Return the time by the clock of the folder.
 
         Raise FolderBusy, and the other errors of a location.
         """

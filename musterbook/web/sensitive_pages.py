@@ -50,7 +50,7 @@ ALWAYS: Mapping[str, str] = {
     "webhook_change": "messages about users leave without anyone signing in",
     "webhook_remove": "its receiver would no longer learn of changes",
     "webhook_rotate": "the receiver trusts who has the secret",
-    "usersessions_list": "it ends the user's other sessions, also those in which they would notice an intruder",
+    "usersessions_list": "it ends the user's other sessions, including those in which they would notice an intruder",
 }  # fmt: skip
 """Page names that always require a recent sign-in, each with the reason.
 

@@ -23,7 +23,7 @@ def find_next(message: models.WebhookMessage, at: datetime) -> datetime | None:
 
 
 def find_end_of_rest(failures: int, at: datetime) -> datetime | None:
-    """Return until when an endpoint rests after so many failures in a row; None if it does not."""
+    """Return the end of the rest of an endpoint after this number of failures in a row; None if it does not rest."""
     return at + _wait(failures - RESTS_AFTER + 1) if failures >= RESTS_AFTER else None
 
 

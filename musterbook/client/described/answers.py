@@ -639,7 +639,7 @@ class Listed(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenDescription(Answer):
-    """A token: its name, and from when until when it is valid."""
+    """A token: its name, and when it becomes valid and expires."""
 
     name: str
     made_at: datetime

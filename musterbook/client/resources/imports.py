@@ -51,7 +51,7 @@ class ImportSteps(Resource[S]):
 class Imports(ImportSteps[S]):
     """Imports: send a file, read what it does, and act on its plan.
 
-    Methods that make an import take `wait`: for how many seconds they wait for its end. They return the import as it is
+    Methods that make an import take `wait`: the seconds for which they wait for its end. They return the import as it is
     then: look at its `state`. They take `key`: a name for the request. The same request with the same name is one
     import, also from another process. Without it, the client makes one, and repeats the request safely by itself.
     """

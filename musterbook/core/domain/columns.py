@@ -11,7 +11,7 @@ class Column:
     - `required`: every file must have the column, and none of its cells may be blank.
     - `unique`: no two users of an agency may share a value.
     - `longest`: the maximum number of characters in a cell.
-    - `plain`: its cells are read as text, also if another column of the same name has values of its own.
+    - `plain`: its cells are read as text, even if another column of the same name has values of its own.
     """
 
     heading: str

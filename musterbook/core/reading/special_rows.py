@@ -95,7 +95,7 @@ _COUNT_WORDS = re.compile(
 
 
 def list_counts(text: str) -> list[int]:
-    """Return the numbers in a trailer that may be its count of rows: those that are no part of a date, time or version.
+    """Return the numbers in a trailer that may be its count of rows: those that are not part of a date, time or version.
 
     If there are several, only those next to a word such as `rows` or `total` are returned, if there are such.
     """

@@ -329,7 +329,7 @@ def _hash_token(token: str) -> str:
 
 
 def count_last_rows(feed: models.Feed) -> int | None:
-    """Return the number of rows of the last applied file (rule N7), also if the feed has not learned it yet.
+    """Return the number of rows of the last applied file (rule N7), even if the feed has not learned it yet.
 
     Return None if no file was applied.
     """

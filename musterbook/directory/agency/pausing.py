@@ -36,7 +36,7 @@ def pause(agency: models.Agency, context: AuditContext, wait: Callable[[], None]
 
     An agency that is paused already stays so, and only what is in progress is waited for.
 
-    `wait`: is called while it waits. An import that runs is finished first. Raise CannotPause, also if the command is
+    `wait`: is called while it waits. An import that runs is finished first. Raise CannotPause, even if the command is
     interrupted when the agency is paused already; before that, the interrupt goes on.
     """
     try:
@@ -94,7 +94,7 @@ def is_busy(agency: models.Agency, at: datetime) -> bool:
 def resume(agency: models.Agency, context: AuditContext, *, exported: bool = False) -> None:
     """End the pause: users sign in, feeds run, and what waits is sent.
 
-    `exported`: also if the agency was exported since it was paused, so that another installation may have it. Raise
+    `exported`: even if the agency was exported since it was paused, so that another installation may have it. Raise
     CannotPause.
     """
     with transaction.atomic():

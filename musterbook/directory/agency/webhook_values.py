@@ -37,7 +37,7 @@ def is_name(text: str) -> bool:
 
 
 def parse_message_id(text: str) -> int:
-    """Return the number of the row of the message with this ID; 0 if it is no such ID."""
+    """Return the number of the row of the message with this ID; 0 if it is not such an ID."""
     match = _MESSAGE.fullmatch(text)
     return int(match["pk"]) if match else 0
 

@@ -291,7 +291,7 @@ def is_sending(endpoint: models.WebhookEndpoint) -> bool:
 
 
 def list_former_ends(endpoint: models.WebhookEndpoint, at: datetime) -> list[datetime]:
-    """Return until when each former secret signs messages too."""
+    """Return the time at which each former secret stops signing messages too."""
     valid = webhook_secrets.list_valid(endpoint.secrets, at)
     return [datetime.fromisoformat(one["until"]) for one in valid if one["until"]]
 

@@ -3,7 +3,7 @@
 They reveal a trail that was cut off or replaced whole. There are two kinds. One is a file for each agency with its
 newest chain head, written after each link. The other is one file with a line for each head that has moved since the
 last time, at least daily, which can be sent elsewhere line by line. All are sealed by a key that is not in the
-database, and each line covers the line before. Text that is no whole line is skipped: a full disk or a power cut leaves
+database, and each line covers the line before. Text that is not a whole line is skipped: a full disk or a power cut leaves
 such text.
 
 The file of lines grows for years, so it is read line by line, and mailed in parts.

@@ -16,7 +16,7 @@ _EVENTS, _PASSAGES = frames.table(models.Event), frames.table(models.Passage)
 
 
 class UnknownCursor(Exception):
-    """The text is no cursor of a list of events."""
+    """The text is not a cursor of a list of events."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class TooManyFixes(Exception):
 
 
 class CannotFix(Exception):
-    """The import has no plan to fix: it is no import of a file, it is not over, or it failed."""
+    """The import has no plan to fix: it is not an import of a file, it is not over, or it failed."""
 
 
 class NothingToUndo(Exception):

@@ -130,7 +130,7 @@ _FEW = 500
 
 
 def _find_many_members(group: models.Group, ids: Collection[int]) -> set[int]:
-    """Return those of the ids that are members, also if there are more ids than a query can have."""
+    """Return those of the ids that are members, even if there are more ids than a query can have."""
     few = len(ids) <= _FEW
     return find_members(group, ids) if few else set(list_member_ids(group)) & set(ids)
 

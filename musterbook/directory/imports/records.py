@@ -190,7 +190,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
 def _take_over_file(record: models.Import) -> None:
     """Let the file of a feed belong to this import, which was made from the one that it belonged to.
 
-    That is so also if the earlier one was refused, and a person has corrected how it is read. An import that is refused
+    This is so even if the earlier one was refused, and a person has corrected how it is read. An import that is refused
     does not take the file from a plan that can still be applied.
     """
     if record.feed_id is None or record.origin is None:

@@ -108,7 +108,7 @@ class Totals:
         return self._values.get(f"seconds/{stage}", 0)
 
     def list_buckets(self, stage: str) -> list[tuple[str, float]]:
-        """Return for each bound, as text, how many imports spent at most so many seconds in this stage."""
+        """Return for each bound, as text, how many imports spent at most that many seconds in this stage."""
         buckets, below = [], 0.0
         for bound in (*map(str, BUCKETS), "+Inf"):
             below += self._values.get(f"stages/{stage}/{bound}", 0)

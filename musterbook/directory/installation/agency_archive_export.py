@@ -134,7 +134,7 @@ def _measure(table: Table, agency: models.Agency) -> Range:
 
 
 def _list_named(table: Table, agency: models.Agency) -> list[int]:
-    """Return the lowest and the highest ids by which other rows name those of the table, also if some were removed.
+    """Return the lowest and the highest ids by which other rows name those of the table, even if some were removed.
 
     A trail of which somebody removed events names ids beyond those that are left.
     """

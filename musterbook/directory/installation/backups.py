@@ -128,8 +128,8 @@ def restore_backup(
 ) -> Manifest:
     """Bring a backup back in place of what is there, which must be nothing unless `replace`. Raises CannotRestore.
 
-    `without_key`: also if this installation lacks the key of the backup, so that what it holds cannot be checked, nor the
-    sealed values in it be read. `unsealed`: also if it is of a version that did not seal its backups. All sessions end.
+    `without_key`: even if this installation lacks the key of the backup, so that neither the backup can be checked nor its
+    sealed values be read. `unsealed`: even if it is of a version that did not seal its backups. All sessions end.
     """
     with work_folders.open_work_folder() as work:
         unpacked = _unpack_backup(path, work, opener or Opener())

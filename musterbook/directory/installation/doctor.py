@@ -104,7 +104,7 @@ _SAFE_EXPAT = (2, 6, 4)
 def _xml() -> Finding:
     """Look at Python's reader of XML, which reads workbooks.
 
-    An old version is no fault of the installation: systems correct its known faults without a new number, and the limits of
+    An old version is not a fault of the installation: systems correct its known faults without a new number, and the limits of
     reading hold with any.
     """
     version = pyexpat.EXPAT_VERSION.replace("expat_", "expat ")
@@ -247,7 +247,7 @@ def _connections() -> Finding:
 
 
 def _run_check(look: Callable[[], Finding]) -> Finding:
-    """Return the finding, also if a file, a key or the database cannot be used: the others are still worth knowing."""
+    """Return the finding, even if a file, a key or the database cannot be used: the others are still worth knowing."""
     try:
         return look()
     except (OSError, ImproperlyConfigured, DatabaseError) as error:

@@ -36,7 +36,7 @@ class UnknownSort(Exception):
 
 
 class UnknownCursor(Exception):
-    """The text is no place in this list: it belongs to another list, or to none."""
+    """The text is not a cursor of this list: it belongs to another list, or to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def encode_cursor(cursor: Cursor, *about: str | bool) -> str:
 
 
 def decode_cursor(text: str, *about: str | bool) -> Cursor:
-    """Return the place that `encode_cursor` encoded. Raise UnknownCursor if the text is no place of this list."""
+    """Return the cursor that `encode_cursor` encoded. Raise UnknownCursor if the text is not a cursor of this list."""
     try:
         values = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):

@@ -38,7 +38,7 @@ HARMLESS = frozenset({
 })  # fmt: skip
 """The only columns that change without a recent sign-in.
 
-None of them affects who signs in, with what, until when, or what they may do.
+None of them affects who signs in, with what, for how long, or what they may do.
 """
 
 _HINTS: "dict[str, StrOrPromise]" = {
