@@ -1,8 +1,7 @@
 """The stored keys of users, by which the database finds them and keeps their values unique (rule M4).
 
 Two users of an older version may have values that today have one key. Then one of them has that key, and the other keeps
-the key of the older version until their value changes. No new value gets a key of that
-form, so no other value can have it.
+the key of the older version until their value changes. No new value gets a key of that form, so no other value can have it.
 """
 
 from collections.abc import Iterator

@@ -146,8 +146,7 @@ def submit_bulk(  # noqa: PLR0913  (who is changed, how, by which act, and what 
     """Submit a bulk action on these users of the agency (their ids), or a preview of it.
 
     `confirmed`: what is confirmed beforehand (S4). `name`: its name in the history, by default the label of the action.
-    Raise UnknownOperator, NotPermitted,
-    KeyTaken, and OSError if the selection of users cannot be kept.
+    Raise UnknownOperator, NotPermitted, KeyTaken, and OSError if the selection of users cannot be kept.
     """
     bulk.authorize_change(agency, context.authority, change)
     digest = hashlib.sha256(repr(users).encode()).hexdigest()

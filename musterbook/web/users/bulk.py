@@ -45,7 +45,7 @@ class ValueForm(forms.Form):
 
     @property
     def cell(self) -> str:
-        """The cell that names it; what is sent begins with a mark, for the blank one is a choice as well."""
+        """The cell that names the value. What is sent begins with a mark, because the blank cell can be chosen too."""
         return str(self.cleaned_data["value"])[1:]
 
 
