@@ -189,7 +189,7 @@ _ABOUT_METRICS = (
     "  Take these metrics from one machine only, or use `max` instead of `sum`.",
     "- The server counts requests and sign-ins itself, in all its processes together. These counters are those of one",
     "  `muster serve`, and begin at zero when it starts. `rate` and `increase` of Prometheus allow for that.",
-    "- What waits in a paused agency is not counted, and its feeds and endpoints count as paused: no worker takes them up.",
+    "- What waits in a paused agency is not counted, and its feeds and endpoints count as paused: no worker claims them.",
     "- No metric contains the name of a user, an agency, a file or a feed, nor an address.",
     "- A scrape reads a few narrow indexes. It takes a third of a second with a million emails and 1,000 feeds. The number of",
     "  users does not matter.",

@@ -49,14 +49,14 @@ Numbers = Annotated[
 
 
 class Apply(Strict):
-    """The plan to carry out."""
+    """The plan to apply."""
 
     digest: Digest
     mails: Mails = None
 
 
 class Confirmation(Apply):
-    """The plan to carry out although it is over limits, with what is confirmed."""
+    """The plan to apply although it is over limits, with what is confirmed."""
 
     confirm: Numbers
 
@@ -65,25 +65,25 @@ class Confirmation(Apply):
 def apply_import(
     request: HttpRequest, response: HttpResponse, number: str, body: Apply, wait: Wait
 ) -> Status[ImportState]:
-    """Carry out the plan of a preview as it was seen.
+    """Apply the plan of a preview as it was seen.
 
     The response is a new import. If the directory has changed so that the plan is another one, nothing is written: with
     `wait` the response is 409 with the new digest, and without it the new import has the state `refused` and the new digest.
-    A plan that is over a limit becomes an import that is held. A held import is carried out by `confirm`.
+    A plan that is over a limit becomes an import that is held. A held import is applied by `confirm`.
     """
     record = _find_seen(request, number, body.digest)
     if record.state == "held":
         holds = [hold.model_dump() for hold in map(import_schemas.describe_hold, history.list_unconfirmed(record, {}))]
         detail = "The import is held. Confirm each reason by its kind and its exact number."
         raise ProblemError(HTTPStatus.CONFLICT, detail, "held", more={"holds": holds})
-    return _carry_out(request, response, record, body, {}, wait)
+    return _apply_seen(request, response, record, body, {}, wait)
 
 
 @router.post("{number}/confirm", operation_id="confirmImport", summary="Confirm and apply a plan", **_ACT)
 def confirm_import(
     request: HttpRequest, response: HttpResponse, number: str, body: Confirmation, wait: Wait
 ) -> Status[ImportState]:
-    """Carry out a plan that is over limits: of a held import, or of a preview that would be held.
+    """Apply a plan that is over limits: of a held import, or of a preview that would be held.
 
     It does what `apply` does, and confirms each reason in `holds` by its `kind` and its exact `number`. If a number is
     another one, or a reason is not confirmed, the new import is held again, and nothing is written.
@@ -94,7 +94,7 @@ def confirm_import(
     errors = Errors("confirm")
     confirmed = given_options.read_confirmed(body.confirm, errors)
     errors.raise_found()
-    return _carry_out(request, response, record, body, confirmed, wait)
+    return _apply_seen(request, response, record, body, confirmed, wait)
 
 
 def _find_seen(request: HttpRequest, number: str, digest: str) -> models.Import:
@@ -120,7 +120,7 @@ def _make_changed(record: models.Import, detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.CONFLICT, detail, "plan-changed", more=more)
 
 
-def _carry_out(
+def _apply_seen(
     request: HttpRequest, response: HttpResponse, shown: models.Import, body: Apply, confirmed: Confirmed, wait: int
 ) -> Status[ImportState]:
     submit = queue.submit_bulk_apply if bulk.get_change(shown) else queue.submit_apply

@@ -1,4 +1,4 @@
-"""The requests of the client, and the steps of an operation: requests and pauses that a session carries out."""
+"""The requests of the client, and the steps of an operation: requests and pauses that a session takes."""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace

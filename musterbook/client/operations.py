@@ -20,7 +20,7 @@ S = TypeVar("S")
 
 
 class Session(Protocol):
-    """What carries out steps. `exchange`: the steps of one request, with its repetitions."""
+    """What takes steps. `exchange`: the steps of one request, with its repetitions."""
 
     def exchange(self, call: Call[T]) -> Steps[T]: ...  # noqa: D102  (described above)
     def run(self, steps: Steps[T]) -> Any: ...  # noqa: D102
@@ -49,7 +49,7 @@ class Resource(Generic[S]):
 
 
 class Operation(Generic[P, T]):
-    """A method that carries out steps: it returns their result, or in an AsyncAgency what can be awaited for it."""
+    """A method that takes steps. It returns their result, or in an AsyncAgency something to await for it."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Steps[T]]) -> None:
         self.describe, self.__doc__ = describe, describe.__doc__

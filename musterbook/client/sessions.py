@@ -1,4 +1,4 @@
-"""The two transports: each carries out the steps of operations, one and waits for them, one so that they can be awaited."""
+"""The two transports: each takes the steps of operations. One waits for them, and one lets its caller await them."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ class SyncSession(_Session):
         self.client = client
 
     def run(self, steps: Steps[T]) -> T:
-        """Carry out the steps, and return their result."""
+        """Take the steps, and return their result."""
         try:
             step = next(steps)
             while True:
@@ -87,7 +87,7 @@ class AsyncSession(_Session):
         self.client = client
 
     async def run(self, steps: Steps[T]) -> T:
-        """Carry out the steps, and return their result."""
+        """Take the steps, and return their result."""
         try:
             step = next(steps)
             while True:

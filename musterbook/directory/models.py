@@ -509,7 +509,7 @@ class Import(models.Model):
     agent = models.CharField(max_length=255, default="", db_default="")
     """The address and the program of the request."""
     expected = models.CharField(max_length=64, default="", db_default="")
-    """The digest of the plan that the user saw and the import must carry out (D2)."""
+    """The digest of the plan that the user saw and the import must apply (D2)."""
     origin = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
     """The import whose plan this one applies, or makes again (A4)."""
     ended = models.CharField(max_length=11, default="", db_default="")
@@ -583,7 +583,7 @@ class FeedFile(models.Model):
     problem = models.TextField(default="")
     """Why it could not be imported."""
     settled_at = models.DateTimeField(null=True)
-    """When the end of its import was carried out: what was learned, and the file moved where that is possible."""
+    """When its import was settled: the feed has learned from it, and the file was moved where that is possible."""
     key = models.CharField(max_length=255, default="")
     """The name that its sender gave the request, so that it is answered the same again (`feeds.sending`)."""
 

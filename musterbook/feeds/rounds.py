@@ -165,12 +165,12 @@ def preview_check(feed: models.Feed, now: Clock) -> CheckReport:
 
 
 def has_unsettled() -> bool:
-    """Return whether the end of an import of a feed is still to be carried out, or still to come."""
+    """Return whether an import of a feed still has to be settled, or still has to end."""
     return looks.has_any(models.FeedFile, "settled_at IS NULL")
 
 
 def settle_next(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
-    """Carry out the ends of imports of feeds, even if they are not due, for a while. Return False if there are none.
+    """Settle imports of feeds that have ended, even if that is not due, for a while. Return False if there are none.
 
     A feed whose location fails, or that has stopped, carries them out when it is checked again.
     """

@@ -1,4 +1,4 @@
-"""The end of an import of a feed is carried out: the feed learns from it, and its file leaves (rules N2, N3).
+"""What follows the end of an import of a feed: the feed learns from it, and its file leaves (rules N2, N3).
 
 Every step can be repeated, so a worker that is killed in the middle loses nothing.
 """
@@ -41,7 +41,7 @@ _PART = 1 << 20
 
 
 def select_unsettled() -> "QuerySet[models.FeedFile]":
-    """Return the files whose import has ended, and whose end has not been carried out, as a query set.
+    """Return the files whose import has ended, and which have not been settled, as a query set.
 
     The first file of a feed that was refused waits until a newer one is there: a person may still correct how it is read.
     """
@@ -59,7 +59,7 @@ def settle(
     now: Callable[[], datetime],
     keep: Callable[[], None] = lambda: None,
 ) -> int:
-    """Carry out the end of each of these files of the feed (`select_unsettled`). Return their number.
+    """Settle each of these files of the feed (`select_unsettled`). Return their number.
 
     `location`: where the files are, None if they are at no location. `keep`: is called between the steps, and may raise
     an error to stop. Raise the errors of a location.
@@ -102,7 +102,7 @@ def learn(feed: models.Feed, file: models.FeedFile, record: models.Import) -> No
 def _shows_settings(feed: models.Feed, file: models.FeedFile, record: models.Import) -> bool:
     """Return whether a person applied a plan that shows what the feed does.
 
-    It carries out a plan that was shown, in the mode and for the source of the feed, and nobody has changed the settings
+    It applies a plan that was shown, in the mode and for the source of the feed, and nobody has changed the settings
     since the file was taken.
     """
     is_same = (record.mode, record.options.get("source", "")) == (feed.mode, feed.source)

@@ -125,7 +125,7 @@ class AgencyChange(TypedDict, total=False):
 
 
 class Apply(TypedDict, total=False):
-    """The plan to carry out."""
+    """The plan to apply."""
 
     digest: Required[str]
     """The `digest` of the plan that was seen."""
@@ -200,7 +200,7 @@ class Check(TypedDict, total=False):
 
 
 class Confirmation(TypedDict, total=False):
-    """The plan to carry out although it is over limits, with what is confirmed."""
+    """The plan to apply although it is over limits, with what is confirmed."""
 
     digest: Required[str]
     """The `digest` of the plan that was seen."""

@@ -56,7 +56,7 @@ class Options:
     release_badges: bool | None = None
     """Whether badges of Inactive users can be taken (M13), None for the agency's setting."""
     approves: bool = False
-    """Whether it carries out what another user has requested and could not confirm (S8)."""
+    """Whether it applies what another user has requested and could not confirm (S8)."""
     exact: bool = False
     """Whether a program has sent the rows as values (`imports.sent_rows`): each row is a user, and each cell its value."""
 

@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ImportFailed(Exception):
-    """The import could not be carried out, and nothing was changed. The record has the reason."""
+    """The import could not be run to its end, and nothing was changed. The record has the reason."""
 
     def __init__(self, record: models.Import) -> None:
         super().__init__(record.message)

@@ -14,7 +14,7 @@ from musterbook.directory.storage import frames
 
 @dataclass(frozen=True, slots=True)
 class WaitingWork:
-    """What workers will do, by the database: emails and webhook messages to send, and imports to carry out or take up again."""
+    """What workers will do, by the database: emails and webhook messages to send, and imports to run or to claim again."""
 
     emails: int
     messages: int
