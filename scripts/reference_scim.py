@@ -184,7 +184,7 @@ def _describe_attribute(attribute: dict[str, Any], prefix: str) -> Iterator[str]
         *(["read-only"] if attribute.get("mutability") == "readOnly" else []),
         *(["unique"] if attribute.get("uniqueness") == "server" else []),
     ]
-    about = str(attribute.get("description", "")).replace("|", "\\|")
+    about = " ".join(str(attribute.get("description", "")).split()).replace("|", "\\|")
     yield f"| `{name}` | {kind} | {', '.join(facts)} | {about} |"
     for part in attribute.get("subAttributes", ()):
         yield from _describe_attribute(part, f"{name}.")

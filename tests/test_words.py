@@ -63,6 +63,29 @@ def test_texts_of_pages_use_no_word_that_is_ruled_out() -> None:
     assert _list_ruled_out(_PAGES, list_texts) == []
 
 
+def test_tables_and_headings_of_documents_are_shown_as_such() -> None:
+    documents = [*_DOCUMENTS, DICTIONARY, ROOT / "benchmarks" / "README.md"]
+    found = [f"{_name(path)}: {line}" for path in documents for line in _list_broken(path.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+def test_a_table_or_heading_that_would_be_shown_as_text_is_found() -> None:
+    fine = "# One\n\n| a |\n|---|\n| b |\n\n```\n| no table\n# nor heading\n```\n\n- text\n\n**Two**\n"
+    assert list(_list_broken(fine)) == []
+    broken = "text\n| a |\n|---|\n| b |\n\n| c |\n- text\n**Two**\n## Three\n"
+    assert list(_list_broken(broken)) == ["| a |", "| c |", "**Two**", "## Three"]
+
+
+def _list_broken(source: str) -> Iterator[str]:
+    """Yield the first line of each table without a header, and each line that Markdown joins to the text before it."""
+    lines = ["", *re.sub(r"^ *```.*?^ *```$", "", source, flags=re.MULTILINE | re.DOTALL).splitlines(), ""]
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+        is_first = line.startswith("|") and not before.startswith("|")
+        is_joined = bool(before) and (is_first or re.match(r"#+ |\*\*[^*]+\*\*$", line))
+        if is_joined or (is_first and not re.fullmatch(r"\|[ :|-]+\|", after)):
+            yield line
+
+
 def test_words_are_found_in_docstrings_and_comments_and_nowhere_else(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text(
