@@ -281,6 +281,6 @@ def _read_progress(request: HttpRequest, text: str) -> CheckProgress:
     except (signing.BadSignature, json.JSONDecodeError):
         agency = 0
     if agency != access.get_agency(request).pk:
-        detail = "This is no progress of a check of this trail, or it is older than a day. Begin again without it."
+        detail = "This is not the progress of a check of this trail, or it is older than a day. Begin again without it."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid-progress")
     return CheckProgress(links, events, last, digest, tuple(keys))

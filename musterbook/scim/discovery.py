@@ -114,7 +114,7 @@ def _answer_one(found: dict[str, Any] | None, what: str) -> HttpResponseBase:
 
 
 def _refuse_me(_scim: ScimRequest) -> HttpResponseBase:
-    """Refuse /Me: a token belongs to a program, which is no user."""
+    """Refuse /Me: a token belongs to a program, which is not a user."""
     raise ScimError(HTTPStatus.NOT_IMPLEMENTED, "/Me is not supported: a token belongs to a program. Use /Users/{id}.")
 
 

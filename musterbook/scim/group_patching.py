@@ -84,7 +84,7 @@ def _split(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
     op, path, value = (operation.get(name) for name in ("op", "path", "value"))
     op = op.lower() if isinstance(op, str) else op
     if not isinstance(op, str) or op not in _OPERATIONS:
-        raise InvalidValueException(detail=f"“{str(op)[:100]}” is no operation. Send add, remove or replace.")
+        raise InvalidValueException(detail=f"“{str(op)[:100]}” is not an operation. Send add, remove or replace.")
     if path is not None and not isinstance(path, str):
         raise InvalidPathException(detail="The path must be a text.")
     if path:

@@ -18,7 +18,7 @@ _SHOWN_LENGTH = 80
 def settle_end(table: Table, users: pl.DataFrame) -> Table:
     """Return the table with its trailer skipped, and with what its end says about its completeness.
 
-    `users`: the users of the snapshot. A last row with the external ID of one of them is no trailer.
+    `users`: the users of the snapshot. A last row with the external ID of one of them is not a trailer.
     """
     text = _read_trailer(table)
     if text and text not in users["external_id"]:

@@ -115,7 +115,7 @@ class Plan:
     source: str = ""
     """The source of the users that the plan adds (S9)."""
     marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=marks.CHANGED))
-    """The marks of other users that the plan changes (marks.CHANGED). The mark alone is no change of a user."""
+    """The marks of other users that the plan changes (marks.CHANGED). The mark alone is not a change of a user."""
     entries: Entries | None = None
     """What the plan of a file of groups, members, roles or ranks changes; None for any other plan."""
 

@@ -60,7 +60,7 @@ def check_host_key(text: str) -> str:
 
 
 def get_fingerprint(key: str) -> str:
-    """Return the fingerprint of a host key as `ssh-keygen -l` shows it: SHA256:…; "" for what is no key."""
+    """Return the fingerprint of a host key as `ssh-keygen -l` shows it: SHA256:…; "" for what is not a key."""
     blob = _read_blob(key.strip())
     return "" if blob is None else f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
 

@@ -52,7 +52,7 @@ class Entry:
     counts: dict[str, int]
     undoes: str
     ended: str
-    """How its plan ended (`plan_ends.PlanEnd`); "" if it has not, or if it is no plan."""
+    """How its plan ended (`plan_ends.PlanEnd`); "" if it has not, or if it is not a plan."""
     act: str
     """The act on chosen users (of bulk.ACTS) that it is; "" for an import of a file, and for an undo."""
 

@@ -123,7 +123,7 @@ def _has_any(wanted: Iterable[str], among: Collection[str]) -> bool:
 def _list_addresses(agency: models.Agency, named: list[str], users: list[models.User]) -> list[str]:
     """Return the named addresses that can be written to, each mailbox once, without those of users who get it anyway.
 
-    What is an external ID is no address, and the address of a user who is Inactive gets nothing.
+    An external ID is not an address, and the address of a user who is Inactive gets nothing.
     """
     given = [name for name in named if "@" in name][: 2 * MOST_ADDRESSES]
     ids = set(models.User.objects.filter(agency=agency, external_id__in=given).values_list("external_id", flat=True))

@@ -291,7 +291,7 @@ def record_errors(record: models.Import) -> Iterator[None]:
 
 
 def _get_canceler(error: BaseException) -> str | None:
-    """Return who canceled the import, "" for the system; None if the error is no cancellation."""
+    """Return who canceled the import, "" for the system; None if the error is not a cancellation."""
     if isinstance(error, cancellation.ImportCancelled):
         return error.by
     return "" if isinstance(error, KeyboardInterrupt) else None

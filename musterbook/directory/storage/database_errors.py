@@ -146,7 +146,7 @@ def is_repeated(error: BaseException) -> bool:
 
 
 def is_damaged(error: BaseException) -> bool:
-    """Return whether SQLite's file is damaged, or is no database."""
+    """Return whether SQLite's file is damaged, or is not a database."""
     return _explain_sqlite(error.__cause__ or error) == _DAMAGED
 
 

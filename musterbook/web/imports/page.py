@@ -299,7 +299,7 @@ def _find_canceler(record: models.Import) -> NamedUser | None:
 
 
 def describe_end(record: models.Import) -> str:
-    """Return the sentence that says how the plan of the import ended, or "" if it can be applied, or is no plan."""
+    """Return the sentence that says how the plan of the import ended, or "" if it can be applied, or is not a plan."""
     how = plan_ends.get_end(record, datetime.now(UTC))
     return plan_ends.describe_end(record, how) if how else ""
 

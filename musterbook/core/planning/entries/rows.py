@@ -53,7 +53,7 @@ class CheckedRows:
 def check_rows(table: Table, layout: Layout, policy: Policy, *, has_trailer: bool, most: int) -> CheckedRows:
     """Return the rows of a file. Raise Refused, and check.TooManyProblems.
 
-    `has_trailer`: whether a last row with a single cell is no entry. `most`: the most rows that it may have.
+    `has_trailer`: whether a last row with a single cell is not an entry. `most`: the most rows that it may have.
     """
     if table.problems:
         raise Refused(*table.problems)
