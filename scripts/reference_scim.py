@@ -50,7 +50,7 @@ _GROUPS = """
 - The groups are the agency's groups (*Admin → Groups*). `externalId` is the external ID that files use in
   EVIDENCE_GROUP_EXT_ID. If a client sends none, the name becomes the external ID. A second group with the same external ID is
   answered with 409 (`uniqueness`).
-- **A user is in one group at most.** Who joins a group leaves the one before. So push only groups that do not overlap.
+- **A user is in one group at most.** A user who joins a group leaves the one before. So push only groups that do not overlap.
 - A member with the type `Group` becomes a part of the group. A group is part of one other at most, and never of itself.
 - The ids of groups begin with `g`. No user has the same id.
 - A member who is not in the agency is left out, the response shows the members that the group has, and the audit trail
@@ -71,23 +71,23 @@ _BULK = """
 - `bulkId:…` as the manager means a user that the same Bulk creates. A circle of such references is refused with 409.
 - After as many errors as `failOnErrors` says, nothing more is done, and the response ends with the last of them.
 - Over a [limit](agency-settings.md#limits), the whole Bulk is **held**, and so is a change of many members: nothing is
-  written until a person confirms the numbers. Then all of it is, also what belongs to no column, such as `displayName`. The
+  written until a person confirms the numbers. Then all of it is, including what belongs to no column, such as `displayName`. The
   response is 202, with the location of the import, its page, and the reasons (`{held}`). If the agency setting
   `scim_refuses_held` is true, it is 409, for clients that cannot wait. The same request again makes no second import while
   the first one waits.
 """
 _LISTS = """
-- All operators (`eq`, `ne`, `co`, `sw`, `ew`, `pr`, `gt`, `ge`, `lt`, `le`), `and`, `or`, `not` and brackets, also
+- All operators (`eq`, `ne`, `co`, `sw`, `ew`, `pr`, `gt`, `ge`, `lt`, `le`), `and`, `or`, `not` and brackets, including
   `emails[type eq "work"]`. A filter has at most {characters} characters and {terms} comparisons.
 - Comparisons with `eq` of `id`, `userName`, `externalId`, `emails.value` and `employeeNumber` use an index. A filter that
   leaves too many users to look at is answered with `tooMany`.
 - Pages by index (`startIndex`, `count`) and by cursor (`cursor`, `nextCursor`). A page has {usual} resources by default, and
   {most} at most.
-- `attributes` and `excludedAttributes`, also of parts such as `name.givenName`.
+- `attributes` and `excludedAttributes`, including parts such as `name.givenName`.
 """
 _PATCH = """
 `add`, `replace` and `remove` as RFC 7644 has them, with paths and filters, all or none, at most {operations} operations.
-Besides, what Entra ID and Okta really send: `"Add"` for `"add"`, `"False"` for `false`, attributes with dots as names in an
+Also what Entra ID and Okta really send: `"Add"` for `"add"`, `"False"` for `false`, attributes with dots as names in an
 object, a manager as text or in a list, `manager` without its schema, and members that are removed by a value instead of a
 path.
 """

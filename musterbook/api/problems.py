@@ -187,8 +187,8 @@ CODES: dict[str, str] = {
     "invalid-cursor": "The text is not a cursor of this list.",
     "invalid-json": "The body is not JSON.",
     "invalid-key": "The `Idempotency-Key` has a wrong form.",
-    "invalid-progress": "The text is no progress of a check of this trail.",
-    "invalid-request": "A value of the request has a wrong form, or the request has a member or a parameter that there is not.",
+    "invalid-progress": "The text is not the progress of a check of this trail.",
+    "invalid-request": "A value of the request has a wrong form, or the request has an unknown member or parameter.",
     "invalid-value": "A value cannot be accepted.",
     "key-taken": "The `Idempotency-Key` was used before, for another request.",
     "length-required": "The header `Content-Length` is missing.",
@@ -215,8 +215,8 @@ CODES: dict[str, str] = {
     "too-many-corrections": "There are too many corrections in one request.",
     "too-much-work": "The request needs more time or memory than one request may have.",
     "unavailable": "Musterbook cannot reach its database.",
-    "unknown-parameter": "The operation has no parameter of this name.",
-    "unknown-value": "The agency has nothing of this name.",
+    "unknown-parameter": "The operation has no parameter with this name.",
+    "unknown-value": "The agency has nothing with this name.",
     "unreachable": "The server of the feed cannot be used: the sentence says why.",
 }
 """Code of a problem that the API adds to those of imports → what it means. The reference lists them."""

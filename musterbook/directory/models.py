@@ -424,7 +424,7 @@ class Feed(models.Model):
     """The digest of the settings with which a person last applied a file; a feed with another one shows its first file
     to a person (rule N3)."""
     stopped = models.TextField(default="")
-    """Why it has stopped by itself, until a person continues it; "" if it has not."""
+    """Why it has stopped by itself, until a person resumes it; "" if it has not."""
     next_check_at = models.DateTimeField(null=True)
     """When it is due; null: at once."""
     asked_at = models.DateTimeField(null=True)

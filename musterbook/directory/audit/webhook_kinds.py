@@ -55,7 +55,7 @@ class WebhookKind(StrEnum):
     FEED_STOPPED = (
         "feed.stopped",
         "users.synchronize",
-        gettext_noop("A feed has stopped by itself until a person continues it."),
+        gettext_noop("A feed has stopped by itself, and waits until a person resumes it."),
     )
     TEST = ("webhook.test", "", gettext_noop("A person asked for a test message. Every webhook gets these."))
 

@@ -418,7 +418,7 @@ def _feeds() -> Finding:
     troubled = feeds.list_troubled()
     if troubled:
         remedy = _(
-            "To try a location, run: muster feed check NAME --agency SLUG. To continue one that has stopped: muster feed resume"
+            "To try a location, run: muster feed check NAME --agency SLUG. To resume one that has stopped: muster feed resume"
         )
         return Finding("feeds", " ".join(troubled), remedy)
     return Finding("feeds", _("none has stopped, and each location could be used"))
