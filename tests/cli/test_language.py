@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from musterbook.cli import import_output, language
 from musterbook.config import languages
+from musterbook.directory.imports import records
 from tests.cli.conftest import AGENCY, Muster, row
 
 ROW = row("ann", rank="Sargent")
@@ -81,3 +83,11 @@ def test_errors_and_results_of_commands_are_in_the_language_of_the_terminal(
     )
     monkeypatch.setenv("LC_ALL", "C")
     assert "There is no agency “nowhere”" in springfield("export", "--agency", "nowhere").err
+
+
+def test_each_count_of_an_import_has_words_in_the_language_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = import_output.ReportFacts((), {}, None, "")
+    english = {name: facts.words.get(name, name) for name in records.COUNTS}
+    monkeypatch.setenv("LC_ALL", "es")
+    with language.speak():
+        assert [name for name, text in english.items() if facts.words.get(name, name) == text] == []
