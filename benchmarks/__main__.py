@@ -47,8 +47,8 @@ def _draw(results: Results, picture: Path) -> int:
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="./bench", description="How long imports take, and how long they must.",
-        epilog="Each row replaces the stored row of the same case, database and size.",
+        prog="./bench", description="Measure imports and pages next to the bare limits of the same work.",
+        epilog="Each row replaces the stored row of the same case, database and size, except with --quick and --profile.",
     )  # fmt: skip
     _add_number(parser, "--users", "size of the agency; repeatable (default 50,000)")
     _add_number(parser, "--peer-users", "users of the runs with django-import-export; repeatable (default 10,000)")
@@ -65,11 +65,16 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--case", choices=CASES, action="append", help="repeatable (default: all)")
     parser.add_argument("--runs", type=int, default=3, help="how often each is run (default 3)")
     parser.add_argument("--quick", action="store_true", help="few users, one run, no Kolibri: shows that it works")
-    parser.add_argument("--profile", action="store_true", help="one run of each; a profile of each stage in the folder")
+    parser.add_argument(
+        "--profile", action="store_true", help="one run of each; a profile of each stage in the folder of --out"
+    )
     parser.add_argument("--table", action="store_true", help="measure nothing; the tables of the stored results")
     parser.add_argument("--plot", action="store_true", help="measure nothing; draw the stored results")
     parser.add_argument(
-        "--picture", type=Path, default=_HERE / "plot.svg", help="where to (default benchmarks/plot.svg)"
+        "--picture",
+        type=Path,
+        default=_HERE / "plot.svg",
+        help="the file that --plot draws (default benchmarks/plot.svg)",
     )
     parser.add_argument(
         "--out", type=Path, default=_HERE / "out", help="folder of the figures (default benchmarks/out)"
