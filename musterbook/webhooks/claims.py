@@ -82,9 +82,8 @@ def is_resting(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
 
 def renew(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
     """Renew the lease, and read the endpoint again. Return False if this worker has lost it, or must send nothing more."""
-    mine = models.WebhookEndpoint.objects.filter(
-        pk=endpoint.pk, worker=endpoint.worker, lease_until__gt=at, paused_at=None, disabled_at=None
-    ).exclude(agency__in=pausing.select_paused())
+    mine = _select_mine(endpoint).filter(lease_until__gt=at, paused_at=None, disabled_at=None)
+    mine = mine.exclude(agency__in=pausing.select_paused())
     if not mine.update(lease_until=at + LEASE):
         return False
     agency = endpoint.agency
@@ -94,12 +93,18 @@ def renew(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
 
 
 def write(endpoint: models.WebhookEndpoint, **fields: Any) -> bool:
-    """Write columns of the endpoint, in the caller's transaction, if this worker still has it."""
-    mine = models.WebhookEndpoint.objects.filter(pk=endpoint.pk, worker=endpoint.worker)
-    return bool(mine.update(**fields))
+    """Write columns of the endpoint, in the caller's transaction, if this worker still has it, with the same address.
+
+    What follows at a former address says nothing of the new one.
+    """
+    return bool(_select_mine(endpoint).filter(address=endpoint.address).update(**fields))
+
+
+def _select_mine(endpoint: models.WebhookEndpoint) -> "QuerySet[models.WebhookEndpoint]":
+    return models.WebhookEndpoint.objects.filter(pk=endpoint.pk, worker=endpoint.worker)
 
 
 def release(endpoint: models.WebhookEndpoint) -> None:
     """Let others claim the endpoint."""
     with locks.write_transaction(lambda: None):
-        write(endpoint, worker="", lease_until=None)
+        _select_mine(endpoint).update(worker="", lease_until=None)

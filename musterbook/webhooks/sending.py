@@ -95,7 +95,8 @@ def _send_batch(endpoint: models.WebhookEndpoint, lanes: ThreadPoolExecutor, now
 def note(endpoint: models.WebhookEndpoint, sent: Sent, at: datetime) -> bool:
     """Note the answers, in one transaction. Return False if nothing more should be sent to the endpoint now.
 
-    What was delivered is noted in any case. A failure is noted only if the worker still has the endpoint.
+    What was delivered is noted in any case. A failure is noted only if the worker still has the endpoint, which still has the
+    address.
     """
     goes_on, why = True, ""
     with locks.write_transaction(lambda: None):
@@ -157,10 +158,11 @@ def _disable(endpoint: models.WebhookEndpoint, why: str, at: datetime) -> None:
     """
     try:
         with locks.write_transaction(lambda: None):
-            webhook_notices.disable(endpoint, why, at)
+            is_disabled = webhook_notices.disable(endpoint, why, at)
     except locks.AgencyPaused:
         return
-    _LOG.warning("A webhook was disabled: %s %s", endpoint.name, describe_address(endpoint.address))
+    if is_disabled:
+        _LOG.warning("A webhook was disabled: %s %s", endpoint.name, describe_address(endpoint.address))
 
 
 def _note_health(endpoint: models.WebhookEndpoint, **fields: object) -> None:

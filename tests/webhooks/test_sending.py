@@ -203,6 +203,51 @@ def test_a_webhook_whose_agency_is_paused_meanwhile_sends_nothing_more_and_is_di
     cast.assert_whole(hook.agency)
 
 
+@pytest.mark.parametrize("status", [204, 410, 500])
+def test_what_follows_at_a_former_address_says_nothing_of_the_new_one(
+    hook: Hook, receiver: Receiver, status: int
+) -> None:
+    def change(handler: Any, arrived: Any) -> None:
+        values = {"address": f"{receiver.address}/new"}
+        try:
+            webhooks.change(models.WebhookEndpoint.objects.get(), values, hook.context(), None)
+        finally:
+            connections.close_all()
+        receiver.respond = answer(204)
+        answer(status)(handler, arrived)
+
+    models.WebhookEndpoint.objects.update(failures=schedule.RESTS_AFTER, failing_since=cast.NOW, problem="No answer.")
+    hook.test()
+    receiver.respond = change
+    hook.work()
+    endpoint = hook.again()
+    assert (endpoint.failures, endpoint.problem, endpoint.next_attempt_at) == (0, "", None)
+    assert (endpoint.state, endpoint.worker, models.Notice.objects.count()) == ("fine", "", 0)
+    (message,) = hook.messages()
+    assert (message.delivered, message.attempts) == (True, 0)
+    assert [one.path for one in receiver.arrived] == ["/hook"] + ["/hook/new"] * (status != 204)
+
+
+def test_a_webhook_that_gets_another_address_before_it_is_disabled_goes_on(
+    hook: Hook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = sending._disable
+
+    def change(*given: Any) -> None:
+        receiver.respond = answer(204)
+        webhooks.change(hook.again(), {"address": f"{receiver.address}/new"}, hook.context(), None)
+        usual(*given)
+
+    receiver.respond = answer(410)
+    hook.test()
+    monkeypatch.setattr(sending, "_disable", change)
+    hook.work()
+    assert (hook.again().disabled_at, models.Notice.objects.count()) == (None, 0)
+    hook.clock.go(minutes=1)
+    hook.work()
+    assert hook.messages(delivered=False) == []
+
+
 def test_a_pause_ends_the_sending_to_a_webhook_before_its_next_messages(hook: Hook) -> None:
     hook.test()
     endpoint = claims.claim_next("worker", hook.clock.at)

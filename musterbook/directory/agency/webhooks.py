@@ -299,9 +299,9 @@ def list_former_ends(endpoint: models.WebhookEndpoint, at: datetime) -> list[dat
 def disable(endpoint: models.WebhookEndpoint, why: str, context: AuditContext) -> bool:
     """Send nothing more to an address that takes no messages, as the system, in the caller's transaction.
 
-    Return False if it is disabled already.
+    Return False if it is disabled already, or has another address now.
     """
-    found = models.WebhookEndpoint.objects.filter(pk=endpoint.pk, disabled_at=None)
+    found = models.WebhookEndpoint.objects.filter(pk=endpoint.pk, address=endpoint.address, disabled_at=None)
     if not found.update(disabled_at=context.at, disabled_why=why):
         return False
     endpoint.disabled_at, endpoint.disabled_why = context.at, why
