@@ -106,11 +106,6 @@ class Entries:
         shown = pl.when(named).then(pl.col("outcome").replace("removed", "updated")).otherwise("outcome")
         return self.shown.filter(shown == outcome).drop("outcome")
 
-    @property
-    def number(self) -> int:
-        """Return the number of all changes."""
-        return self.shown.height
-
     def describe(self) -> str:
         """Return everything that it changes as one text. It is the same for the same changes."""
         return repr([change.as_json() for change in self.changes]) + self.shown.write_csv()

@@ -14,9 +14,9 @@ class Day:
     """One day: the users that applied imports, bulk actions and undos added, updated, or took access from."""
 
     day: date
-    added: int = 0
-    updated: int = 0
-    losing_access: int = 0
+    added: int
+    updated: int
+    losing_access: int
 
 
 def read_days(agency: models.Agency, at: datetime, zone: tzinfo, days: int = DAYS) -> list[Day]:

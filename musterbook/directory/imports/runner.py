@@ -226,7 +226,6 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     record = attempt.record
     agency, options = record.agency, record.options
     total = plan.added.height + plan.updated.height + plan.rekeyed.height + plan.leavers.deactivated.height
-    total += plan.entries.number if plan.entries else 0
 
     def written(done: int) -> None:
         attempt.report_stage("writing", done, total)
