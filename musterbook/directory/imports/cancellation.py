@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from musterbook.config.home import prepare_folder
 from musterbook.directory import models
 from musterbook.directory.storage import frames
 
@@ -36,7 +37,7 @@ def request_cancel(record: models.Import, by: str = "") -> None:
     if frames.on_postgres():
         models.Import.objects.filter(pk=record.pk, finished_at=None).update(stop=True, stopped_by=by)
     else:
-        _request_file(record).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        prepare_folder(_request_file(record).parent)
         _request_file(record).write_text(by, encoding="utf-8")
 
 
