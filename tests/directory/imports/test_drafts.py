@@ -238,9 +238,10 @@ def test_fixes_are_bounded_in_number_and_size(record: models.Import, monkeypatch
     with pytest.raises(TooManyFixes):
         save(record, Edit(3, "ROLE", "Officer", "Chief"))
     assert drafts.count_fixes(record) == 2
-    monkeypatch.setattr(drafts, "MOST_CHARACTERS", 1)
+    monkeypatch.setattr(drafts, "MOST_CHARACTERS", 3)
+    save(record, Edit(3, "EMAIL", "y", "yy"))
     with pytest.raises(TooManyFixes):
-        save(record, Edit(3, "EMAIL", "y", "yy"))
+        save(record, Edit(3, "EMAIL", "yy", "yyy"))
 
 
 def test_a_text_is_kept_without_characters_that_no_database_takes(record: models.Import) -> None:

@@ -97,6 +97,14 @@ def test_users_without_a_sign_in_for_so_many_days_are_deactivated_if_the_agency_
     assert inactive(agency) == ["E-10", "E-9"]
 
 
+def test_one_day_without_a_sign_in_is_enough_if_the_agency_says_so(agency: models.Agency) -> None:
+    models.Agency.objects.update(unused_days=1)
+    models.User.objects.filter(agency=agency).update(last_sign_in_at=NOON - timedelta(hours=23))
+    change(agency, 2, last_sign_in_at=NOON - timedelta(hours=25))
+    run_due(NOON)
+    assert inactive(agency) == ["E-2"]
+
+
 def test_more_unused_users_than_the_limit_of_deactivations_wait_for_an_administrator(agency: models.Agency) -> None:
     models.Agency.objects.update(unused_days=60)
     run_due(NOON)

@@ -23,6 +23,7 @@ from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from tests.directory.cast import (
     NOW,
+    Row,
     agency,
     allow,
     apply_rows,
@@ -34,6 +35,7 @@ from tests.directory.cast import (
     read_everything,
     register,
     run,
+    unlimited,
     user,
 )
 
@@ -270,6 +272,24 @@ def test_progress_reports_the_stages_in_order_and_the_rows_written(monkeypatch: 
         ("reading", 0, 0), ("planning", 0, 0), ("writing", 0, 5), ("writing", 1, 5), ("writing", 3, 5),
         ("writing", 4, 5), ("writing", 5, 5), ("committing", 0, 0),
     ]  # fmt: skip
+
+
+def test_the_progress_of_any_import_ends_at_its_total() -> None:
+    made = agency(limits=unlimited())
+    apply_rows(made, people(1, 2, 3))
+    shown: list[tuple[int, int]] = []
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "writing":
+            shown.append((done, total))
+
+    def last(content: list[Row] | bytes, options: Options) -> tuple[int, int]:
+        assert run(made, content, options, progress=progress).record.state == "applied"
+        return shown[-1]
+
+    assert last([person(1, LAST_NAME="New"), *people(2, 4, 5)], SYNC) == (4, 4)
+    ids = b"EXTERNAL_ID,NEW_EXTERNAL_ID\r\nE-1,N-1\r\nE-2,N-2\r\n"
+    assert last(ids, Options(mode=Mode.REKEY)) == (2, 2)
 
 
 @pytest.mark.parametrize("stage", ["planning", "writing", "committing"])

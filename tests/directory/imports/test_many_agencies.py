@@ -1,6 +1,7 @@
 """Thousands of agencies on one installation: what a worker does by the clock and between imports does not grow with them."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -140,6 +141,25 @@ def test_turns_that_took_no_time_are_not_remembered(turns: list[list[int]]) -> N
     done = models.Import.objects.order_by("started_at").values_list("agency", flat=True)
     assert [*done] == [agencies[0].pk, agencies[1].pk, agencies[0].pk]
     assert len(turns) == 3
+
+
+def test_turns_are_remembered_for_twenty_times_as_long_as_their_query_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    agencies = [cast.agency(slug) for slug in ("one", "two", "three")]
+    _submit(*agencies)
+    now, query = [5_000.0], worker._query_turns
+
+    def take_a_second(*, small: bool) -> list[int]:
+        now[0] += 1
+        return [*query(small=small)]
+
+    monkeypatch.setattr(worker, "_query_turns", take_a_second)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    remembered = Turns()
+    found = []
+    for seconds in (0, 19.5, 1):
+        now[0] += seconds
+        found.append(next(remembered.list_agencies()).slug)
+    assert found == ["one", "two", "one"]
 
 
 def test_next_to_a_long_import_only_small_files_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from musterbook.directory import models
 from musterbook.directory.imports import plan_pages
+from musterbook.directory.imports.options import Options
 from tests.directory import cast
 from tests.directory.cast import person
 
@@ -54,6 +55,16 @@ def test_rows_with_problems_and_rows_with_notes_have_pages_of_their_own(record: 
     ]
     assert (errored.external_id, problems) == ("E-4", ["invalid-status"])
     assert (noted.external_id, [note.code for note in noted.notes]) == ("E-3", ["unknown-supervisor"])
+
+
+def test_a_row_that_nobody_has_become_yet_leads_to_no_user() -> None:
+    made = cast.agency()
+    cast.apply_rows(made, [person(1)])
+    preview = cast.run(
+        made, [person(1, LAST_NAME="New"), person(2), person(3, STATUS="?")], Options(preview=True)
+    ).record
+    lines = [line for name in ("updated", "added", "errored") for line in plan_pages.read_page(preview, name).lines]
+    assert [(line.external_id, line.pk) for line in lines] == [("E-1", cast.user(made, 1).pk), ("E-2", 0), ("E-3", 0)]
 
 
 def test_a_page_without_rows_is_the_first_of_one(record: models.Import) -> None:

@@ -36,6 +36,8 @@ def test_rows_are_found_by_a_part_of_any_cell_in_any_case(record: models.Import)
 
 def test_rows_with_errors_are_found_by_what_their_problems_say(record: models.Import) -> None:
     assert search(record, "errored", "status") == ["E-9"]
+    assert search(record, "errored", "there is no ROLE “Oficer”") == ["E-8"]
+    assert search(record, "errored", "use Active or Inactive") == ["E-9"]
     assert search(record, "errored", "Oficer") == ["E-8"]
     assert search(record, "errored", "unknown-supervisor") == []
     assert search(record, "noted", "unknown-supervisor") == ["E-10"]

@@ -59,6 +59,15 @@ def test_kinds_are_listed_when_the_plan_is_no_longer_kept(record: models.Import)
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["from the plan", "from the record"])
+def test_what_is_wrong_with_the_file_as_a_whole_is_no_kind_of_its_rows(record: models.Import, kept: bool) -> None:
+    refused = run(record.agency, ROWS, Options(strict=True)).record
+    assert models.ImportProblem.objects.filter(of=refused, row=0, code="not-strict").exists()
+    if not kept:
+        shutil.rmtree(plan_files.find_path(refused.number, "rows").parent)
+    assert "not-strict" not in [code for code, *_ in list_kinds(refused)] != []
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["from the plan", "from the record"])
 def test_the_kinds_with_the_most_rows_are_listed_if_there_are_too_many(
     record: models.Import, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:

@@ -330,6 +330,26 @@ def test_an_import_reports_its_progress_while_it_runs(monkeypatch: pytest.Monkey
         until(lambda: heartbeats.list_heartbeats() == [Heartbeat("one", "N", "writing", 1, 2)])
 
 
+@pytest.mark.parametrize("error", [OperationalError("the connection is lost"), OSError("the disk is full")])
+def test_a_heartbeat_that_could_not_be_sent_is_followed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Otherwise other workers would take the import for a dead one's."""
+    usual, sent = heartbeats.send_heartbeat, []
+
+    def fail_first(heartbeat: Heartbeat) -> None:
+        sent.append(heartbeat)
+        if len(sent) == 1:
+            raise error
+        usual(heartbeat)
+
+    monkeypatch.setattr(heartbeats, "send_heartbeat", fail_first)
+    monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.005)
+    with heartbeats.report_progress("one", "N"):
+        until(lambda: heartbeats.list_heartbeats() == [Heartbeat("one", "N")])
+    assert len(sent) > 1
+
+
 def test_an_import_of_the_command_line_reports_its_progress_but_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.005)
     made = agency()

@@ -78,7 +78,17 @@ def test_a_missing_last_line_ending_is_noted_if_the_previous_file_of_the_source_
     run(made, ended, Options(source="hr"))
     assert "no-final-line-end" not in notes(run(made, open_end).record)
     assert "no-final-line-end" in notes(run(made, open_end, Options(source="hr")).record)
-    assert notes(run(made, ended + b"E-3,x", Options(source="hr")).record) == ["cut-off"]
+
+
+def test_a_file_that_is_cut_off_or_refused_or_empty_has_no_note_of_its_last_line_ending() -> None:
+    """F11."""
+    made = agency()
+    ended = file(people(1, 2))
+    apply_rows(made, ended)
+    assert notes(run(made, ended + b"E-3,x").record) == ["cut-off"]
+    apply_rows(made, ended)
+    assert notes(run(made, ended.replace(b"EMAIL", b"Mail").rstrip()).record) == []
+    assert notes(run(made, ended.partition(b"\r\n")[0]).record) == []
 
 
 def test_another_number_of_rows_than_expected_refuses_the_file() -> None:

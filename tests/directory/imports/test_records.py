@@ -22,6 +22,12 @@ def test_problems_and_notes_of_rows_and_of_the_file_are_kept_apart() -> None:
     assert [(who, note.code) for who, note in history.list_notes(record, None)] == [("E-1", "unknown-supervisor")]
 
 
+def test_the_name_of_a_program_is_cut_to_what_the_database_keeps() -> None:
+    record = run(agency(), [person(1)], agent="\0" + "b" * 300).record
+    record.refresh_from_db()
+    assert record.agent == " " + "b" * 254
+
+
 def test_why_a_file_was_refused_is_a_problem_and_no_note() -> None:
     record = run(agency(), b"EXTERNAL_ID\nE-1\n").record
     assert record.state == "refused"

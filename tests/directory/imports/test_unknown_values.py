@@ -73,6 +73,17 @@ def test_a_name_that_nothing_can_have_is_listed_and_not_created(made: models.Age
     assert unknown_values.UnknownValue(columns.RANK, "x" * 256, 1).can_create is False
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["the plan is kept", "the plan is no longer kept"])
+def test_of_more_values_than_are_listed_those_of_most_rows_and_then_the_first_by_name_are(
+    made: models.Agency, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(unknown_values, "_MOST", 2)
+    record = preview(made, [*people(1, 2, ROLE="Clerk"), person(3, ROLE="Baker"), person(4, ROLE="Cook")])
+    if not kept:
+        shutil.rmtree(plan_files.find_path(record.number, "rows").parent)
+    assert list_unknown(record) == [("ROLE", "Clerk", 2), ("ROLE", "Baker", 1)]
+
+
 def test_a_column_with_more_names_than_an_agency_has_is_another_column(made: models.Agency) -> None:
     rows = [person(n, EVIDENCE_GROUP_EXT_ID=f"G{n}", RANK="Corporal") for n in range(missing_names.MOST + 5)]
     missing = unknown_values.list_missing(preview(made, rows))
