@@ -76,7 +76,7 @@ def test_a_database_that_cannot_store_every_script_is_reported_with_a_remedy(mon
 
 def test_a_database_that_is_behind_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration, "list_pending", lambda: ["directory.0002_more"])
-    with pytest.raises(NotMigrated, match=r"1 changes are missing, the last is directory\.0002_more"):
+    with pytest.raises(NotMigrated, match=r"1 change is missing: directory\.0002_more"):
         migration._refuse_old()
 
 

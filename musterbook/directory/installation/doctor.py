@@ -280,12 +280,13 @@ def _log() -> Finding:
         )
     if errors:
         last = errors[-1].split()
-        text = _("%(what)s errors in the last day, the latest at %(what2)s, number %(what3)s") % {
-            "what": f"{len(errors):,}",
-            "what2": last[0][:19],
-            "what3": last[-1],
-        }
-        return Finding("log", text, _("Read %(path)s.") % {"path": log_file.path()})
+        text = ngettext(
+            "%(what)s error in the last day, at %(what2)s, number %(what3)s",
+            "%(what)s errors in the last day, the latest at %(what2)s, number %(what3)s",
+            len(errors),
+        )
+        facts = {"what": f"{len(errors):,}", "what2": last[0][:19], "what3": last[-1]}
+        return Finding("log", text % facts, _("Read %(path)s.") % {"path": log_file.path()})
     return Finding("log", _("no errors in the last day"))
 
 
@@ -308,11 +309,12 @@ def _encryption() -> Finding:
             _("Others can read or forge the connection to PostgreSQL: add sslmode=verify-full to DATABASE_URL.")
         )
     if plain:
-        return Finding(
-            "encryption",
-            _("%(what)s connections to other machines are not secure") % {"what": len(plain)},
-            " ".join(plain),
+        text = ngettext(
+            "%(what)s connection to another machine is not secure",
+            "%(what)s connections to other machines are not secure",
+            len(plain),
         )
+        return Finding("encryption", text % {"what": len(plain)}, " ".join(plain))
     return Finding("encryption", _("connections to other machines are encrypted, or there are none"))
 
 
@@ -474,12 +476,14 @@ def _searches() -> Finding:
         with transaction.atomic():
             locks.lock_row(agency, paused=True)  # only what is derived is corrected
             corrected += search_index.correct_index(agency)
-    text = (
-        _("%(corrected)s users could not be found by their names; they can now") % {"corrected": f"{corrected:,}"}
-        if corrected
-        else _("every user can be found")
+    if not corrected:
+        return Finding("search", _("every user can be found"))
+    text = ngettext(
+        "%(corrected)s user could not be found by their name; they can now",
+        "%(corrected)s users could not be found by their names; they can now",
+        corrected,
     )
-    return Finding("search", text)
+    return Finding("search", text % {"corrected": f"{corrected:,}"})
 
 
 def _like_values() -> Finding:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from musterbook.config import home
 from musterbook.directory.audit import anchors, verify
@@ -83,9 +84,12 @@ def list_recorded() -> list[str]:
 def _refuse_old() -> None:
     lacking = list_pending()
     if lacking:
-        raise NotMigrated(
-            _("%(what)s changes are missing, the last is %(what2)s") % {"what": len(lacking), "what2": lacking[-1]}
+        text = ngettext(
+            "%(what)s change is missing: %(what2)s",
+            "%(what)s changes are missing, the last is %(what2)s",
+            len(lacking),
         )
+        raise NotMigrated(text % {"what": len(lacking), "what2": lacking[-1]})
 
 
 def get_path() -> Path:

@@ -218,9 +218,12 @@ def test_errors_of_the_last_day_are_counted(home: Path) -> None:
     home.mkdir(mode=0o700)
     (home / "muster.log").write_text("\n".join(written))
     [found] = [finding for finding in doctor.run_checks() if finding.about == "log"]
-    assert found.found.startswith("2 errors in the last day")
+    assert found.found.startswith("2 errors in the last day, the latest at ")
     assert found.found.endswith("number a4")
     assert found.remedy
+    (home / "muster.log").write_text("\n".join(written[:-1]))
+    [found] = [finding for finding in doctor.run_checks() if finding.about == "log"]
+    assert found.found.startswith("1 error in the last day, at ") and found.found.endswith("number a3")
 
 
 def test_a_log_that_cannot_be_written_is_found(home: Path) -> None:
