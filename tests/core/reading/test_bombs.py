@@ -23,6 +23,12 @@ def test_xml_that_no_workbook_has_is_refused(rows: bytes, said: str) -> None:
     assert problem.code == "damaged-workbook" and said in problem.message
 
 
+@pytest.mark.parametrize(("names", "found"), [(9_997, ["empty-file"]), (9_998, ["damaged-workbook"])])
+def test_a_part_may_have_ten_thousand_names(names: int, found: list[str]) -> None:
+    """Three are those of the sheet itself: `worksheet`, `xmlns` and `sheetData`."""
+    assert codes(bombs.xlsx(b"".join(b"<a%d/>" % number for number in range(names)))) == found
+
+
 def test_sheets_that_are_one_part_are_looked_at_once() -> None:
     listed = "".join(f'<sheet name="{name}" sheetId="1" r:id="s"/>' for name in "AB")
     book = f'<workbook xmlns="{bombs._MAIN}" xmlns:r="{bombs._OFFICE}"><sheets>{listed}</sheets></workbook>'

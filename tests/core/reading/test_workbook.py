@@ -3,7 +3,7 @@
 import io
 import tracemalloc
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 import pytest
@@ -19,7 +19,7 @@ from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reading.workbook import archive, workbook
 from musterbook.core.reading.workbook.ods import OdsBook
 from musterbook.core.reading.workbook.sheet import unescape_text
-from musterbook.core.reading.workbook.xlsx import _parse_column
+from musterbook.core.reading.workbook.xlsx import XlsxBook, _parse_column
 from tests.examples import examples
 
 NAMES = [column.heading for column in REQUIRED]
@@ -393,12 +393,55 @@ def test_hidden_sheets_of_an_ods_workbook_do_not_count_and_an_encrypted_one_is_r
     assert codes(ods(both)) == ["which-sheet"]
     manifest = {"META-INF/manifest.xml": "<m:manifest xmlns:m='m'><m:encryption-data/></m:manifest>"}
     assert codes(ods(both, extra=manifest)) == ["encrypted-workbook"]
+    plain = {"META-INF/manifest.xml": "<m:manifest xmlns:m='m'><m:file-entry/></m:manifest>"}
+    assert codes(ods(both, style=style, extra=plain)) == []
 
 
 def test_cells_repeated_beyond_measure_are_refused() -> None:
     many = ods_row(['<table:table-cell table:number-columns-repeated="16384"><text:p>x</text:p></table:table-cell>'],
                    'table:number-rows-repeated="1048000"')  # fmt: skip
     assert codes(ods(ods_table(ods_row(NAMES), many))) == ["damaged-workbook"]
+
+
+@pytest.mark.parametrize(("titles", "sheet"), [(29, "Far"), (30, "Near")])
+def test_a_row_that_is_repeated_takes_its_place_among_the_first_thirty(titles: int, sheet: str) -> None:
+    """The sheet with more of the headings is read if they are in one of its first 30 rows."""
+    far = ods_table(ods_row(["Staff"], f'table:number-rows-repeated="{titles}"'), ods_row(NAMES[:6]), name="Far")
+    assert read(ods(far + ods_table(ods_row(NAMES[:4]), name="Near"))).file.sheet == sheet
+
+
+LAST_ROW = 1_048_576
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        (XlsxBook, lambda last: xlsx(xml_row(NAMES, 1), xml_row(ROW, last))),
+        (OdsBook, lambda last: ods(ods_table(ods_row([], f'table:number-rows-repeated="{last - 1}"'), ods_row(ROW)))),
+    ],
+)
+def test_a_sheet_has_as_many_rows_as_in_excel_and_no_more(
+    form: type[XlsxBook | OdsBook], content: Callable[[int], bytes]
+) -> None:
+    def count_rows(last: int) -> int:
+        made = content(last)
+        return [row.number for row in form(archive.Archive(made), Budget(len(made), 1000)).rows("Users")][-1]
+
+    assert count_rows(LAST_ROW) == LAST_ROW
+    with pytest.raises(Refusal):
+        count_rows(LAST_ROW + 1)
+
+
+def test_an_ods_sheet_has_as_many_columns_as_in_excel_and_no_more() -> None:
+    def find_last(before: int) -> int:
+        row = ods_row([f'<table:table-cell table:number-columns-repeated="{before}"/>', "x"])
+        content = ods(ods_table(row))
+        [read] = OdsBook(archive.Archive(content), Budget(len(content), 1000)).rows("Users")
+        return max(read.cells)
+
+    assert find_last(16_383) == _parse_column("XFD")
+    with pytest.raises(Refusal):
+        find_last(16_384)
 
 
 def test_faults_of_a_row_that_is_repeated_are_counted_as_often() -> None:
@@ -473,6 +516,18 @@ def test_a_part_that_is_larger_than_its_archive_says_is_damage() -> None:
 )  # fmt: skip
 def test_an_escape_of_office_is_its_character_unless_that_is_half_of_one(text: str, read: str) -> None:
     assert unescape_text(text) == read
+
+
+@pytest.mark.parametrize("style", ['s="0"', ""])
+def test_the_first_style_is_that_of_cells_that_name_none(style: str) -> None:
+    styles = '<numFmts><numFmt numFmtId="200" formatCode="00000"/></numFmts><cellXfs><xf numFmtId="200"/></cellXfs>'
+    table = read(xlsx(NAMES, [f"<c {style}><v>123</v></c>", *ROW[1:]], styles=styles))
+    assert table.cells["external_id"].to_list() == ["00123"]
+
+
+def test_formats_that_only_named_styles_have_are_none_of_the_cells() -> None:
+    table = read(xlsx(NAMES, [number("123", "00000"), *ROW[1:]], styles="<cellStyleXfs><xf/></cellStyleXfs>" + STYLES))
+    assert table.cells["external_id"].to_list() == ["00123"]
 
 
 @pytest.mark.parametrize("style", ["10", "11", "-1", ""])
