@@ -67,6 +67,7 @@ def test_line_ends_may_be_of_every_kind_in_one_file() -> None:
     ("text", "code", "row", "index"),
     [
         ('a,b\n1,"x\n2,y\n', "unclosed-quote", 2, 1),
+        ('a,b\n1,"x\n2,y', "unclosed-quote", 2, 1),
         ('a,b\n1,"x\n2,"y"\n', "stray-quote", 2, 1),
         ('a,b\n1,2\n"Nadia "Bobby"",2\n', "stray-quote", 3, 0),
         ('a,b\n1,2\n"x""\n', "unclosed-quote", 3, 0),

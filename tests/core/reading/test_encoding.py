@@ -127,6 +127,7 @@ def test_a_named_encoding_that_does_not_fit_or_does_not_exist_refuses_the_file()
     assert [p.code for p in read(content, ReadOptions(encoding="rot13")).problems] == ["unknown-encoding"]
     assert [p.code for p in read(content, ReadOptions(encoding="klingon")).problems] == ["unknown-encoding"]
     assert read(content, ReadOptions(encoding="latin-1")).cells["first_name"].to_list() == NAMES
+    assert [encoding.is_known(name) for name in ("cp1252", "latin-1", "klingon", "rot13")] == [True, True, False, False]
 
 
 def test_a_byte_order_mark_counts_for_more_than_a_named_encoding() -> None:

@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from musterbook.core.reading.file_type import detect_type
 from musterbook.core.reading.intake import read
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
@@ -61,5 +62,7 @@ def test_lock_files_are_named_as_such(gap: int) -> None:
     """F2."""
     lock = b"\x05Admin" + b" " * (48 + gap) + b"\x05\x00" + "Admin".encode("utf-16-le") + b" \x00" * 40
     assert "the lock file of an open workbook" in read(lock).problems[0].message
+    assert detect_type(lock + b" " * 1024) == "csv"
     assert "macOS" in read(b"\x00\x05\x16\x07" + bytes(80)).problems[0].message
     assert read(b"\x05Admin" + bytes(60)).problems[0].code == "nul-byte"
+    assert detect_type(b"") == "csv"

@@ -15,7 +15,7 @@ from tests.core.reading.test_encoding import roster
         ("cp1253", ["Γιώργος", "Παπαδόπουλος"]), ("cp1254", ["Yıldız", "Doğan"]), ("cp1255", ["יוסף", "כהן"]),
         ("cp1256", ["محمد", "علي"]), ("cp1257", ["Bērziņš", "Ozoliņš"]), ("cp932", ["田中", "鈴木"]), ("gbk", ["王伟", "张敏"]),
         ("big5", ["王偉", "張敏"]), ("cp949", ["김철수", "이영희"]), ("mac_roman", ["José", "Müller"]),
-        ("cp850", ["García", "Müller"]),
+        ("cp850", ["García", "Müller"]), ("koi8-r", ["ИВАН", "ПЕТРОВ"]), ("cp866", ["ИВАН", "ПЕТРОВ"]),
     ],
 )  # fmt: skip
 def test_the_likely_encoding_shows_how_it_reads_the_cells(encoding: str, names: list[str]) -> None:
@@ -25,7 +25,8 @@ def test_the_likely_encoding_shows_how_it_reads_the_cells(encoding: str, names: 
 
 
 @pytest.mark.parametrize(
-    "names", [["Kraiø", "Søren"], ["José", "Muñoz", "Núñez"], ["Jürgen", "Weiß"], ["François", "Hélène"], ["25°C"]]
+    "names",
+    [["Kraiø", "Søren"], ["José", "Muñoz", "Núñez"], ["Jürgen", "Weiß"], ["François", "Hélène"], ["25°C"], ["Ñí"]],
 )
 def test_western_names_are_shown_in_one_reading(names: list[str]) -> None:
     [note] = read(roster(names).encode("cp1252")).notes
@@ -68,3 +69,8 @@ def test_an_encoding_without_a_label_has_its_own_name() -> None:
 def test_only_the_first_cells_of_a_large_file_are_examined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(likely_encodings, "_MOST_CELLS", 1)
     assert "“Bj" in read(roster(["Bjørn"] * 20).encode("cp1252")).notes[0].message
+
+
+def test_a_file_may_begin_with_a_letter_beyond_ascii() -> None:
+    content = ("氏名," + roster(["Ann"])).encode("cp932")
+    assert "In Shift JIS (Japanese): “氏名”." in read(content).problems[0].message
