@@ -52,6 +52,11 @@ def test_a_row_with_a_problem_changes_nothing(row: str, problem: tuple[int, str,
     assert made.entries.changes == ()
 
 
+def test_a_name_has_three_to_128_characters() -> None:
+    made = plan("groups", "N,abc,Active,", f"M,{'x' * 128},Active,")
+    assert (outcomes(made), found(made)) == (["added", "added"], [])
+
+
 def test_a_stored_name_outside_the_rules_stays() -> None:
     state = agency(groups={"X": StoredGroup(1, "X", "ab")})
     assert outcomes(plan("groups", "X,ab,Active,", state=state)) == ["unchanged"]
@@ -93,6 +98,13 @@ def test_a_new_group_whose_row_fails_takes_those_in_it_along_in_any_order() -> N
     codes = [(row, "no-such-group", "PARENT_EXT_ID") for row in (2, 3, 4)]
     assert found(plan("groups", *rows)) == codes
     assert found(plan("groups", *reversed(rows))) == codes
+
+
+def test_a_new_group_on_a_circle_takes_those_in_it_along() -> None:
+    made = plan("groups", "N1,Unit one,Active,N2", "N2,Unit two,Active,N1", "N3,Unit three,Active,N1")
+    assert [(row, code) for row, code, _ in found(made)] == [
+        (2, "group-circle"), (3, "group-circle"), (4, "no-such-group"),
+    ]  # fmt: skip
 
 
 def test_a_row_that_fails_can_close_another_circle() -> None:

@@ -96,6 +96,17 @@ def test_synchronized_groups_lose_all_that_the_file_does_not_list() -> None:
     ]
     assert [(note.code, note.value) for note in made.table.notes] == [("members-kept", "1")]
     assert (made.counts["removed"], made.counts["losses"]) == (5, 1)
+    assert made.entries is not None
+    assert [one.row for one in made.entries.changes] == [0, 0, 0]
+
+
+def test_synchronized_groups_keep_the_groups_that_the_file_lists() -> None:
+    made = plan("members", "HQ,Group,PATROL,Member", "HQ,Group,NIGHT,Monitor", "HQ,User,A,Monitor", sync=True)
+    assert shown(made) == []
+    made = plan("members", "HQ,Group,PATROL,Monitor", "HQ,Group,NIGHT,Member", "HQ,User,A,Monitor", sync=True)
+    assert [(row, key, outcome) for row, key, outcome, _ in shown(made)] == [
+        (2, "PATROL", "added"), (3, "NIGHT", "updated"), (None, "PATROL", "removed"), (None, "NIGHT", "removed"),
+    ]  # fmt: skip
 
 
 def test_nobody_leaves_a_group_that_a_row_with_a_problem_names() -> None:

@@ -26,6 +26,13 @@ def test_a_file_adds_changes_and_orders_ranks() -> None:
     ]  # fmt: skip
 
 
+def test_a_rank_that_moves_because_of_others_is_changed_by_no_row() -> None:
+    made = plan("ranks", "Chief,Ch,1", "sergeant,,")
+    assert made.entries is not None
+    rows = {one.key: one.row for one in made.entries.changes}
+    assert rows == {"chief": 2, "captain": 0, "sergeant": 3, "officer": 0}
+
+
 def test_a_file_that_names_what_is_changes_nothing() -> None:
     made = plan("ranks", "Captain,Cpt,1", "Sergeant,Sgt,", "Officer,,3")
     assert outcomes(made) == ["unchanged"] * 3

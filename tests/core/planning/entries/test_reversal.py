@@ -97,6 +97,9 @@ def test_groups_that_monitor_go_back() -> None:
     done = EntryChange(EntryKind.MONITOR, "OLD", None, {}, other="HQ")
     made = undo(added, removed, done)
     assert outcomes(made) == ["updated", "added", "unchanged"]
+    assert shown(made) == [
+        (2, "NIGHT", "removed", '{"MONITOR_OF": ["HQ", ""]}'), (3, "OLD", "added", '{"MONITOR_OF": ["", "HQ"]}'),
+    ]  # fmt: skip
     gone = {one.external_id: one for one in GROUPS if one.external_id != "OLD"}
     assert codes(undo(removed, groups=gone)) == [(2, "no-such-group")]
 
@@ -115,9 +118,9 @@ def test_permissions_go_back_only_by_who_has_them() -> None:
 def test_ranks_go_back() -> None:
     values = {"name": "Sergeant", "abbreviation": "Sgt", "position": 1}
     renamed = EntryChange(EntryKind.RANK, "sergeant", {**values, "abbreviation": ""}, values)
-    missing = EntryChange(EntryKind.RANK, "major", values, None)
+    missing = EntryChange(EntryKind.RANK, "major", {**values, "name": "Major"}, None)
     made = undo(renamed, missing)
-    assert [one[2] for one in shown(made)] == ["updated", "added"]
+    assert [one[1:3] for one in shown(made)] == [("Sergeant", "updated"), ("Major", "added")]
 
 
 def test_users_go_back_to_groups_that_exist() -> None:

@@ -31,6 +31,15 @@ def test_a_column_that_the_file_does_not_have_stays() -> None:
     assert outcomes(plan("roles", "Chief,Yes", head="NAME,SECOND_FACTOR")) == ["updated"]
 
 
+@pytest.mark.parametrize(("row", "head"), [("Clerk", "NAME"), ("Clerk,,", "NAME,PERMISSIONS,SECOND_FACTOR")])
+def test_a_new_role_has_no_permission_and_asks_for_no_second_factor_unless_the_file_says_so(
+    row: str, head: str
+) -> None:
+    made = plan("roles", row, head=head)
+    assert made.entries is not None
+    assert [one.after for one in made.entries.changes] == [{"name": "Clerk", "permissions": [], "second_factor": False}]
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
