@@ -137,3 +137,4 @@ def test_what_the_agency_has_is_no_problem() -> None:
 )  # fmt: skip
 def test_the_nearest_value_of_the_agency_is_suggested(heading: str, value: str, suggestion: str) -> None:
     assert meanings.suggest_value(heading, value, WORDS) == suggestion
+    assert meanings.list_near(heading, value, WORDS)[:1] == ([suggestion] if suggestion else [])

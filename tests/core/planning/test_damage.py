@@ -62,6 +62,11 @@ def test_a_word_for_no_value_is_an_error_of_a_new_user_too(word: str) -> None:
     assert set(codes(made.problems)) == {DAMAGE}
 
 
+@pytest.mark.parametrize("text", ["Pier 5Â½", "Pier 5┬╜", "FarrÃ³w", "Farr√≥w"])
+def test_text_that_was_decoded_once_too_often_is_an_error_of_a_new_user_too(text: str) -> None:
+    assert codes(plan_rows(row("E", LOCATION=text)).problems) == [DAMAGE]
+
+
 def test_an_id_that_is_a_word_for_no_value_is_an_error() -> None:
     assert codes(plan_rows(row("E", EXTERNAL_ID="NULL")).problems) == [DAMAGE]
 

@@ -81,6 +81,8 @@ def test_repeated_rows_count_as_data_rows() -> None:
 def test_a_few_of_many_repeated_rows_are_named() -> None:
     made = make(f"{FILE.splitlines()[2]}\r\n" * 25)
     assert made.table.notes[0].message.endswith("22, 23, …).")
+    made = make(f"{FILE.splitlines()[2]}\r\n" * 20)
+    assert made.table.notes[0].message.endswith("22, 23).")
 
 
 def test_an_optional_column_that_fails_in_most_rows_can_be_left_out() -> None:

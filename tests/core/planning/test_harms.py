@@ -140,6 +140,12 @@ def test_a_column_that_changes_for_more_than_half_of_fifty_users_is_noted(
     assert notes(made) == (found if noted else [])
 
 
+def test_of_the_columns_of_a_file_only_those_that_change_for_most_users_are_noted() -> None:
+    rows = crowd_rows(26, LOCATION="South")
+    made = plan_file(*(one | {"FIRST_NAME": "Zoë"} for one in rows[:25]), rows[25], of=agency(*crowd(46)))
+    assert notes(made) == [("most-users-change", "LOCATION changes for 26 of 50 users.")]
+
+
 def test_a_new_supervisor_for_most_users_is_noted_too() -> None:
     made = plan_file(*crowd_rows(46, SUPERVISOR_EMAIL="ada@a.example"), of=agency(*crowd(46)))
     assert [note.column for note in made.table.notes] == ["SUPERVISOR_EMAIL"]

@@ -50,6 +50,7 @@ def no(kind: LimitKind, **more: Any) -> tuple[Limit, ...]:
         ("deactivations", 40, 5), ("deactivations", 60, 6), ("deactivations", 9000, 500), ("deactivations", 6, 2),
         ("deactivations", 2, 1), ("deactivations", 0, 1), ("privileges", 40, 3), ("privileges", 400, 4),
         ("privileges", 9000, 20), ("handovers", 9000, 90), ("cleared", 40, 5), ("cleared", 9000, 900), ("rekeys", 900, 9),
+        ("rekeys", 40, 3),
     ],
 )  # fmt: skip
 def test_the_defaults_are_those_of_the_rule(kind: str, active: int, allowed: int) -> None:
@@ -167,9 +168,17 @@ def test_doubts_about_the_file_hold_a_synchronize_import_until_they_are_confirme
 ) -> None:
     """Rules F6 and F11."""
     table = replace(make_table([row(who) for who in (ADA, BEN, CY, DEE)]), doubts=(doubt,))
-    assert keys(plan.make_plan(table, agency(), Policy(Mode.SYNC))) == [doubt.code]
+    (hold,) = plan.make_plan(table, agency(), Policy(Mode.SYNC)).holds
+    assert (hold.key, hold.users, hold.total, hold.external_ids) == (doubt.code, 0, 0, ())
     assert keys(plan.make_plan(table, agency(), Policy(Mode.SYNC, confirmed=confirmed))) == []
     assert keys(plan.make_plan(table, agency(), Policy(Mode.UPDATE))) == []
+
+
+def test_without_a_limit_of_deactivations_a_doubt_says_that_all_may_be_deactivated() -> None:
+    count = pl.DataFrame({"role_id": [2], "group_id": [None], "active": [200]}, schema=HEADCOUNT)
+    table = replace(make_table([row(who) for who in (ADA, BEN, CY, DEE)]), doubts=(Doubt("cut-off", 4, "5"),))
+    made = plan.make_plan(table, replace(agency(), headcount=count), Policy(Mode.SYNC, limits=()))
+    assert [(hold.active, hold.limit) for hold in made.holds] == [(200, 200)]
 
 
 def test_unreadable_rows_are_confirmed_by_their_number() -> None:

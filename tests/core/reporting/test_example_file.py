@@ -35,6 +35,7 @@ def test_the_thirteen_columns_of_the_example_workbook_have_one_format() -> None:
 def test_the_workbook_of_an_agency_lists_its_names_and_offers_them_in_the_cells() -> None:
     parts = open_workbook(build_example("xlsx", WORDS))
     users, lists = parts["xl/worksheets/sheet1.xml"], parts["xl/worksheets/sheet2.xml"]
+    assert re.findall('<col min="([0-9]+)" max="([0-9]+)"', lists) == [("1", "5")]
     assert re.findall(r'name="(Users|Lists)"', parts["xl/workbook.xml"]) == ["Users", "Lists"]
     assert '<pane ySplit="1"' in users and '<pane ySplit="1"' in lists
     offered = dict(
@@ -71,8 +72,8 @@ def test_no_cell_of_the_csv_begins_like_a_formula() -> None:
 def test_the_examples_use_names_of_the_agency() -> None:
     rows = list(csv.DictReader(io.StringIO(build_example("csv", WORDS).decode("utf-8-sig"), newline="")))
     assert [row["ROLE"] for row in rows] == ["Admin", "Officer", *rows[2]["ROLE"].splitlines(), rows[3]["ROLE"]]
-    assert {row["EVIDENCE_GROUP_EXT_ID"] for row in rows} <= {"K9", "http://evil.example/"}
-    assert rows[3]["RANK"] == "Captain"
+    assert [row["EVIDENCE_GROUP_EXT_ID"] for row in rows] == ["http://evil.example/", "K9", "K9", "K9"]
+    assert [row["RANK"] for row in rows] == ["http://evil.example/", "Sergeant", "Captain", "Captain"]
     empty = list(csv.DictReader(io.StringIO(build_example("csv", Vocabulary()).decode("utf-8-sig"), newline="")))
     assert [(row["ROLE"], row["RANK"]) for row in empty] == [("Admin", "")] * 4
 

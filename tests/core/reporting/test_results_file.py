@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import zipfile
 
 import polars as pl
 import pytest
@@ -62,6 +64,15 @@ def test_short_rows_stay_short_and_surplus_cells_come_back() -> None:
     ]
     again = read(content)
     assert [fault.code for fault in problems.list_problems(again.faults)] == ["cell-count", "cell-count"]
+
+
+@pytest.mark.parametrize("blank", [1, 2, 3])
+def test_blank_cells_beyond_the_headings_keep_their_number_and_stay_an_error(blank: int) -> None:
+    table = read(upload(HEADER, [*ROW, *[""] * blank], ROW, ROW))
+    content = errors_file(table, outcomes(r2="errored: long"))
+    assert lines(content)[1][:-1] == ["2", "errored", "long", *ROW, *[""] * (blank - 1)]
+    again = read(content)
+    assert ([fault.code for fault in problems.list_problems(again.faults)], again.rows) == (["cell-count"], 1)
 
 
 def test_the_errors_file_holds_the_errored_rows_alone() -> None:
@@ -157,8 +168,12 @@ def test_the_cells_of_a_workbook_are_text_as_they_came() -> None:
 
 def test_a_workbook_of_the_results_has_every_row() -> None:
     table = read(upload(HEADER, ROW, [], [*ROW[:5], "away", *ROW[6:]]))
-    again = read(write_xlsx(table, "results", r2="added", r4="errored"))
+    content = write_xlsx(table, "results", r2="added", r4="errored")
+    again = read(content)
     assert again.original.select("0", "1").rows() == [("2", "added"), ("3", "skipped"), ("4", "errored")]
+    with zipfile.ZipFile(io.BytesIO(content)) as workbook:
+        sheet = workbook.read("xl/worksheets/sheet1.xml").decode()
+    assert re.findall('<col min="([0-9]+)" max="([0-9]+)"', sheet) == [("1", str(len(OURS) + len(HEADER)))]
 
 
 @pytest.mark.parametrize(
