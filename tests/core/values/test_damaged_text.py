@@ -78,7 +78,8 @@ def test_letters_that_became_question_marks_are_damaged(value: str, was: str) ->
 
 
 @pytest.mark.parametrize(
-    ("value", "was"), [("Room 5?", "Room 5"), ("Room ?", "Room 5"), ("Why? Müller", "Why? Muller"), ("Who?", "HQ")]
+    ("value", "was"),
+    [("Room 5?", "Room 5"), ("Room ?", "Room 5"), ("Why? Müller", "Why? Muller"), ("Who?", "HQ"), ("A??", "A?b")],
 )
 def test_a_question_mark_of_its_own_is_not_damage(value: str, was: str) -> None:
     assert damaged_text.find_fault(value, was) == ""
@@ -112,7 +113,7 @@ def test_an_ampersand_is_not_damage() -> None:
 
 @pytest.mark.parametrize(("value", "was", "lost"), [
     ("302", "0302", True), ("0", "000", True), ("0302", "00302", True), ("01004", "1004", False), ("303", "0302", False),
-    ("A12", "0A12", False), ("0302", "0302", False),
+    ("A12", "0A12", False), ("0302", "0302", False), ("", "000", False),
 ])  # fmt: skip
 def test_leading_zeros_are_lost(value: str, was: str, lost: bool) -> None:
     assert judge("loses_zeros", value, was) is lost

@@ -110,3 +110,8 @@ def test_a_fault_is_said_in_words(address: str, sentence: str) -> None:
 )
 def test_no_quoted_part_comment_literal_or_foreign_letters_before_the_at(address: str) -> None:
     assert emails.find_fault(address)
+
+
+@pytest.mark.parametrize("address", ["ann@police.local", "ann@mail.v2", "ann@máil.v2"])
+def test_a_domain_may_be_one_of_ones_own_network(address: str) -> None:
+    assert emails.find_fault(address) == ""

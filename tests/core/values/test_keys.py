@@ -42,6 +42,8 @@ def test_m4_values_that_differ_by_case_or_form_alone_have_one_key(one: str, othe
         ("\u00ad", ""),
         ("xn--mller-kva", "müller"),
         ("xn--mller-kva@a.example", "müller@a.example"),
+        ("i@xn--99999999.example", "i@99999999.example"),  # encodes nothing
+        ("i@xn--a-.example", "i@a-.example"),
     ],
 )
 def test_m4_other_values_have_other_keys(one: str, other: str) -> None:
