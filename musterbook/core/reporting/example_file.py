@@ -66,11 +66,7 @@ def _render_workbook(rows: Sequence[Sequence[str]], words: Vocabulary | None) ->
     import xlsxwriter  # type: ignore[import-untyped]  # it has no types; imported here because it is slow to load
 
     target = io.BytesIO()
-    # Every cell is text, whatever it begins with: neither a formula, nor a link, nor a number.
-    options = {
-        "in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
-    }  # fmt: skip
-    with xlsxwriter.Workbook(target, options) as book:
+    with xlsxwriter.Workbook(target, {"in_memory": True}) as book:
         text = book.add_format({"num_format": "@"})
         bold = book.add_format({"num_format": "@", "bold": True, "bottom": 1})
         sheet = book.add_worksheet(_USERS)
@@ -81,7 +77,10 @@ def _render_workbook(rows: Sequence[Sequence[str]], words: Vocabulary | None) ->
 
 
 def _write_rows(sheet: Any, rows: Iterable[Sequence[str]], text: object, bold: object) -> None:
-    """Write the rows below a bold header that stays in view."""
+    """Write the rows below a bold header that stays in view.
+
+    Every cell is text, whatever it begins with: neither a formula, nor a link, nor a number.
+    """
     for index, row in enumerate(rows):
         for place, cell in enumerate(row):
             sheet.write_string(index, place, cell, text if index else bold)

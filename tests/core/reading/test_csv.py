@@ -263,7 +263,7 @@ def test_utf_16_without_a_mark_is_suggested_if_a_quarter_of_the_bytes_is_nul(zer
 
 
 def test_a_problem_names_sixty_characters_of_a_heading_or_the_position_of_a_column_without_one() -> None:
-    dialect = reader._Dialect(",", 0, HeaderRow(cells=("a", " ", "x" * 61)))
+    dialect = reader._Dialect(",", 0, HeaderRow(cells=("a", " ", "x" * 61)), offset=0)
     assert [reader._name_column(dialect, 2, at) for at in range(4)] == ["a", "2 (B)", "x" * 60, "4 (D)"]
     assert reader._name_column(dialect, 1, 0) == "1 (A)"
 

@@ -95,8 +95,7 @@ def _find_now(done: EntryChange, state: EntryState) -> Mapping[str, Any] | None:
         return groups.get_values(group) if group else None
     if done.kind is EntryKind.ROLE:
         return roles.get_values(next((role for role in state.roles if role.key == done.key), None))
-    found = [(place, rank) for place, rank in enumerate(state.ranks) if rank.key == done.key]
-    return ranks.get_values(found[0][1], found[0][0]) if found else None
+    return next((ranks.get_values(rank, at) for at, rank in enumerate(state.ranks) if rank.key == done.key), None)
 
 
 _COLUMNS = {EntryKind.GROUP: "NAME", EntryKind.ROLE: "NAME", EntryKind.RANK: "NAME", EntryKind.MONITOR: "RELATION"}

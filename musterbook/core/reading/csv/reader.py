@@ -53,7 +53,7 @@ class _Dialect:
     delimiter: str
     skip: int
     header: HeaderRow
-    offset: int | None = 0
+    offset: int | None
 
     @property
     def cells(self) -> tuple[str, ...]:
