@@ -58,7 +58,8 @@ def _is_free(at: datetime) -> Q:
 def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[models.Feed]:
     """Claim those of the feeds that are free, and return them. Each has the name of the claim as its `worker`.
 
-    Each has a `next_check_at`, too. One that has none when it is released was changed meanwhile.
+    Each has a `next_check_at`, too. One that has none when it is released was changed meanwhile. For one that was due at once,
+    it is when the feed was made: that has passed, also if the clock of this machine is wrong.
     """
     if not feeds.exists():
         return []
@@ -68,7 +69,7 @@ def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[mod
     with locks.write_transaction(lambda: None):
         ids = list(feeds.values_list("pk", flat=True))
         free = models.Feed.objects.filter(_is_free(at), pk__in=ids).exclude(agency__in=pausing.select_paused())
-        free.update(worker=name, lease_until=at + LEASE, next_check_at=Coalesce("next_check_at", at))
+        free.update(worker=name, lease_until=at + LEASE, next_check_at=Coalesce("next_check_at", "created_at"))
     claimed = models.Feed.objects.filter(worker=name, pk__in=ids).select_related("agency")
     return sorted(claimed, key=lambda one: ids.index(one.pk))
 

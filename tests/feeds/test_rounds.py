@@ -495,6 +495,11 @@ def test_a_clock_that_was_wrong_for_a_while_loses_no_feed(place: Place, jump: ti
     assert place.states() == ["previewed"]
 
 
+def test_a_clock_that_was_wrong_when_a_new_feed_was_claimed_delays_it_by_nothing(place: Place) -> None:
+    claims.claim(models.Feed.objects.all(), "dead", place.at + 30 * MINUTE)
+    assert rounds.check_next_feed("tests", place.now)
+
+
 def test_a_next_check_beyond_the_schedule_is_not_waited_for(place: Place) -> None:
     far = NOW + timedelta(days=3650)
     models.Feed.objects.update(next_check_at=far, checked_at=NOW)
