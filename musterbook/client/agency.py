@@ -56,7 +56,7 @@ class Agency(_Resources[SyncSession]):
     """An agency, for a program that waits for each result: `with Agency(address, token) as agency:`.
 
     `address`: such as https://muster.example.org/springfield-pd. Without https, it must be of this computer, unless
-    `allow_http` is true. `token`: that of the agency, or of one feed. `timeout`: the most seconds without a sign of life
+    `allow_http` is true. `token`: that of the agency, or of one feed. `timeout`: the most seconds without an answer
     of the server. `attempts`: how often a request is sent, if it fails in a way that may pass, and may be repeated.
     `program`: the name of your program, for the audit trail. `transport`: another transport of httpx2, for tests.
     """

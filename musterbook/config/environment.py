@@ -24,18 +24,18 @@ class Variable:
 
 VARIABLES = (
     Variable("MUSTER_HOME", "", "The folder of the embedded database and kept files; by default in the user's data folder."),
-    Variable("DATABASE_URL", "", "The PostgreSQL database, as postgres://…; by default SQLite in MUSTER_HOME."),
+    Variable("DATABASE_URL", "", "The PostgreSQL database, such as postgres://…; by default SQLite in MUSTER_HOME."),
     Variable("MUSTER_SECRET_KEY", "", "The secret key, which signs and seals data; by default a file in MUSTER_HOME."),
     Variable("MUSTER_SECRET_KEY_FILE", "", "A file that contains the secret key instead, as secret stores provide it."),
     Variable("MUSTER_OLD_SECRET_KEYS", "", "Old secret keys, which still open the data that they sealed; separated by commas."),
     Variable("MUSTER_BACKUP_PASSPHRASE", "", "The passphrase that encrypts backups; --recipient takes precedence."),
     Variable("MUSTER_URL", "http://localhost:8000", "The address of the pages. Links in emails begin with it."),
     Variable("MUSTER_PROXIES", "0", "The number of trusted proxies in front of Musterbook that name the client's address."),
-    Variable("MUSTER_OUTSIDE_HOSTS", "", "Hosts allowed for requests, as login.example.org *.example.com; by default all."),
-    Variable("MUSTER_OUTSIDE_NETWORKS", "", "Internal networks allowed for requests, as 10.20.0.0/16; by default none."),
-    Variable("MUSTER_OUTSIDE_PROXY", "", "The proxy for these requests, as http://proxy.example.org:3128; by default none."),
-    Variable("MUSTER_FEED_FOLDERS", "", "Folders with a folder of each agency's feeds, by commas; by default MUSTER_HOME/feeds."),
-    Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default emails are files."),
+    Variable("MUSTER_OUTSIDE_HOSTS", "", "Hosts for outgoing requests, such as login.example.org *.example.com; by default all."),
+    Variable("MUSTER_OUTSIDE_NETWORKS", "", "Internal networks for outgoing requests, such as 10.20.0.0/16; by default none."),
+    Variable("MUSTER_OUTSIDE_PROXY", "", "The proxy for these requests, such as http://proxy.example.org:3128; by default none."),
+    Variable("MUSTER_FEED_FOLDERS", "", "Folders with a subfolder for each agency, by commas; by default MUSTER_HOME/feeds."),
+    Variable("MUSTER_SMTP_URL", "", "The mail server, such as smtp+starttls://user:password@host; by default emails are files."),
     Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "The sender of emails."),
     Variable("MUSTER_ANCHOR_MAIL", "", "The address that gets the heads of the audit trails daily, for later checks."),
     Variable("MUSTER_MAILS_PER_MINUTE", "600", "Maximum number of emails sent in a minute."),
@@ -43,11 +43,11 @@ VARIABLES = (
     Variable("MUSTER_ALERTS_TO", "", "Email addresses that get errors, separated by commas; by default none."),
     Variable("MUSTER_LOG_FORMAT", "text", "The format of the log on standard error and for syslog: text, or json."),
     Variable("MUSTER_METRICS_TOKEN", "", "The token with which a monitoring server reads /metrics; by default nobody reads it."),
-    Variable("MUSTER_METRICS_LISTEN", "", "An address only for /metrics, as 127.0.0.1:9464; by default none."),
+    Variable("MUSTER_METRICS_LISTEN", "", "An address only for /metrics, such as 127.0.0.1:9464; by default none."),
     Variable("MUSTER_READY_WORKER", "auto", "Whether /readyz needs a worker: yes, no, or auto (if `muster serve` starts one)."),
     Variable("MUSTER_DRAIN_SECONDS", "0", "Seconds for which a stopping server still answers while /readyz says 503."),
     Variable("MUSTER_STOP_SECONDS", "20", "Seconds for a stopping server and worker to finish their current work."),
-    Variable("MUSTER_SYSLOG", "", "An additional destination of the log, as udp://host:514 or /dev/log; by default none."),
+    Variable("MUSTER_SYSLOG", "", "An additional destination of the log, such as udp://host:514 or /dev/log; by default none."),
     Variable("MUSTER_MAX_FILE_MB", "512", "Maximum size of a file that an import reads, in megabytes."),
     Variable("MUSTER_MAX_ROWS", "5000000", "Maximum number of rows in a file, without the header."),
     Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "Maximum number of characters in a cell of a file."),
@@ -137,7 +137,7 @@ def listen_address(name: str) -> tuple[str, int] | None:
     except ValueError:
         number = 0
     if not 0 < number < 65536:
-        raise ImproperlyConfigured(f"{name} is “{value}”. Write an IP address and a port, as 127.0.0.1:9464.")
+        raise ImproperlyConfigured(f"{name} is “{value}”. Write an IP address and a port, such as 127.0.0.1:9464.")
     return host, number
 
 

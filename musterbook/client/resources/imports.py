@@ -53,7 +53,7 @@ class Imports(ImportSteps[S]):
 
     Methods that make an import take `wait`: the seconds for which they wait for its end. They return the import as it is
     then: look at its `state`. They take `key`: a name for the request. The same request with the same name is one
-    import, also from another process. Without it, the client makes one, and repeats the request safely by itself.
+    import, even from another process. Without it, the client makes one, and repeats the request safely by itself.
     """
 
     @Operation
