@@ -63,7 +63,7 @@ class Deadline(Strict):
 
 
 class Limit(Strict):
-    """A limit, above which an import is on hold. `role` or `group`: it counts only their users."""
+    """A limit. Above it, an import is on hold. `role` or `group`: it counts only their users."""
 
     kind: Counted = Field(examples=["deactivations"])
     users: Count | None = None

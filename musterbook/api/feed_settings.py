@@ -149,7 +149,8 @@ def read_feed(request: HttpRequest, response: HttpResponse, name: str) -> Feed:
 def change_feed(request: HttpRequest, response: HttpResponse, name: str, body: FeedSettings) -> Feed:
     """Change the settings that the body has. The token needs every permission.
 
-    A person must see the next file if the change decides what a file does. Another server loses the secrets.
+    A person must see the next file if the change decides what a file does. If the location names another server, the secrets are
+    removed.
     """
     with _changing(request, name) as feed:
         values, by = body.make_values(), access.get_operator(request)
@@ -234,7 +235,7 @@ def _asking(feed: models.Feed) -> Iterator[None]:
     summary="Pause a feed",
 )  # fmt: skip
 def pause_feed(request: HttpRequest, response: HttpResponse, name: str, body: Reason) -> Feed:
-    """Check the feed no more until it is resumed. A feed that is paused stays as it is."""
+    """Stop checking the feed until it is resumed. A feed that is paused stays as it is."""
     feed = _find(request, name)
     feeds.pause(feed, body.why, access.make_context(request), access.get_operator(request))
     return _answer(response, feed)

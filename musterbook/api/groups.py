@@ -218,7 +218,7 @@ def add_monitor(request: HttpRequest, number: Id, user: Id) -> Status[None]:
     summary="Remove a monitor of a group",
 )  # fmt: skip
 def remove_monitor(request: HttpRequest, number: Id, user: Id) -> Status[None]:
-    """Remove a user as a monitor of the group. A user who is none stays as they are."""
+    """Remove a user as a monitor of the group. A user who is not one stays as they are."""
     group = _find(request, number)
     groups.remove_monitor(group, editing.find_user(group.agency, user), access.make_context(request))
     return Status(204, None)

@@ -124,7 +124,7 @@ def move_rank(request: HttpRequest, response: HttpResponse, number: Id, body: Ra
     "/{int:number}", auth=needs(PERMISSION), response=answers(None, 204), operation_id="deleteRank", summary="Delete a rank"
 )  # fmt: skip
 def delete_rank(request: HttpRequest, number: Id) -> Status[None]:
-    """Delete a rank that no user has. A rank that users have answers 409."""
+    """Delete a rank that no user has. Otherwise, the answer is 409."""
     with agencies.holding(access.get_agency(request)):
         rank = _find(request, number)
         etags.check_if_match(request, lambda: etags.make_version(_show(rank)))

@@ -140,6 +140,6 @@ def read_token(request: HttpRequest, number: Id) -> Token:
     summary="Revoke a token",
 )  # fmt: skip
 def revoke_token(request: HttpRequest, number: Id) -> Status[None]:
-    """Revoke a token for good. It stays in the list of ended tokens. A token may revoke itself."""
+    """Revoke a token permanently. It stays in the list of ended tokens. A token may revoke itself."""
     tokens.revoke(tokens.find_token(access.get_agency(request), number), access.make_context(request))
     return Status(204, None)

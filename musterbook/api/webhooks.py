@@ -61,7 +61,7 @@ class WebhookChange(Strict):
 
 
 class Rotation(Strict):
-    """For how many hours the former secret signs messages too."""
+    """The hours for which the former secret signs messages too."""
 
     hours: Literal[0, 1, 24, 168] = webhooks.USUAL_OVERLAP
 
@@ -238,7 +238,7 @@ def resume(request: HttpRequest, name: str) -> Webhook:
     summary="Send a test message",
 )  # fmt: skip
 def send_test(request: HttpRequest, response: HttpResponse, name: str) -> Status[Message]:
-    """Have a test message sent. Read the message at the address in `Location` for its result."""
+    """Send a test message. Read the message at the address in `Location` for its result."""
     endpoint, by = _find(request, name)
     return _accept(request, response, name, webhooks.send_test(endpoint, access.make_context(request), by))
 
@@ -254,7 +254,7 @@ def _accept(request: HttpRequest, response: HttpResponse, name: str, message: mo
     summary="Send all messages again that were given up",
 )  # fmt: skip
 def send_all_again(request: HttpRequest, name: str) -> Status[SentAgain]:
-    """Have all messages sent again that were given up. They keep their IDs."""
+    """Send all messages again that were given up. They keep their IDs."""
     endpoint, by = _find(request, name)
     number = webhooks.send_all_again(endpoint, access.make_context(request), by)
     return Status(HTTPStatus.ACCEPTED, SentAgain(messages=number))
@@ -284,6 +284,6 @@ def read_message(request: HttpRequest, name: str, message: str) -> Message:
     operation_id="sendWebhookMessageAgain", summary="Send a message again",
 )  # fmt: skip
 def send_again(request: HttpRequest, response: HttpResponse, name: str, message: str) -> Status[Message]:
-    """Have one message sent again that was delivered or given up. It keeps its ID."""
+    """Send one message again that was delivered or given up. It keeps its ID."""
     endpoint, by = _find(request, name)
     return _accept(request, response, name, webhooks.send_again(endpoint, message, access.make_context(request), by))

@@ -90,7 +90,7 @@ class Actor(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Limit(Answer):
-    """A limit, above which an import is on hold. `role` or `group`: it counts only their users."""
+    """A limit. Above it, an import is on hold. `role` or `group`: it counts only their users."""
 
     kind: Literal["deactivations", "privileges", "handovers", "cleared", "losses", "rekeys", "updates", "additions"]
     users: int | None = field(default=None)

@@ -80,7 +80,7 @@ class Accounts(TypedDict, total=False):
 
 
 class Limit(TypedDict, total=False):
-    """A limit, above which an import is on hold. `role` or `group`: it counts only their users."""
+    """A limit. Above it, an import is on hold. `role` or `group`: it counts only their users."""
 
     kind: Required[
         Literal["deactivations", "privileges", "handovers", "cleared", "losses", "rekeys", "updates", "additions"]
@@ -841,7 +841,7 @@ class RoleChange(TypedDict, total=False):
 
 
 class Rotation(TypedDict, total=False):
-    """For how many hours the former secret signs messages too."""
+    """The hours for which the former secret signs messages too."""
 
     hours: Literal[0, 1, 24, 168]
 

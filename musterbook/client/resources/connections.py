@@ -29,7 +29,7 @@ class Tokens(Resource[S]):
 
     @Operation
     def revoke(self, token: int) -> Steps[None]:
-        """Revoke a token for good."""
+        """Revoke a token permanently."""
         return self._ask(routes.REVOKE_TOKEN, {"number": token}, is_repeatable=True)
 
 
@@ -79,12 +79,12 @@ class Webhooks(Resource[S]):
 
     @Operation
     def test(self, webhook: str) -> Steps[Message]:
-        """Have a test message sent. Read the message for its result."""
+        """Send a test message. Read the message for its result."""
         return self._ask(routes.TEST_WEBHOOK, {"name": webhook})
 
     @Operation
     def send_all_again(self, webhook: str) -> Steps[SentAgain]:
-        """Have all messages sent again that were given up."""
+        """Send all messages again that were given up."""
         return self._ask(routes.SEND_WEBHOOK_AGAIN, {"name": webhook})
 
     @Listing
@@ -99,5 +99,5 @@ class Webhooks(Resource[S]):
 
     @Operation
     def send_again(self, webhook: str, message: str) -> Steps[Message]:
-        """Have one message sent again."""
+        """Send one message again."""
         return self._ask(routes.SEND_WEBHOOK_MESSAGE_AGAIN, {"name": webhook, "message": message})
