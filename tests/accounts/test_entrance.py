@@ -150,6 +150,20 @@ def test_an_address_that_a_client_claims_is_not_believed(springfield: Springfiel
     assert "too many" in text(last).lower()
 
 
+@pytest.mark.parametrize("zone", ["eth0", "z" * 80])
+def test_an_address_is_kept_without_its_zone(
+    springfield: Springfield, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    """PostgreSQL takes no zone in the address of a session, and the trail has no room for a long one."""
+    monkeypatch.setattr(settings, "ALLAUTH_TRUSTED_PROXY_COUNT", 1)
+    springfield.registered(2)
+    client = Client(headers={"X-Forwarded-For": f"fe80::1%{zone}"})
+    assert sign_in(client, "user.2", "wrong").status_code == 200
+    assert models.Event.objects.latest("pk").address == "fe80::1"
+    assert sign_in(client, "user.2").status_code == 302
+    assert models.Event.objects.latest("pk").address == "fe80::1"
+
+
 @pytest.mark.parametrize("path", ["/nowhere/", "/nowhere", "/nowhere/sign-in", "/springfield/nowhere", "/Springfield/"])
 def test_what_is_not_there_is_not_found(springfield: Springfield, client: Client, path: str) -> None:
     assert client.get(path).status_code == 404

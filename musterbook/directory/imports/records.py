@@ -85,7 +85,7 @@ def make_record(
         granted["requester"] = granted["actor"]
     return models.Import(
         number=new_number(context.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state,
-        actor=context.actor, through=context.through, address=context.address[:64],
+        actor=context.actor, through=context.through, address=context.address,
         agent=context.agent[:255].replace("\0", " "), options=dict(options), started_at=context.at,
         idempotency_key=key or None, granted=granted, **shown_fields, **more,
     )  # fmt: skip

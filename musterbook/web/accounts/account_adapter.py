@@ -58,6 +58,13 @@ class Adapter(DefaultAccountAdapter):
         """Return False, because users are imported, and register by invitation."""
         return False
 
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Return the address that the request came from, without its zone, such as `%eth0`.
+
+        A proxy may send one. It may be of any length, and PostgreSQL takes none.
+        """
+        return str(super().get_client_ip(request)).partition("%")[0]
+
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Account | None:
         """Return the account with that name and password, of the agency whose page this is.
 
