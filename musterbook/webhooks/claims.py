@@ -92,6 +92,16 @@ def renew(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
     return True
 
 
+def hold(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
+    """Hold the endpoint until the caller's transaction ends, and write that it was served.
+
+    Return False if this worker has lost it, or if a person has changed its address or resumed it since it was read: a failure
+    then says nothing of it.
+    """
+    same = _select_mine(endpoint).filter(address=endpoint.address, failures=endpoint.failures)
+    return bool(same.update(served_at=at))
+
+
 def write(endpoint: models.WebhookEndpoint, **fields: Any) -> bool:
     """Write columns of the endpoint, in the caller's transaction, if this worker still has it, with the same address.
 

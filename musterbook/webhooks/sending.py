@@ -95,12 +95,12 @@ def _send_batch(endpoint: models.WebhookEndpoint, lanes: ThreadPoolExecutor, now
 def note(endpoint: models.WebhookEndpoint, sent: Sent, at: datetime) -> bool:
     """Note the answers, in one transaction. Return False if nothing more should be sent to the endpoint now.
 
-    What was delivered is noted in any case. A failure is noted only if the worker still has the endpoint, which still has the
-    address.
+    What was delivered is noted in any case. A failure is noted only if the worker still has the endpoint, and no person has
+    changed or resumed it meanwhile.
     """
     goes_on, why = True, ""
     with locks.write_transaction(lambda: None):
-        is_ours = claims.write(endpoint, served_at=at)
+        is_ours = claims.hold(endpoint, at)
         for message, answer in sent:
             if not answer.problem:
                 _note_delivered(message, answer, at)

@@ -228,6 +228,26 @@ def test_what_follows_at_a_former_address_says_nothing_of_the_new_one(
     assert [one.path for one in receiver.arrived] == ["/hook"] + ["/hook/new"] * (status != 204)
 
 
+@pytest.mark.parametrize("status", [410, 500])
+def test_a_webhook_that_is_resumed_during_an_attempt_is_tried_again_at_once(
+    hook: Hook, receiver: Receiver, status: int
+) -> None:
+    def resume(handler: Any, arrived: Any) -> None:
+        try:
+            webhooks.resume(models.WebhookEndpoint.objects.get(), hook.context(), None)
+        finally:
+            connections.close_all()
+        receiver.respond = answer(204)
+        answer(status)(handler, arrived)
+
+    models.WebhookEndpoint.objects.update(failures=schedule.RESTS_AFTER, failing_since=cast.NOW, problem="No answer.")
+    hook.test()
+    receiver.respond = resume
+    hook.work()
+    assert (hook.again().failures, hook.endpoint.state, hook.endpoint.next_attempt_at) == (0, "fine", None)
+    assert [message.delivered for message in hook.messages()] == [True]
+
+
 def test_a_webhook_that_gets_another_address_before_it_is_disabled_goes_on(
     hook: Hook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
