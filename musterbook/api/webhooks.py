@@ -48,7 +48,7 @@ class NewSecret(Schema):
 class NewWebhook(Strict):
     """A webhook to add."""
 
-    name: str = Field(description="Lower-case letters, digits and hyphens. It never changes.")
+    name: str = Field(description="Lowercase letters, digits and hyphens. It never changes.")
     address: str = Field(description="Where the receiver takes messages: a URL with https")
     kinds: list[str] = Field(description=_KINDS)
 

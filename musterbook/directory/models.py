@@ -390,7 +390,7 @@ class Feed(models.Model):
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=63)
-    """Lower-case letters, digits and single hyphens, such as `hr-sworn`."""
+    """Lowercase letters, digits and single hyphens, such as `hr-sworn`."""
     mode = models.CharField(max_length=8, choices=FeedMode.choices)
     source = models.CharField(max_length=63, default="", blank=True)
     """The source of its imports (rule S9), its own name by default; "" for all users."""
@@ -672,7 +672,7 @@ class WebhookEndpoint(models.Model):
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=63)
-    """Lower-case letters, digits and single hyphens, such as `payroll`."""
+    """Lowercase letters, digits and single hyphens, such as `payroll`."""
     address = models.TextField()
     """The URL. It may contain a secret, so logs and the audit trail have only its origin."""
     kinds = models.JSONField(default=list)

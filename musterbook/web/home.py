@@ -60,7 +60,7 @@ class AddressForm(forms.Form):
         slug = next((part for part in path.split("/") if part and "." not in part and ":" not in part), "")
         if check_slug(slug):
             raise forms.ValidationError(
-                gettext("Enter the short name of your agency: lower-case letters, digits and hyphens.")
+                gettext("Enter the short name of your agency: lowercase letters, digits and hyphens.")
             )
         return slug
 

@@ -316,7 +316,7 @@ def test_a_secret_is_kept_and_shown_nowhere(admin: Client) -> None:
     for section in ("sign-on/", "sign-on/entra/", "sign-on/entra/remove"):
         assert "hush" not in read_page(admin, section) and sealed not in read_page(admin, section)
     page = admin.post(at("sign-on/add-oidc"), OIDC | {"slug": "Not So", "client_secret": "quiet"}).content.decode()
-    assert "Write lower-case letters" in page and "quiet" not in page
+    assert "Write lowercase letters" in page and "quiet" not in page
     assert "hush" not in str(list(models.Event.objects.values_list("changes", flat=True)))
 
 

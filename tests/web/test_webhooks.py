@@ -106,7 +106,7 @@ def test_a_user_adds_a_webhook_and_sees_its_secret_once(springfield: Springfield
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("name", "Pay Roll", "lower-case letters"),
+        ("name", "Pay Roll", "lowercase letters"),
         ("address", "http://payroll.example.org/", "begins with https://"),
         ("address", "https://user:pass@payroll.example.org/", "has no user"),
         ("address", "https://10.1.2.3/hook", "internal network"),

@@ -781,7 +781,7 @@ class NewWebhook(TypedDict, total=False):
     """A webhook to add."""
 
     name: Required[str]
-    """Lower-case letters, digits and hyphens. It never changes."""
+    """Lowercase letters, digits and hyphens. It never changes."""
     address: Required[str]
     """Where the receiver takes messages: a URL with https."""
     kinds: Required[Sequence[str]]

@@ -92,7 +92,7 @@ class InvalidAgencyFile(Exception):
 def check_slug(slug: object) -> str:
     """Return why this cannot be an agency's slug, or "" if it can."""
     if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
-        return _("Write 1 to %(most)s lower-case letters, digits and single hyphens, like springfield-pd.") % {
+        return _("Write 1 to %(most)s lowercase letters, digits and single hyphens, like springfield-pd.") % {
             "most": _LONGEST_SLUG
         }
     return _("Musterbook uses this address itself. Choose another one.") if slug in RESERVED else ""

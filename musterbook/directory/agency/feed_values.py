@@ -111,7 +111,7 @@ def _parse_name(value: object, errors: Errors) -> str:
     if isinstance(value, str) and is_name(value):
         return value
     text = _(
-        "%(value)s is not a name. Write 1 to %(most)s lower-case letters, digits and single hyphens, like hr-sworn."
+        "%(value)s is not a name. Write 1 to %(most)s lowercase letters, digits and single hyphens, like hr-sworn."
     )
     errors.add(text % {"value": show_value(value), "most": NAME_LONGEST})
     return ""

@@ -33,9 +33,7 @@ def add(agency: models.Agency, settings: Settings, context: AuditContext) -> mod
     name = settings.get("name", "")
     feeds = models.Feed.objects.filter(agency=agency)
     if not name:
-        raise InvalidFeed(
-            [("name", _("This is missing. Write lower-case letters, digits and hyphens, like hr-sworn."))]
-        )
+        raise InvalidFeed([("name", _("This is missing. Write lowercase letters, digits and hyphens, like hr-sworn."))])
     if feeds.filter(name=name).exists():
         raise InvalidFeed([("name", _("There is a feed named %(name)s. Choose another name.") % {"name": name})])
     if feeds.count() >= MOST:

@@ -102,7 +102,7 @@ def _find_errors(texts: Provider) -> list[tuple[str, str]]:
         errors.append(
             (
                 "slug",
-                _("“%(text)s” is not a short name. Write lower-case letters, digits and single hyphens, like entra.")
+                _("“%(text)s” is not a short name. Write lowercase letters, digits and single hyphens, like entra.")
                 % {"text": texts["slug"]},
             )
         )

@@ -64,7 +64,7 @@ def _parse_name(value: object, errors: Errors) -> str:
     before = len(errors.found)
     text = errors.read_text(value, NAME_LONGEST)
     if not is_name(text) and len(errors.found) == before:
-        errors.add(_("Write lower-case letters, digits and single hyphens, like payroll."))
+        errors.add(_("Write lowercase letters, digits and single hyphens, like payroll."))
     return text
 
 

@@ -121,7 +121,7 @@ class NewFeedForm(SectionForm):
 
     name = _ask_text(
         gettext_lazy("Name"),
-        gettext_lazy("Lower-case letters, digits and hyphens, such as hr-sworn. You cannot change it later."),
+        gettext_lazy("Lowercase letters, digits and hyphens, such as hr-sworn. You cannot change it later."),
         most=63,
     )
     mode = choose(

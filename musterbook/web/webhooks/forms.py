@@ -62,7 +62,7 @@ class NewWebhookForm(WebhookForm):
 
     name = forms.CharField(
         label=gettext_lazy("Name"), max_length=63,
-        help_text=gettext_lazy("Lower-case letters, digits and hyphens, such as payroll. It never changes."),
+        help_text=gettext_lazy("Lowercase letters, digits and hyphens, such as payroll. It never changes."),
         widget=forms.TextInput({"autocomplete": "off"}),
         error_messages={"required": gettext_lazy("Enter a name, such as payroll.")},
     )  # fmt: skip
