@@ -1,4 +1,4 @@
-"""`muster watch`: import the files of a folder as they arrive, without any set-up."""
+"""`muster watch`: import the files of a folder as they arrive, without any setup."""
 
 import json
 import signal

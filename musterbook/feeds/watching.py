@@ -1,4 +1,4 @@
-"""A folder is watched without any set-up: its files are imported in the order of their times, each once.
+"""A folder is watched without any setup: its files are imported in the order of their times, each once.
 
 Nothing is remembered but the imports themselves. The idempotency key of an import names its folder and its file, so that a
 process that starts again finds what a killed one has done.

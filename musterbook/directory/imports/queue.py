@@ -273,7 +273,7 @@ def cancel(record: models.Import, context: AuditContext) -> None:
 
 
 class _Busy(Exception):
-    """Another import is being written. The cancelled import ends when it would begin."""
+    """Another import is being written. The canceled import ends when it would begin."""
 
 
 def _raise_busy() -> None:

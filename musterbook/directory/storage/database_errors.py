@@ -122,7 +122,7 @@ _SENTENCES = frozenset(
 
 
 def describe_cancel(by: str) -> str:
-    """Return the message of an import's record after a user cancelled it; `by`: an external ID, "" for the system."""
+    """Return the message of an import's record after a user canceled it; `by`: an external ID, "" for the system."""
     return f"{_CANCELLED_BY.format(by)} {NOTHING}" if by else CANCELLED
 
 
