@@ -42,6 +42,7 @@ def test_each_page_has_its_rows_and_a_number_out_of_range_is_the_nearest_page(
         _forget_plan(record)
     page = plan_pages.read_page(record, "added", number=asked)
     assert (page.number, page.pages, page.total) == (number, 2, 3)
+    assert (page.first, page.last) == {1: (1, 2), 2: (3, 3)}[number]
     assert [line.external_id for line in page.lines] == ids
 
 

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from musterbook.core.domain.policy import Mode
@@ -15,7 +15,9 @@ from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.options import Options
 from musterbook.directory.imports.totals import Totals
 from musterbook.directory.imports.worker import run_next_import
+from musterbook.directory.storage import frames
 from tests.directory import cast
+from tests.directory.storage.test_locks import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime.now(UTC)
@@ -40,6 +42,19 @@ def test_each_import_is_counted_once_whatever_process_ran_it() -> None:
     read = Totals()
     assert [read.count_imports(state) for state in ("applied", "previewed", "failed")] == [2, 1, 0]
     assert [read.count_rows(outcome) for outcome in totals.OUTCOMES] == [3, 0, 2, 1, 0]
+
+
+def test_an_import_that_another_worker_adds_is_left_to_that_one() -> None:
+    if not frames.on_postgres():
+        pytest.skip("SQLite has one writer")
+    cast.apply_rows(cast.agency(), cast.people(1))
+    added: list[int] = []
+    with transaction.atomic():
+        models.Import.objects.select_for_update().get()
+        other = elsewhere(lambda: added.append(totals.add_finished(NOW)))
+        other.join(10)
+        assert added == [0]
+    assert totals.add_finished(NOW) == 1
 
 
 def test_a_canceled_import_is_no_failed_one() -> None:
