@@ -93,3 +93,17 @@ def test_a_hidden_sheet_of_an_ods_workbook_is_named_too() -> None:
 def test_rows_below_row_30_are_not_tried_as_headings() -> None:
     sheets = {"Users": xml_row(["Title"], 1) + xml_row(NAMES, 31), "Other": xml_row(["x"])}
     assert [problem.code for problem in read(xlsx(sheets=sheets)).problems] == ["no-header"]
+
+
+@pytest.mark.parametrize("form", ["xlsx", "ods"])
+def test_headings_below_row_30_do_not_decide_which_sheet_is_read(form: str) -> None:
+    """F4: another sheet comes closer."""
+    if form == "xlsx":
+        content = xlsx(sheets={"Notes": xml_row(["Title"], 1) + xml_row(NAMES, 31), "Users": xml_row(NAMES[:4])})
+    else:
+        blank = '<table:table-row table:number-rows-repeated="29"><table:table-cell/></table:table-row>'
+        notes = ods_table(ods_row(["Title"]), blank, ods_row(NAMES), name="Notes")
+        content = ods(notes + ods_table(ods_row(NAMES[:4])))
+    table = read(content)
+    assert table.file.sheet == "Users"
+    assert {problem.code for problem in table.problems} == {"missing-column"}

@@ -410,6 +410,40 @@ def test_a_row_that_is_repeated_takes_its_place_among_the_first_thirty(titles: i
     assert read(ods(far + ods_table(ods_row(NAMES[:4]), name="Near"))).file.sheet == sheet
 
 
+def repeat_rows(form: type[XlsxBook | OdsBook], places: Sequence[tuple[int, int]]) -> bytes:
+    """A workbook that has the same row at each of these places, so many times. An .ods file says how often it is repeated."""
+    if form is XlsxBook:
+        return xlsx(*(xml_row(["x"], at) for first, times in places for at in range(first, first + times)))
+    made, last = "", 0
+    for first, times in places:
+        above = first - 1 - last
+        made += ods_row(["<table:table-cell/>"], f'table:number-rows-repeated="{above}"') if above else ""
+        made += ods_row(["x"], f'table:number-rows-repeated="{times}"')
+        last = first + times - 1
+    return ods(ods_table(made))
+
+
+@pytest.mark.parametrize("form", [XlsxBook, OdsBook])
+@pytest.mark.parametrize(
+    ("places", "head"),
+    [
+        ([(1, 1), (3, 5)], [1, 3, 4, 5, 6, 7]),
+        ([(1, 1), (28, 9)], [1, 28, 29, 30]),
+        ([(29, 1), (30, 1), (31, 1)], [29, 30]),
+        ([(1, 1), (31, 1), (32, 2)], [1]),
+        ([(31, 4), (40, 1)], [31]),
+        ([], []),
+    ],
+)
+def test_the_first_rows_of_a_sheet_are_those_as_far_as_row_30_and_at_least_one(
+    form: type[XlsxBook | OdsBook], places: list[tuple[int, int]], head: list[int]
+) -> None:
+    """They decide which sheet is read (F4)."""
+    content = repeat_rows(form, places)
+    book = form(archive.Archive(content), Budget(len(content), 1000))
+    assert [row.number for row in book.head("Users")] == head
+
+
 LAST_ROW = 1_048_576
 
 

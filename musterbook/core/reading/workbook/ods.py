@@ -145,13 +145,12 @@ class _Outline(SilentHandler):
                 self._reader = None
 
     def _take_head(self, reader: "_SheetReader") -> bool:
-        """Keep the rows that are ready. Return whether they are enough."""
+        """Keep the row that is ready, with its repetitions, if it is one of the first. Return whether they are enough."""
         head = self.heads.setdefault(len(self.tables) - 1, [])
-        for row, times in reader.ready:
-            last = HEAD if row.number <= HEAD else 0
-            head += take_head(_repeat_row(row, min(times, max(last - row.number + 1, 1))), self._budget)
-        reader.ready = []
-        return bool(head) and head[-1].number >= HEAD
+        row, times = reader.ready.pop()
+        if not head or row.number <= HEAD:
+            head += take_head(_repeat_row(row, times), self._budget)
+        return row.number + times > HEAD
 
     def text(self, text: str) -> None:
         """Handle text."""
