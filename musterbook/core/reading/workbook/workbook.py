@@ -66,7 +66,7 @@ def read_grid(content: bytes, form: str, limits: FileLimits, choice: HeaderChoic
 
 def _read_head(book: Book, sheet: str) -> dict[int, list[str]]:
     """Return the cells of the first rows, by number."""
-    return {row.number: _list_cells(row, max(row.cells, default=-1) + 1) for row in book.head(sheet)}
+    return {row.number: _list_all_cells(row) for row in book.head(sheet)}
 
 
 def _find_elsewhere(book: Book, heads: Mapping[str, Mapping[int, list[str]]], grid: Grid, choice: HeaderChoice) -> str:
@@ -86,6 +86,11 @@ def _is_complete(rows: Mapping[int, list[str]], choice: HeaderChoice) -> bool:
 
 def _list_cells(row: Row, width: int) -> list[str]:
     return [row.cells.get(index, "") for index in range(width)]
+
+
+def _list_all_cells(row: Row) -> list[str]:
+    """Return the cells as far as the last one that is not blank."""
+    return _list_cells(row, max(row.cells, default=-1) + 1)
 
 
 def _find_sheet(book: Book, name: str) -> str:
@@ -136,7 +141,7 @@ def _read_sheet(book: Book, file: FileFacts, most_rows: int, budget: Budget, cho
         first.append(row)
         if row.number >= choice.last:
             break
-    cells = {row.number: _list_cells(row, max(row.cells, default=-1) + 1) for row in first if row.number <= choice.last}
+    cells = {row.number: _list_all_cells(row) for row in first if row.number <= choice.last}
     header = find_header_row(cells, choice)
     width = len(header.cells)
     if width > MOST_COLUMNS:
