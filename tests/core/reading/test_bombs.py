@@ -29,6 +29,12 @@ def test_a_part_may_have_ten_thousand_names(names: int, found: list[str]) -> Non
     assert codes(bombs.xlsx(b"".join(b"<a%d/>" % number for number in range(names)))) == found
 
 
+@pytest.mark.parametrize(("elements", "found"), [(998, ["empty-file"]), (999, ["damaged-workbook"])])
+def test_a_thousand_elements_may_be_nested(elements: int, found: list[str]) -> None:
+    """Two are those of the sheet itself: `worksheet` and `sheetData`."""
+    assert codes(bombs.xlsx(b"<a>" * elements + b"</a>" * elements)) == found
+
+
 def test_sheets_that_are_one_part_are_looked_at_once() -> None:
     listed = "".join(f'<sheet name="{name}" sheetId="1" r:id="s"/>' for name in "AB")
     book = f'<workbook xmlns="{bombs._MAIN}" xmlns:r="{bombs._OFFICE}"><sheets>{listed}</sheets></workbook>'

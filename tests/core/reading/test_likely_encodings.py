@@ -74,3 +74,8 @@ def test_only_the_first_cells_of_a_large_file_are_examined(monkeypatch: pytest.M
 def test_a_file_may_begin_with_a_letter_beyond_ascii() -> None:
     content = ("氏名," + roster(["Ann"])).encode("cp932")
     assert "In Shift JIS (Japanese): “氏名”." in read(content).problems[0].message
+
+
+@pytest.mark.parametrize(("letters", "likely"), [("о", False), ("он", True)])
+def test_a_single_letter_is_no_evidence_of_another_script(letters: str, likely: bool) -> None:
+    assert ("Cyrillic" in likely_encodings.describe_likely(letters.encode("cp1251"))) is likely

@@ -47,6 +47,9 @@ def test_a_merge_of_blank_cells_or_above_the_rows_is_no_news() -> None:
 def test_merges_cost_no_more_than_a_file_is_worth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merged_cells, "_MOST_CELLS", 2)
     assert not read(merged("I2:I1000000")).notes
+    assert not read(merged("A9:I9", "I2:I4")).notes  # what is below the last row leaves no more to others
+    monkeypatch.setattr(merged_cells, "_MOST_CELLS", 3)
+    assert read(merged("I2:I4")).notes
 
 
 def test_merged_cells_of_an_ods_workbook_are_found() -> None:

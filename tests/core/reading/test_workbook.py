@@ -391,7 +391,7 @@ def test_hidden_sheets_of_an_ods_workbook_do_not_count_and_an_encrypted_one_is_r
     both = ods_table(*good, name="Old", style="h") + ods_table(*good, name="Users")
     assert read(ods(both, style=style)).file.sheet == "Users"
     assert codes(ods(both)) == ["which-sheet"]
-    manifest = {"META-INF/manifest.xml": "<m:manifest xmlns:m='m'><m:encryption-data/></m:manifest>"}
+    manifest = {"META-INF/manifest.xml": "<m:manifest xmlns:m='m'><m:encryption-data/><m:file-entry/></m:manifest>"}
     assert codes(ods(both, extra=manifest)) == ["encrypted-workbook"]
     plain = {"META-INF/manifest.xml": "<m:manifest xmlns:m='m'><m:file-entry/></m:manifest>"}
     assert codes(ods(both, style=style, extra=plain)) == []
