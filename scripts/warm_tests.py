@@ -126,6 +126,7 @@ def _prepare_database(items: list[pytest.Item]) -> None:
 def list_functions(folder: Path) -> dict[CodeType, list[FunctionType]]:
     """Return all functions of the modules of a folder, by their code."""
     found = defaultdict(list)
+    gc.unfreeze()  # tests/conftest.py freezes all that is loaded, and frozen objects are not listed
     for each in gc.get_objects():
         if type(each) is FunctionType and each.__code__.co_filename.startswith(f"{folder}/"):
             found[each.__code__].append(each)

@@ -1,5 +1,6 @@
 """The run of faults: which faults are made, in which order they are tried, and which tests try them."""
 
+import gc
 from collections import Counter
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -171,6 +172,13 @@ def test_a_function_that_a_fault_changes_gets_its_new_code_wherever_it_is_kept(
     for function, code in changes:
         function.__code__ = code
     assert changes and (names["add"](1), names["Limit"]().allows(3)) != results
+
+
+def test_a_function_is_found_that_was_frozen_when_the_tests_were_loaded(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(BEFORE, str(tmp_path / "limit.py"), "exec"), names)
+    gc.freeze()
+    assert names["keep"] in [each for alike in _functions(tmp_path).values() for each in alike]
 
 
 @pytest.mark.parametrize(("old", "new"), [("LARGE = 5", "LARGE = 6"), ("most = 3", "most = 4"), ("@keep\n", "")])
