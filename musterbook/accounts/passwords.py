@@ -116,7 +116,7 @@ class MinimumLength:
 
 
 class NotGuessable:
-    """The rule against passwords that others would guess, also by what they know of the user and the agency."""
+    """The rule against passwords that others would guess, even by what they know of the user and the agency."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
         """Raise ValidationError if the password is guessable.

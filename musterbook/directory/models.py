@@ -428,7 +428,7 @@ class Feed(models.Model):
     next_check_at = models.DateTimeField(null=True)
     """When it is due; null: at once."""
     asked_at = models.DateTimeField(null=True)
-    """When a user asked for a check now, also outside of its windows; null once it was made."""
+    """When a user asked for a check now, even outside of its windows; null once it was made."""
     worker = models.CharField(max_length=64, default="")
     """The worker that checks it, until `lease_until` (rule N6)."""
     lease_until = models.DateTimeField(null=True)
@@ -436,7 +436,7 @@ class Feed(models.Model):
     seen = models.JSONField(default=dict)
     """What the last check found and did not take, and since when it has not changed (rule N1); validators of HTTPS."""
     arrived_at = models.DateTimeField(null=True)
-    """When a file last arrived, also one with nothing new."""
+    """When a file last arrived, even one with nothing new."""
     counts_at = models.DateTimeField(null=True)
     """When that file counts as having arrived: just before the deadline that it missed, if it came soon after it (N5)."""
     last_rows = models.PositiveIntegerField(null=True)
@@ -473,7 +473,7 @@ class Import(models.Model):
     message = models.TextField(default="")
     """The message shown for a failed import."""
     actor = models.CharField(max_length=255)
-    """The operator's external ID, also after it has changed (`apply.external_ids`); "" for the system."""
+    """The operator's external ID, even after it has changed (`apply.external_ids`); "" for the system."""
     granted = models.JSONField(default=dict)
     """The permissions of the tokens that it was requested by: `actor` and `requester` → those of each, if it was a token."""
     requester = models.CharField(max_length=255, default="", db_default="")
@@ -522,7 +522,7 @@ class Import(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     """The number of times that a worker has claimed it."""
     feed = models.ForeignKey(Feed, SET_NULL, null=True, related_name="+", db_index=False)
-    """The feed that its file arrived by, also for another import of the same file."""
+    """The feed that its file arrived by, even for another import of the same file."""
     stages = models.JSONField(default=dict)
     """Stage → the seconds that it took (`imports.stage_times`); empty for an import that failed."""
     in_totals = models.BooleanField(default=False, db_default=False)

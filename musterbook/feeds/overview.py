@@ -136,7 +136,7 @@ class FilePage:
 
 
 def count_feeds(agency: models.Agency, *, sync: bool = True) -> int:
-    """Return the number of the agency's feeds; `sync`: also of those that synchronize."""
+    """Return the number of the agency's feeds. `sync`: whether to count those that synchronize."""
     return _select(agency, sync=sync).count()
 
 

@@ -49,7 +49,7 @@ class Group(Resource[AnyExtension]):
 
 
 class MusterbookGroup(Extension):
-    """What Musterbook knows of a group besides: whether it is active."""
+    """What else Musterbook knows of a group: whether it is active."""
 
     __schema__ = URN("urn:ietf:params:scim:schemas:extension:musterbook:2.0:Group")
 

@@ -146,7 +146,7 @@ class EnterpriseUser(Extension):
 
 
 class MusterbookUser(Extension):
-    """What Musterbook knows of a user besides: role, rank, evidence group, location and state."""
+    """What else Musterbook knows of a user: role, rank, evidence group, location and state."""
 
     # Entra ID accepts custom attributes only below this prefix, and only plain ones.
     __schema__ = URN("urn:ietf:params:scim:schemas:extension:musterbook:2.0:User")

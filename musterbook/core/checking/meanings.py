@@ -118,7 +118,7 @@ def find_role(value: str, words: Vocabulary) -> Role | None:
 
 
 def list_names(column: Column, words: Vocabulary) -> dict[str, str]:
-    """Return what a cell of the column may contain → the agency's value: also the abbreviations of ranks."""
+    """Return what a cell of the column may contain → the agency's value, including the abbreviations of ranks."""
     if column is columns.STATUS:
         return {"Active": "Active", "Inactive": "Inactive"}
     if column is columns.ROLE:

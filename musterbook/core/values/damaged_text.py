@@ -97,7 +97,7 @@ def undo_decoding(value: str, was: str) -> str:
 
 
 def _damage_decoding(text: str) -> set[str]:
-    """Return the forms that a text has when it was decoded once too often, also with characters lost."""
+    """Return the forms that a text has when it was decoded once too often, even with characters lost."""
     if text.isascii():
         return set()
     content = text.encode("utf-8", "ignore")
@@ -160,7 +160,7 @@ def is_questioned(value: str, was: str) -> bool:
 
 
 def unescape(value: str) -> str:
-    """Return the value with the characters that its entities stand for, also where these were escaped twice."""
+    """Return the value with the characters that its entities stand for, even where these were escaped twice."""
     text = value
     for _ in range(_ROUNDS):
         text = html.unescape(text) if re.search(ENTITY, text) else text

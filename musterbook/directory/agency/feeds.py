@@ -260,7 +260,7 @@ def make_token(feed: models.Feed, context: AuditContext, by: Operator | None, wi
 
 
 def check_token(agency: models.Agency, name: str, secret: str) -> models.Feed:
-    """Return the agency's feed with this name, if the secret is its token. Raise UnknownFeed, also for a wrong one.
+    """Return the agency's feed with this name, if the secret is its token. Raise UnknownFeed, even for a wrong one.
 
     The time does not depend on which of them is wrong.
     """

@@ -379,7 +379,7 @@ def _describe_table(table: Table) -> dict[str, object]:
 
 
 def find_import(agency: models.Agency, number: str) -> models.Import:
-    """Return the agency's import of that number. Raise UnknownImport, also for an import of another agency."""
+    """Return the agency's import of that number. Raise UnknownImport, even for an import of another agency."""
     record = models.Import.objects.select_related("agency").filter(agency=agency, number=number).first()
     if record is None:
         raise UnknownImport(number)

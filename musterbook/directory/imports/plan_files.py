@@ -150,7 +150,7 @@ def _make_entry_parts(plan: Plan, entries: Entries) -> dict[str, pl.DataFrame]:
 
 
 def _select_changed(plan: Plan) -> pl.DataFrame:
-    """Return the rows that change something besides the thirteen columns: an external ID, or that a mail is sent."""
+    """Return the rows that change something besides the thirteen columns: an external ID, or whether an email is sent."""
     if plan.rekeyed.is_empty():
         return _select_rows(plan, "updated")
     names = ("row", "external_id", "email", "first_name", "last_name", "badge_number", "username", "changes")

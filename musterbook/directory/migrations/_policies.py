@@ -34,7 +34,7 @@ class KeepApart(RunPython):
         super().__init__(_make(_create, conditions), _make(_remove, conditions))
 
     def enforce(self, tables: set[str], schema_editor: Any) -> None:
-        """Make the policies of those of its tables that are named again, and put them in force, also for the owner."""
+        """Make the policies of those of its tables that are named again, and put them in force, even for the owner."""
         own = {table: self.conditions[table] for table in tables & set(self.conditions)}
         for statements in (_create, _enforce):
             _make(statements, own)(None, schema_editor)

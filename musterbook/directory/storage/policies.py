@@ -31,7 +31,7 @@ INSTALLATION_WIDE = {
 
 
 def find_open_tables() -> list[str]:
-    """Return the tables that should have a policy in force, also for their owner, and do not, or have one of another condition.
+    """Return the tables that should have a policy in force, even for their owner, and do not, or have one of another condition.
 
     SQLite has no policies.
     """

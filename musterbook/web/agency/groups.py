@@ -140,7 +140,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @needs("groups.manage")
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Add a monitor by email address or external ID, also a group, or remove one."""
+    """Add a user or a group as a monitor, by email address or external ID, or remove one."""
     group = _find_group(request, pk)
     removed = parsers.parse_number(request.POST.get("remove", ""))
     removed_group = parsers.parse_number(request.POST.get("remove_group", ""))
