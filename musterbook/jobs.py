@@ -48,7 +48,7 @@ from musterbook.webhooks import claims, sending, upkeep
 
 _LOG = logging.getLogger(__name__)
 _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 3.0
-"""Seconds between rounds that found no mail, and after one that failed."""
+"""Seconds between rounds that found no email, and after one that failed."""
 _LOOK_EVERY = 0.2
 """Seconds between checks for an import. They are frequent, because a user may be waiting for it in front of a page."""
 _LONG = 0.5
@@ -205,7 +205,7 @@ class _SmallImportLoop:
 
 
 class _MailLoop:
-    """The thread that sends due mails, and tidies every minute."""
+    """The thread that sends due emails, and tidies every minute."""
 
     def __init__(self, worker: str, stop: threading.Event) -> None:
         self._worker, self._stop, self._tidied = worker, stop, now() - _TIDY_EVERY
@@ -292,7 +292,7 @@ class _WebhookLoop:
 
 
 def run_once() -> tuple[int, int]:
-    """Do all work that is due now. Return the number of imports run and of mails processed."""
+    """Do all work that is due now. Return the number of imports run and of emails processed."""
     tidy()
     worker, imports, mails = make_worker_name(), 0, 0
     lateness.correct_times(now())

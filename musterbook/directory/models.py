@@ -74,7 +74,7 @@ class Agency(models.Model):
     """Whether another user must confirm an import that is held (rule S8)."""
     sends_mail = models.BooleanField(default=True)
     mails_off = models.JSONField(default=list)
-    """The kinds of optional mails that the agency does not send."""
+    """The kinds of optional emails that the agency does not send."""
     preview_days = models.PositiveSmallIntegerField(default=14, db_default=14)
     """The number of days after which a plan that nobody has applied expires (A4)."""
     mapping = models.JSONField(default=dict)
@@ -903,7 +903,7 @@ class MovedTrail(models.Model):
 
 
 class Mail(models.Model):
-    """A mail to send: written in the transaction of the change that it reports, and sent after it (rule D8)."""
+    """An email to send: written in the transaction of the change that it reports, and sent after it (rule D8)."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(User, DO_NOTHING, null=True, related_name="+")
@@ -923,9 +923,9 @@ class Mail(models.Model):
     """The worker that is sending it, until `lease_until`."""
     lease_until = models.DateTimeField(null=True)
     handed_at = models.DateTimeField(null=True)
-    """When the last attempt began to hand it over. If the result is unknown, the mail is not sent again."""
+    """When the last attempt began to hand it over. If the result is unknown, the email is not sent again."""
     ended_at = models.DateTimeField(null=True)
-    """When the mail reached its final state: it was sent, or `problem` holds the reason why not."""
+    """When the email reached its final state: it was sent, or `problem` holds the reason why not."""
 
     class Meta:
         constraints = [

@@ -77,7 +77,7 @@ IMPORT_FLAGS = ("release_badges", "scim_refuses_held")
 ACCOUNT_FLAGS = ("lock_all_places",)
 """The settings of accounts that are true or false; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
-"""The kinds of mails that an agency can switch off. Mails about the security of an account are always sent."""
+"""The kinds of emails that an agency can switch off. Emails about the security of an account are always sent."""
 _LONGEST_SLUG = 63
 
 

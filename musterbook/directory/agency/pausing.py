@@ -82,7 +82,7 @@ def _wait_until_idle(agency: models.Agency, wait: Callable[[], None]) -> None:
 
 
 def is_busy(agency: models.Agency, at: datetime) -> bool:
-    """Return whether a worker holds a claim on something of the agency: a mail, a feed or a webhook."""
+    """Return whether a worker holds a claim on something of the agency: an email, a feed or a webhook."""
     held = Q(lease_until__gt=at)
     return (
         models.Mail.objects.filter(held, agency=agency, ended_at=None).exists()

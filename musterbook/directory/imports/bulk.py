@@ -2,7 +2,7 @@
 
 The record of a bulk action is an import record without a file. It is therefore previewed, checked against the plan as
 it was shown, run by a worker, recorded in the audit trail, and undone like an import. Invitations and resets change no
-column; their plan lists the users who get a mail.
+column; their plan lists the users who get an email.
 """
 
 from dataclasses import asdict, dataclass
@@ -42,7 +42,7 @@ OPTION = "bulk"
 class ActionKind:
     """One kind of action: its label, the description of the users it was done to, and the permission that it needs.
 
-    `column`: the column that it sets, always to `value` if that is not empty. None: it sends the mail `mail`,
+    `column`: the column that it sets, always to `value` if that is not empty. None: it sends the email `mail`,
     recorded as `event`. `is_offered`: whether All Users offers it.
     """
 
@@ -246,7 +246,7 @@ def _make_group_cells(external_id: str, leaving: list[int], vocabulary: Vocabula
 
 
 def _plan_mails(users: pl.DataFrame, change: BulkChange, policy: Policy, vocabulary: Vocabulary) -> Plan:
-    """Return the plan of a mail to each user that can get it. Those users are its updated rows."""
+    """Return the plan of an email to each user that can get it. Those users are its updated rows."""
     above = users.filter(pl.col("role_id").is_in(find_roles_above(policy.operator, vocabulary)))
     refusals = [
         flag_above_role(above, "The user's role has permissions that yours does not have."),

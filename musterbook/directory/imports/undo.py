@@ -95,7 +95,7 @@ def authorize_undo(record: models.Import, authority: Authority) -> Operator | No
     there is nothing to undo, UnknownOperator, and NotPermitted.
     """
     change = bulk.get_change(record)
-    # Sent mails cannot be undone.
+    # Sent emails cannot be undone.
     if record.state != "applied" or (change and change.kind.mail):
         raise NotApplied(record.number)
     return file_import.authorize_import(record.agency, authority, get_mode(record), entry_files.get_layout(record))

@@ -25,13 +25,13 @@ _ALWAYS_SENT = (
     gettext_lazy("a second factor is added to or removed from your account, or recovery codes are created"),
     gettext_lazy("your account is locked after failed sign-ins"),
 )
-"""The mails that are always sent."""
+"""The emails that are always sent."""
 _CHANGE_NOTICES = {
     "email-changed": gettext_lazy("your email address is changed (this email goes to the old address)"),
     "deactivated": gettext_lazy("your account becomes Inactive"),
     "reactivated": gettext_lazy("your account becomes Active again"),
 }
-"""The mails that imports and edits cause: the reason for each kind."""
+"""The emails that imports and edits cause: the reason for each kind."""
 
 
 class ReaderForm(forms.Form):
@@ -74,7 +74,7 @@ def me(request: HttpRequest) -> HttpResponseBase:
 
 
 def _list_notices(agency: Agency) -> list[Promise]:
-    """Return the events that send a mail to users of the agency.
+    """Return the events that send an email to users of the agency.
 
     Mails for imports and edits are included only if the agency sends them.
     """

@@ -114,6 +114,6 @@ def _may_see_sessions(request: HttpRequest) -> bool:
 
 
 def _describe_mail(user: models.User) -> dict[str, Any] | None:
-    """Return the latest mail to the user and its state, or None if there is none."""
+    """Return the latest email to the user and its state, or None if there is none."""
     mail = profile.find_last_mail(user)
     return {"title": EMAIL_TITLES.get(mail.kind, mail.kind), "is": mail} if mail else None
