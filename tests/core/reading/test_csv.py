@@ -133,6 +133,8 @@ def quick(text: str, delimiter: str = ",") -> list[list[str]] | None:
         '"a","b"\r\n"1","2"\r\n',
         "a,b\n ,\u00a0\n#,null\n",
         "a,b\n\x0b,\x85\n",
+        'a,b\n1,2\n3,"4,""5"""',
+        '"a,b",c',
     ],
 )
 def test_a_plain_file_is_read_quickly(text: str) -> None:
@@ -151,12 +153,23 @@ def test_a_plain_file_is_read_quickly(text: str) -> None:
         'a,b\n1, "x"\n',
         'a,b\n"x" ,1\n',
         "a,b\n1,2\n\n",
+        "a,b\n1,2\n\n3,4,",
+        "a,b\r\n1,2\r\n3\r\n4,5,",
+        'a,b\n1,2\n3\n4,"5,6",',
         '"a\nb",c\n1,2\n',
         "a\n1\n",
     ],
 )
 def test_a_file_that_is_not_proven_plain_is_left_to_the_exact_reader(text: str) -> None:
     assert quick(text) is None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_that_lacks_a_cell_is_a_fault_even_if_the_last_one_has_a_cell_too_many(end: str) -> None:
+    """Their numbers of delimiters add up."""
+    short, long = "2,b@agency.example,8,Bo,Lee,Active,blee", "3,c@agency.example,9,Cy,Lee,Active,clee,Officer,"
+    table = read(end.join([HEADER, ROW, short, long]).encode())
+    assert table.faults.select("row", "code").rows() == [(3, "cell-count"), (4, "cell-count")]
 
 
 _CELL = st.one_of(
@@ -169,6 +182,8 @@ _FILE = st.lists(st.lists(_CELL, min_size=1, max_size=4).map(",".join), min_size
 @settings(max_examples=examples(600))
 @given(_FILE, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
 @example(["a,b", '1,"x",y', "2"], "\n", True)
+@example([",", "", ",,"], "\n", False)
+@example(["a,", "a", 'a,"b,c",'], "\r\n", False)
 def test_the_quick_reader_agrees_with_the_exact_one_on_all_that_it_takes(
     lines: list[str], end: str, last: bool
 ) -> None:
