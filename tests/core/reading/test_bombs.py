@@ -2,6 +2,7 @@
 
 import pytest
 
+from musterbook.core.reading import budget
 from musterbook.core.reading.intake import ReadOptions, read
 from tests.attacks import bombs
 
@@ -58,3 +59,24 @@ def test_a_workbook_needs_no_shared_strings_and_text_outside_a_paragraph_is_igno
     rest = "".join(bombs.ods_cell("a") for _ in bombs._NAMES[1:])
     found = read(bombs.ods(bombs.ods_row(bombs._NAMES) + bombs._ods(cell + rest)), ReadOptions())
     assert list(found.cells["external_id"]) == ["x"]
+
+
+@pytest.mark.parametrize("form", ["xlsx", "ods"])
+@pytest.mark.parametrize(("merges", "found"), [(100, []), (1_500, ["expands-too-far"])])
+def test_merged_cells_are_counted(monkeypatch: pytest.MonkeyPatch, form: str, merges: int, found: list[str]) -> None:
+    monkeypatch.setattr(budget, "AT_LEAST", 100_000)
+    if form == "xlsx":
+        cells = "<mergeCell ref='ZZ2:ZZ3'/>" * merges
+        content = bombs.xlsx(bombs.cells(bombs._NAMES) + f"</sheetData><mergeCells>{cells}</mergeCells><sheetData>")
+    else:
+        content = bombs.ods(
+            bombs.ods_row(bombs._NAMES) + bombs._ods(bombs.ods_cell("", "table:number-rows-spanned='2'") * merges)
+        )
+    assert codes(content) == found
+
+
+def test_texts_that_cells_share_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read in pieces of 256 KB, these in twelve of them."""
+    monkeypatch.setattr(budget, "AT_LEAST", 8_000_000)
+    strings = "".join(f"<si><t>{number:040}</t></si>" for number in range(50_000))
+    assert codes(bombs.xlsx(bombs.cells(bombs._NAMES), strings=strings)) == []

@@ -242,6 +242,14 @@ def test_a_row_of_cells_without_end_refuses_the_file(line: str) -> None:
     assert [p.message for p in table.problems] == ["Row 3 has more than 20,000 cells."]
 
 
+@pytest.mark.parametrize("first", ["", '"a"'])
+def test_a_row_of_as_many_cells_as_a_row_may_have_is_a_fault_of_its_own(first: str) -> None:
+    table = read(f"{HEADER}\n{ROW}\n{first}{',x' * 19_999}\n".encode())
+    assert table.faults.select("row", "code").rows() == [(3, "cell-count")]
+    table = read(f"{HEADER}\n{ROW}\n{first}{',x' * 20_000}\n".encode())
+    assert [problem.code for problem in table.problems] == ["too-many-columns"]
+
+
 def test_a_long_cell_full_of_delimiters_is_a_fault_of_its_row_alone() -> None:
     table = read(f"{HEADER}\n{ROW.replace('Ann', chr(34) + ',' * 150_000 + chr(34))}\n".encode())
     assert table.faults["code"].to_list() == ["cell-too-long"]

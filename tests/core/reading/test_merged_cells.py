@@ -40,6 +40,35 @@ def test_a_merge_shows_only_its_first_cell_as_in_a_spreadsheet() -> None:
     assert [(note.column, "3" in note.message) for note in table.notes] == [("ROLE", True), ("LOCATION", True)]
 
 
+@pytest.mark.parametrize("form", ["xlsx", "ods"])
+def test_the_cells_next_to_a_merge_keep_their_values(form: str) -> None:
+    if form == "xlsx":
+        table = read(merged("D2:E3"))
+    else:
+        spanned = ods_cell("Ann", 'table:number-rows-spanned="2" table:number-columns-spanned="2"')
+        table = read(
+            ods(ods_table(ods_row(HEAD), ods_row([*ROWS[0][:3], spanned, *ROWS[0][4:]]), *map(ods_row, ROWS[1:])))
+        )
+    assert table.cells.select("badge_number", "first_name", "last_name", "status").rows() == [
+        ("7", "Ann", "", "Active"),
+        ("7", "", "", "Active"),
+        ("7", "Ann", "Lee", "Active"),
+    ]
+
+
+def test_a_merge_in_the_last_row_is_noted_and_one_beyond_the_headings_is_not() -> None:
+    full = [[*cells[:8], "HQ"] for cells in ROWS]
+    assert [note.column for note in read(merged("H4:I4", rows=full)).notes] == ["LOCATION"]
+    assert not read(merged("J2:J4", rows=full)).notes
+
+
+@pytest.mark.parametrize(("merges", "more"), [(20, False), (21, True)])
+def test_a_note_lists_twenty_merges(merges: int, more: bool) -> None:
+    rows = [[str(at), *ROW[1:], "HQ"] for at in range(2, 2 + 2 * merges)]
+    [note] = read(merged(*(f"I{2 * at}:I{2 * at + 1}" for at in range(1, merges + 1)), rows=rows)).notes
+    assert ("…" in note.message, note.message.count(", ") >= 19) == (more, True)
+
+
 def test_a_merge_of_blank_cells_or_above_the_rows_is_no_news() -> None:
     assert not read(merged("I3:I4", "A1:C1", "nonsense")).notes
 
@@ -50,6 +79,8 @@ def test_merges_cost_no_more_than_a_file_is_worth(monkeypatch: pytest.MonkeyPatc
     assert not read(merged("A9:I9", "I2:I4")).notes  # what is below the last row leaves no more to others
     monkeypatch.setattr(merged_cells, "_MOST_CELLS", 3)
     assert read(merged("I2:I4")).notes
+    monkeypatch.setattr(merged_cells, "_MOST_MERGES", 1)
+    assert not read(merged("A9:A9", "I2:I4")).notes
 
 
 def test_merged_cells_of_an_ods_workbook_are_found() -> None:

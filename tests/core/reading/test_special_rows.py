@@ -56,6 +56,7 @@ def test_a_trailer_is_the_last_row_only_and_has_no_other_fault() -> None:
         ("May 2026", []), ("Report v2.1", []), ("Version 12", []), ("10.4.2", []), ("Page 3 of 3", []), ("© 2026 Payroll 7", []),
         ("Run 7: 40 employees", [40]), ("Run 7, part 2", [7, 2]), ("E-40", []), ("#40", []), ("00040", []), ("T40", []),
         ("40 of 40 records", [40, 40]), ("Total: 40. Made in the payroll run 7", [40]),
+        ("Run 4711 of the nightly payroll export: 40 employees", [40]),
     ],
 )  # fmt: skip
 def test_a_count_is_a_number_that_is_no_part_of_a_date_time_or_version(line: str, counts: list[int]) -> None:
@@ -97,3 +98,8 @@ def test_a_last_row_without_its_cells_and_its_line_ending_was_cut_off(end: str, 
     table = taken(text(ROW) + end.encode())
     assert table.cut_off == row
     assert [fault[:2] for fault in faults(table)] == ([(3, "cell-count")] if row or end == "102,am\r\n" else [])
+
+
+def test_a_file_of_one_column_may_be_cut_off_too() -> None:
+    assert read(b'NAME\nCaptain\n"Serg', ReadOptions(layout="ranks")).cut_off == 3
+    assert read(b"NAME\nCaptain\nSerg", ReadOptions(layout="ranks")).cut_off == 0

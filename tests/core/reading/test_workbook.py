@@ -127,6 +127,8 @@ def codes(content: bytes, options: ReadOptions | None = None) -> list[str]:
         (number("-0.5", "0"), "-1"),
         ("<c t='b'><v>1</v></c>", "TRUE"),
         ("<c t='b'><v>0</v></c>", "FALSE"),
+        ("<c t='b'><v>true</v></c>", "TRUE"),
+        ("<c t='b'><v>false</v></c>", "FALSE"),
         ("<c t='e'><v>#REF!</v></c>", "#REF!"),
         ("<c t='str'><f>A1&amp;B1</f><v>a b</v></c>", "a b"),
         ("<c t='str'><f>A1</f><v></v></c>", ""),
@@ -175,6 +177,47 @@ def test_a_shared_text_is_read_as_far_as_a_cell_has_room_in_all_its_runs() -> No
 def test_a_value_that_the_workbook_does_not_hold_is_a_fault_of_its_row(column: str, cell: str, code: str) -> None:
     faults = problems.list_problems(with_cell(column, cell).faults)
     assert [(fault.row, fault.code, fault.column) for fault in faults] == [(2, code, column)]
+
+
+NO_RESULT, NO_RESULT_ODS = "<c t='str'><f>A2</f></c>", '<table:table-cell table:formula="of:=[.A2]"/>'
+
+
+@pytest.mark.parametrize("form", ["xlsx", "ods"])
+def test_a_row_without_any_true_value_is_an_error_and_not_a_blank_row(form: str) -> None:
+    if form == "xlsx":
+        content = xlsx(NAMES, ROW, [NO_RESULT] * len(ROW), ROW)
+    else:
+        content = ods(ods_table(*map(ods_row, (NAMES, ROW, [NO_RESULT_ODS] * len(ROW), ROW))))
+    table = read(content)
+    assert (table.cells["row"].to_list(), table.skipped.height) == ([2, 3, 4], 0)
+    assert [(fault.row, fault.code) for fault in problems.list_problems(table.faults)] == [(3, "no-result")] * len(ROW)
+
+
+@pytest.mark.parametrize(
+    ("setting", "day"), [("", "2020-02-28"), ("0", "2020-02-28"), ("1", "2024-02-29"), ("true", "2024-02-29")]
+)
+def test_a_workbook_may_count_its_dates_from_1904(setting: str, day: str) -> None:
+    book = (
+        f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><workbookPr{f" date1904={setting!r}" if setting else ""}/>'
+        '<sheets><sheet name="Users" sheetId="1" r:id="s0"/></sheets></workbook>'
+    )
+    row = [*ROW[:3], number("43889", "yyyy\\-mm\\-dd"), *ROW[4:]]
+    table = read(xlsx(NAMES, row, styles=STYLES, extra={"xl/workbook.xml": book}))
+    assert table.cells["first_name"].to_list() == [day]
+
+
+@pytest.mark.parametrize(("length", "text"), [(255, "x" * 252 + "5"), (256, "5")])
+def test_a_number_format_applies_if_it_is_no_longer_than_a_spreadsheet_allows(length: int, text: str) -> None:
+    code = f"&quot;{'x' * (length - 3)}&quot;0"
+    styles = f'<numFmts><numFmt numFmtId="200" formatCode="{code}"/></numFmts><cellXfs><xf numFmtId="200"/></cellXfs>'
+    table = read(xlsx(NAMES, [*ROW[:3], "<c><v>5</v></c>", *ROW[4:]], styles=styles))
+    assert table.cells["first_name"].to_list() == [text]
+
+
+def test_a_sheet_outside_of_the_workbook_is_not_read_even_if_a_part_has_its_name() -> None:
+    sheet = f'<Relationship Id="s0" Type="{OFFICE}/worksheet" Target="worksheets/sheet0.xml" TargetMode="External"/>'
+    related = f'<Relationships xmlns="{PACKAGE}">{sheet}</Relationships>'
+    assert codes(xlsx(NAMES, ROW, extra={"xl/_rels/workbook.xml.rels": related})) == ["damaged-workbook"]
 
 
 def test_rows_keep_the_numbers_of_the_sheet_and_blank_ones_between_are_skipped() -> None:
@@ -483,6 +526,32 @@ def test_faults_of_a_row_that_is_repeated_are_counted_as_often() -> None:
     many = ods_row([date], 'table:number-rows-repeated="450000"')
     [problem] = read(ods(ods_table(ods_row(NAMES), many))).problems
     assert (problem.code, "the problems of row 2" in problem.message) == ("expands-too-far", True)
+
+
+def test_each_row_that_is_repeated_has_the_faults_of_the_first() -> None:
+    date = '<table:table-cell office:value-type="date" office:date-value="2024-03-01"/>'
+    twice = ods_row([*ROW[:2], date, *ROW[3:]], 'table:number-rows-repeated="2"')
+    table = read(ods(ods_table(ods_row(NAMES), ods_row(ROW), twice)))
+    assert [fault.row for fault in problems.list_problems(table.faults)] == [3, 4]
+
+
+def test_what_is_repeated_no_times_is_there_once() -> None:
+    cell = ods_cell("Ann", 'table:number-columns-repeated="0"')
+    row = ods_row([*ROW[:3], cell, *ROW[4:]], 'table:number-rows-repeated="0"')
+    table = read(ods(ods_table(ods_row(NAMES), row, ods_row(ROW))))
+    assert table.cells.rows() == [(2, *ROW), (3, *ROW)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("2024-03-01", "2024-03-01"), ("2024-03-01T00:00:00", "2024-03-01"), ("2024-03-01T18:00:00", "2024-03-01 18:00:00"),
+    ],
+)  # fmt: skip
+def test_a_date_of_an_ods_workbook_is_written_as_in_xlsx(value: str, text: str) -> None:
+    date = ods_cell("1 Mar", f'office:value-type="date" office:date-value="{value}"')
+    table = read(ods(ods_table(ods_row(NAMES), ods_row([*ROW[:3], date, *ROW[4:]]))))
+    assert table.cells["first_name"].to_list() == [text]
 
 
 def test_the_last_line_break_that_an_ods_cell_has_room_for_is_counted() -> None:

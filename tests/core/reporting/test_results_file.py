@@ -145,6 +145,13 @@ def test_a_file_in_parts_is_the_whole_file(
     assert (errored[1], errored[-1], "away" in errored[2]) == ("errored", "extra", True)
 
 
+@pytest.mark.parametrize("which", ["results", "errors"])
+def test_a_file_without_rows_has_its_headings(which: ResultsKind) -> None:
+    table, none = read(upload(HEADER)), outcomes().drop("problems")
+    assert lines(b"".join(stream_parts(table, none, problems.build_frame(), which))) == [[*OURS, *HEADER]]
+    assert read(write_xlsx(table, which)).file.headings == (*OURS, *HEADER)
+
+
 # As a workbook (rule A2)
 
 
