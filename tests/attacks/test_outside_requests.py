@@ -352,7 +352,7 @@ KNOWN = {
     ("jobs.py", "socket"), ("feeds/watched_folder.py", "socket"),  # the machine's own name
     ("cli/serving.py", "socket"),  # looks whether the port is free
     # The client of REST runs in programs of others, and connects to the address that they give it.
-    *((f"client/{name}.py", "httpx2") for name in ("agency", "calling", "exchanging", "sessions")),
+    *((f"client/{name}.py", "httpx2") for name in ("agency", "calls", "exchanging", "sessions")),
     ("client/sessions.py", "asyncio"),
     # It listens where the installation says, for its own monitoring.
     *(("server/metrics_port.py", way) for way in ("http.client", "socket")),
