@@ -352,7 +352,7 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
 
 def stop_on_signals() -> threading.Event:
     """Return an event that is set when this process is asked to end."""
-    stop = threading.Event()
+    stop, ask = process.make_stop_event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: ask())
     return stop

@@ -15,6 +15,7 @@ from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.language import gettext as _
 from musterbook.cli.output import escape_text, say, write
 from musterbook.cli.session import open_installation
+from musterbook.config import process
 
 if TYPE_CHECKING:
     from musterbook.directory import models
@@ -123,12 +124,14 @@ def watch(  # noqa: PLR0913, PLR0917  (a command has as many options as its cont
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
     """Yield an event that is set when this process is asked to end. Asked again, it cancels the current import."""
-    stop = threading.Event()
+    stop, ask = process.make_stop_event()
+    asked: list[bool] = []
 
     def end(*_: object) -> None:
-        if stop.is_set():
+        if asked:
             raise KeyboardInterrupt
-        stop.set()
+        asked.append(True)
+        ask()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -136,6 +139,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        ask()  # the thread that waits for it ends
 
 
 def _check_until(watched: "Watch", stop: threading.Event, every: float, output: str) -> None:

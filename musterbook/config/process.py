@@ -1,11 +1,13 @@
-"""A process of Musterbook: it loads quickly, ends when its parent process ends, and gives unused memory back to the system."""
+"""A process of Musterbook: it loads quickly, ends when it is asked to or its parent ends, and gives unused memory back."""
 
 import ctypes
 import gc
 import os
+import queue
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 PARENT = "MUSTER_PARENT"
@@ -42,6 +44,23 @@ def die_with_parent(by: signal.Signals) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, by)
     if str(os.getppid()) != parent:
         sys.exit()
+
+
+def make_stop_event() -> tuple[threading.Event, Callable[[], None]]:
+    """Return an event, and the function with which the handler of a signal has it set soon.
+
+    A handler interrupts the main thread anywhere: while it holds the lock of the event, or within an earlier call of the
+    handler. If it set the event itself, the thread would then wait for itself forever. The system sends several signals
+    if a parent with several threads is killed. The `put` of a SimpleQueue may be interrupted by itself.
+    """
+    stop, asked = threading.Event(), queue.SimpleQueue[None]()
+
+    def set_when_asked() -> None:
+        asked.get()
+        stop.set()
+
+    threading.Thread(target=set_when_asked, name="stopping", daemon=True).start()
+    return stop, lambda: asked.put(None)
 
 
 def release_memory() -> None:

@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ import pytest
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
+from musterbook.config import process
 from musterbook.directory import models
 from musterbook.directory.imports import file_import, plan_ends
 from musterbook.directory.imports.options import Options
@@ -510,24 +512,18 @@ def test_a_held_file_that_is_taken_away_is_forgotten_and_its_import_stays(folder
 
 def run_for(folder: Folder, steps: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch) -> CommandResult:
     """Run the command without --once. Before each wait it does a step, and after the last one it is asked to end."""
-    from musterbook.cli import watching
+    left = iter(steps)
 
-    class Stop:
-        def __init__(self) -> None:
-            self._steps, self._is_set = iter(steps), False
-
-        def is_set(self) -> bool:
-            return self._is_set
-
-        def set(self) -> None:
-            self._is_set = True
-
-        def wait(self, _seconds: float) -> None:
-            step = next(self._steps, None)
-            step() if step else os.kill(os.getpid(), signal.SIGTERM)
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002  (each step takes the place of the wait)
+            if step := next(left, None):
+                step()
+                return False
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().wait(20)
 
     monkeypatch.setattr("django.db.close_old_connections", lambda: None)  # the test's own is the only one
-    monkeypatch.setattr(watching, "threading", SimpleNamespace(Event=Stop))
+    monkeypatch.setattr(process, "threading", SimpleNamespace(Event=Stop, Thread=threading.Thread))
     return folder.muster("watch", folder.path, "--agency", "springfield-pd", *SYNC)
 
 
