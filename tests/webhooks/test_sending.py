@@ -4,6 +4,7 @@ import itertools
 import json
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -203,23 +204,39 @@ def test_a_webhook_whose_agency_is_paused_meanwhile_sends_nothing_more_and_is_di
     cast.assert_whole(hook.agency)
 
 
-@pytest.mark.parametrize("status", [204, 410, 500])
-def test_what_follows_at_a_former_address_says_nothing_of_the_new_one(
-    hook: Hook, receiver: Receiver, status: int
+def work_meanwhile(
+    hook: Hook, receiver: Receiver, status: int, act: Callable[[], object], *, rests: bool = True
 ) -> None:
-    def change(handler: Any, arrived: Any) -> None:
-        values = {"address": f"{receiver.address}/new"}
+    """Send to a webhook that rests, or is fine. A person acts while the receiver answers with the status, and later with 204."""
+
+    def respond(handler: Any, arrived: Any) -> None:
         try:
-            webhooks.change(models.WebhookEndpoint.objects.get(), values, hook.context(), None)
+            act()
         finally:
             connections.close_all()
         receiver.respond = answer(204)
         answer(status)(handler, arrived)
 
-    models.WebhookEndpoint.objects.update(failures=schedule.RESTS_AFTER, failing_since=cast.NOW, problem="No answer.")
+    if rests:
+        models.WebhookEndpoint.objects.update(
+            failures=schedule.RESTS_AFTER, failing_since=cast.NOW, problem="No answer."
+        )
     hook.test()
-    receiver.respond = change
+    receiver.respond = respond
     hook.work()
+
+
+@pytest.mark.parametrize("rests", [True, False])
+@pytest.mark.parametrize("status", [204, 410, 500])
+def test_what_follows_at_a_former_address_says_nothing_of_the_new_one(
+    hook: Hook, receiver: Receiver, status: int, rests: bool
+) -> None:
+    values = {"address": f"{receiver.address}/new"}
+
+    def change() -> None:
+        webhooks.change(models.WebhookEndpoint.objects.get(), values, hook.context(), None)
+
+    work_meanwhile(hook, receiver, status, change, rests=rests)
     endpoint = hook.again()
     assert (endpoint.failures, endpoint.problem, endpoint.next_attempt_at) == (0, "", None)
     assert (endpoint.state, endpoint.worker, models.Notice.objects.count()) == ("fine", "", 0)
@@ -232,18 +249,9 @@ def test_what_follows_at_a_former_address_says_nothing_of_the_new_one(
 def test_a_webhook_that_is_resumed_during_an_attempt_is_tried_again_at_once(
     hook: Hook, receiver: Receiver, status: int
 ) -> None:
-    def resume(handler: Any, arrived: Any) -> None:
-        try:
-            webhooks.resume(models.WebhookEndpoint.objects.get(), hook.context(), None)
-        finally:
-            connections.close_all()
-        receiver.respond = answer(204)
-        answer(status)(handler, arrived)
-
-    models.WebhookEndpoint.objects.update(failures=schedule.RESTS_AFTER, failing_since=cast.NOW, problem="No answer.")
-    hook.test()
-    receiver.respond = resume
-    hook.work()
+    work_meanwhile(
+        hook, receiver, status, lambda: webhooks.resume(models.WebhookEndpoint.objects.get(), hook.context(), None)
+    )
     assert (hook.again().failures, hook.endpoint.state, hook.endpoint.next_attempt_at) == (0, "fine", None)
     assert [message.delivered for message in hook.messages()] == [True]
 
