@@ -94,7 +94,7 @@ def submit_apply(
     agency: models.Agency, number: str, *,
     context: AuditContext, confirmed: Confirmed | None = None, mails: bool | None = None, key: str | None = None,
 ) -> models.Import:  # fmt: skip
-    """Submit the plan that a preview (even of an undo) or a held import showed.
+    """Submit the plan that a preview (including one of an undo) or a held import showed.
 
     A plan that has changed is not applied (D2). `confirmed`, `mails`: as in `file_import.make_apply_options`. Raise
     UnknownImport, NothingToApply, FileGone, NeedsApprover, and the errors of `submit`.
