@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -300,6 +301,7 @@ def _run_task(*numbers: int) -> None:
     _close_all_but(set())
     os.environ.clear()
     os.environ.update(task["environment"])
+    tempfile.tempdir = None  # it is found in the environment
     _open_streams()
     os.chdir(task["folder"])
     _forget_settings()

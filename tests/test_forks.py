@@ -102,6 +102,12 @@ def test_a_fork_has_the_environment_the_streams_and_the_status_that_it_is_given(
     assert done.stdout.splitlines() == [f"{home} mine ['-c', 'a', 'b']", " 0 1 2"]
 
 
+def test_a_fork_has_its_temporary_files_where_its_environment_says(environment: dict[str, str], tmp_path: Path) -> None:
+    code = "import tempfile; print(tempfile.gettempdir())"
+    done = forks.run((sys.executable, "-c", code), environment | {"TMPDIR": str(tmp_path)}, 60)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}\n")
+
+
 def test_a_fork_is_asked_to_end_and_its_end_is_waited_for(started: "forks.Fork") -> None:
     assert started.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
