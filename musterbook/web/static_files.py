@@ -1,22 +1,21 @@
 """Styles and scripts are served compressed, including those of packages that bring no compressed form of them."""
 
-import atexit
 import gzip
-import os
-import shutil
-import tempfile
+import re
 from collections.abc import Mapping
-from functools import cache
+from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from wsgiref.headers import Headers
 
 from whitenoise.middleware import WhiteNoiseMiddleware
-from whitenoise.responders import StaticFile
+from whitenoise.responders import Response, StaticFile
 
 _TEXTS = frozenset({".css", ".js", ".svg"})
 _FEWEST_BYTES = 1000
 """A smaller file takes one packet anyway."""
+_ACCEPTS_GZIP = re.compile(r"\bgzip\b")
 
 
 class StaticFiles(WhiteNoiseMiddleware):
@@ -30,27 +29,29 @@ class StaticFiles(WhiteNoiseMiddleware):
         headers = Headers([])
         self.add_mime_headers(headers, path, url)
         self.add_cache_headers(headers, path, url)
-        return StaticFile(path, headers.items(), encodings={"gzip": str(_compress(source, url))})
+        return _Text(source, headers)
 
 
-def _compress(source: Path, url: str) -> Path:
-    """Write the compressed form into the temporary folder, and return its path."""
-    packed = _make_folder() / f"{url.strip('/').replace('/', '_')}.gz"
-    packed.write_bytes(gzip.compress(source.read_bytes(), 9, mtime=0))
-    return packed
+class _Text(StaticFile):
+    """A text, with its compressed form in memory.
 
+    A temporary file would stay behind if the server was killed, or be deleted by the system while the server runs.
+    """
 
-@cache
-def _make_folder() -> Path:
-    """Make a temporary folder, which is removed when this process ends, and return it."""
-    folder, owner = Path(tempfile.mkdtemp(prefix="muster-static-")), os.getpid()
+    def __init__(self, source: Path, headers: Headers) -> None:
+        headers["Vary"] = "Accept-Encoding"
+        super().__init__(str(source), headers.items())
+        self._packed = gzip.compress(source.read_bytes(), 9, mtime=0)
+        (_, _, plain) = self.alternatives[0]
+        changed = {"Content-Encoding": "gzip", "Content-Length": str(len(self._packed))}
+        self._packed_headers = list({**dict(plain), **changed}.items())
 
-    def remove() -> None:
-        if os.getpid() == owner:  # a fork of this process does not own it
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder
+    def get_response(self, method: str, request_headers: Mapping[str, Any]) -> Response:
+        """Return the file. A client that accepts the compressed form gets it whole."""
+        accepts = _ACCEPTS_GZIP.search(request_headers.get("HTTP_ACCEPT_ENCODING", ""))
+        if not accepts or method not in ("GET", "HEAD") or self.is_not_modified(request_headers):
+            return super().get_response(method, request_headers)
+        return Response(HTTPStatus.OK, self._packed_headers, BytesIO(self._packed) if method == "GET" else None)
 
 
 def _is_compressed(source: Path) -> bool:

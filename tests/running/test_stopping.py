@@ -113,9 +113,11 @@ def test_a_request_that_never_ends_is_cut_off_after_the_time(fresh_home: Home) -
         assert time.monotonic() - began < 12
 
 
-def test_a_server_that_is_killed_leaves_nothing_that_the_next_one_minds(fresh_home: Home) -> None:
+def test_a_server_that_is_killed_leaves_nothing_that_the_next_one_minds(fresh_home: Home, tmp_path: Path) -> None:
     cookies = importer(fresh_home)
-    with serve(fresh_home, "--workers", "2", MUSTER_DRAIN_SECONDS="60") as server:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with serve(fresh_home, "--workers", "2", MUSTER_DRAIN_SECONDS="60", TMPDIR=str(temporary)) as server:
         wait_until(lambda: server.status("/readyz") == 200)
         family = children(server.process.pid)
         server.process.send_signal(signal.SIGTERM)
@@ -123,6 +125,7 @@ def test_a_server_that_is_killed_leaves_nothing_that_the_next_one_minds(fresh_ho
         server.process.kill()
         server.process.wait(10)
         wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in family))
+    assert list(temporary.iterdir()) == []
     left = list((fresh_home.folder / "serving").iterdir())
     assert len(left) == 1
     with serve(fresh_home, "--workers", "1") as server:

@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
+from whitenoise.responders import Response
 
 from musterbook.config import assets as addresses
 from musterbook.web import icons
@@ -18,6 +19,7 @@ from musterbook.web.static_files import StaticFiles
 from scripts import assets, setup
 
 WEB = addresses.FOLDER.parent
+_PACKED = {"HTTP_ACCEPT_ENCODING": "br, gzip"}
 fetched = pytest.mark.skipif(not assets.INTO.exists(), reason="there are no styles: ./test fetches them")
 
 
@@ -53,6 +55,27 @@ def test_texts_are_compressed_for_browsers_that_accept_it(client: Client, name: 
     assert "Content-Encoding" not in plain.headers
     unpacked = plain.getvalue()
     assert gzip.decompress(packed.getvalue()) == unpacked
+
+
+def _read(answer: Response) -> bytes:
+    with answer.file as file:
+        content: bytes = file.read()
+        return content
+
+
+@fetched
+def test_a_compressed_text_answers_as_a_plain_one_does() -> None:
+    text = StaticFiles(lambda _: HttpResponse()).files[f"{settings.STATIC_URL}muster.css"]
+    whole = text.get_response("GET", _PACKED)
+    size, tag = len(_read(whole)), dict(whole.headers)["ETag"]
+    assert size < len(_read(text.get_response("GET", {}))) / 2
+    head = text.get_response("HEAD", _PACKED)
+    assert (head.status, head.file, dict(head.headers)["Content-Length"]) == (200, None, str(size))
+    assert text.get_response("POST", _PACKED).status == 405
+    unchanged = text.get_response("GET", {**_PACKED, "HTTP_IF_NONE_MATCH": tag})
+    assert (unchanged.status, unchanged.file, dict(unchanged.headers)["Vary"]) == (304, None, "Accept-Encoding")
+    part = text.get_response("GET", {"HTTP_RANGE": "bytes=1-5"})
+    assert (part.status, len(_read(part))) == (206, 5)
 
 
 @fetched
