@@ -6,12 +6,13 @@ Every step can be repeated, so a worker that is killed in the middle loses nothi
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import IO, Any, BinaryIO
 
 from django.db import Error
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -156,29 +157,31 @@ def choose_folder(file: models.FeedFile, record: models.Import | None) -> str:
 
 
 @contextmanager
-def _make_outputs(file: models.FeedFile, record: models.Import | None) -> Iterator[Mapping[str, Path]]:
-    """Yield what is put next to a file: its results, its rows with problems, and why it failed."""
+def _make_outputs(file: models.FeedFile, record: models.Import | None) -> Iterator[Mapping[str, BinaryIO]]:
+    """Yield what is put next to a file: its results, its rows with problems, and why it failed.
+
+    They are files without names, so nothing of them is left if this process is killed.
+    """
     stem = PurePosixPath(file.name).stem
-    with tempfile.TemporaryDirectory() as folder:
-        outputs: dict[str, Path] = {}
+    with ExitStack() as stack:
+        outputs: dict[str, BinaryIO] = {}
         which: ResultsKind
         for which in ("results", "errors"):
             wanted = record and (record.counts.get("errored") if which == "errors" else record.state == "applied")
-            if record and wanted and _write_rows(record, which, Path(folder) / which):
-                outputs[f"{stem}.{which}.csv"] = Path(folder) / which
+            target = stack.enter_context(tempfile.TemporaryFile()) if wanted else None
+            if record and target and _write_rows(record, which, target):
+                outputs[f"{stem}.{which}.csv"] = target
         problem = describe_problem(file, record)
         if problem:
-            path = Path(folder) / "problem"
-            path.write_text(f"{problem}\n", encoding="utf-8")
-            outputs[f"{stem}.problem.txt"] = path
+            outputs[f"{stem}.problem.txt"] = BytesIO(f"{problem}\n".encode())
         yield outputs
 
 
-def _write_rows(record: models.Import, which: ResultsKind, path: Path) -> bool:
+def _write_rows(record: models.Import, which: ResultsKind, target: BinaryIO) -> bool:
     """Write the results file or the errors file of an import. Return False if its rows are no longer kept."""
     try:
         source: IO[bytes]
-        with history.open_results_file(record, which, in_worker=True) as source, path.open("wb") as target:
+        with history.open_results_file(record, which, in_worker=True) as source:
             target.writelines(iter(partial(source.read, _PART), b""))
     except (FileGone, PlanGone):
         return False

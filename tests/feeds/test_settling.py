@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from django.db import connection, transaction
@@ -243,6 +244,27 @@ def test_a_move_that_fails_is_repeated_and_delays_no_learning(place: Place, monk
     place.check()
     assert (place.names(), place.refresh().problem) == ([], "")
     assert place.files()[0].settled_at == place.at
+
+
+def test_what_is_put_next_to_a_file_has_no_name_before_that(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """If the worker was killed then, the rows of the file would stay among the temporary files of the machine."""
+    first = place.bring("hr.csv", TEN)
+    assert first is not None
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    usual, seen = FolderLocation.file_away, list[object]()
+
+    def file_away(self: FolderLocation, name: str, folder: str, outputs: Mapping[str, BinaryIO], **more: Any) -> None:
+        seen.append((sorted(outputs), list(temporary.iterdir())))
+        usual(self, name, folder, outputs, **more)
+
+    monkeypatch.setattr(FolderLocation, "file_away", file_away)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    place.confirm(first)
+    assert seen == [(["hr.results.csv"], [])]
+    assert (place.folder / "done" / "hr.results.csv").read_bytes().count(b"\n") == 1 + 10
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The locations of feeds whose files are brought: sent by a program, or named in a command. Nothing is found there."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from typing import BinaryIO
 
 from django.utils.translation import gettext as _
 
@@ -34,7 +34,7 @@ class BroughtLocation:
         self,
         name: str,
         folder: str,
-        outputs: Mapping[str, Path],
+        outputs: Mapping[str, BinaryIO],
         *,
         modified: float | None = None,
         keep: Callable[[], None] = do_nothing,

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -113,7 +114,7 @@ class FolderLocation:
         self,
         name: str,
         folder: str,
-        outputs: Mapping[str, Path],
+        outputs: Mapping[str, BinaryIO],
         *,
         modified: float | None = None,
         keep: Callable[[], None] = do_nothing,
@@ -130,9 +131,9 @@ class FolderLocation:
             target = os.open(folder, _FOLDER, dir_fd=self._folder)
             try:
                 names = _choose_names(target, name, outputs, _get_time(status))
-                for output, path in outputs.items():
+                for output, ours in outputs.items():
                     keep()
-                    _write_output(target, names[output], path, keep)
+                    _write_output(target, names[output], ours, keep)
                 os.rename(name, names[name], src_dir_fd=self._folder, dst_dir_fd=target)
             finally:
                 os.close(target)
@@ -237,12 +238,12 @@ def _describe(name: str, status: os.stat_result) -> FoundFile:
     return FoundFile(_get_time(status), name, status.st_size)
 
 
-def _choose_names(target: int, name: str, outputs: Mapping[str, Path], modified: float) -> dict[str, str]:
+def _choose_names(target: int, name: str, outputs: Mapping[str, BinaryIO], modified: float) -> dict[str, str]:
     """Return the names in the subfolder that no other file has. An output that is there already keeps its name."""
     for names in file_names.list_free_names(name, outputs, modified):
         if not _exists(target, names[name]) and all(
-            not _exists(target, names[output]) or _has_content(target, names[output], path)
-            for output, path in outputs.items()
+            not _exists(target, names[output]) or _has_content(target, names[output], ours)
+            for output, ours in outputs.items()
         ):
             return names
     raise Unreachable(_("There are too many files with the name %(name)s.") % {"name": name})
@@ -256,26 +257,28 @@ def _exists(folder: int, name: str) -> bool:
     return True
 
 
-def _has_content(folder: int, name: str, path: Path) -> bool:
-    """Return whether the file is a regular one with the content of the path."""
+def _has_content(folder: int, name: str, ours: BinaryIO) -> bool:
+    """Return whether the file is a regular one with the content of ours."""
     status = _find_status(folder, name)
-    if status is None or status.st_size != path.stat().st_size:
+    if status is None or status.st_size != ours.seek(0, os.SEEK_END):
         return False
-    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as there, path.open("rb") as ours:
+    ours.seek(0)
+    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as there:
         while part := ours.read(_PART):
             if there.read(len(part)) != part:
                 return False
         return not there.read(1)
 
 
-def _write_output(folder: int, name: str, path: Path, keep: Callable[[], None]) -> None:
+def _write_output(folder: int, name: str, ours: BinaryIO, keep: Callable[[], None]) -> None:
     """Write a copy of the file, which appears whole or not at all."""
     if _exists(folder, name):
         return
     draft = f".{name[:200]}.part"
     with suppress(FileNotFoundError):
         os.unlink(draft, dir_fd=folder)
-    with os.fdopen(os.open(draft, _NEW, 0o640, dir_fd=folder), "wb") as there, path.open("rb") as ours:
+    ours.seek(0)
+    with os.fdopen(os.open(draft, _NEW, 0o640, dir_fd=folder), "wb") as there:
         while part := ours.read(_PART):
             keep()
             there.write(part)

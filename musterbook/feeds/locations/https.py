@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import PurePosixPath
+from typing import IO, BinaryIO
 from urllib.parse import unquote, urljoin
 
 from django.conf import settings
@@ -110,7 +110,7 @@ class HttpsLocation:
         self,
         name: str,
         folder: str,
-        outputs: Mapping[str, Path],
+        outputs: Mapping[str, BinaryIO],
         *,
         modified: float | None = None,
         keep: Callable[[], None] = do_nothing,

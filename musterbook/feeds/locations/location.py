@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 MOST_FILES = 10_000
 """The most entries of a folder that are read. A folder with more is refused, because a feed takes files away."""
@@ -82,12 +81,12 @@ class Location(Protocol):
         self,
         name: str,
         folder: str,
-        outputs: Mapping[str, Path],
+        outputs: Mapping[str, BinaryIO],
         *,
         modified: float | None = None,
         keep: Callable[[], None] = do_nothing,
     ) -> None:
-        """Move the file into a subfolder (`done` or `failed`), next to copies of the outputs, by their names there.
+        """Move the file into a subfolder (`done` or `failed`), next to copies of open files, by their names there.
 
         It can be repeated: what is moved or written already stays. Earlier files of the same names stay too: the new ones
         get the time of the file in their names. `modified`: the time of the file that was taken. A newer file of its name

@@ -1,11 +1,11 @@
 """Files on an SFTP server. It may be slow, or send anything, so times, sizes and numbers are limited."""
 
+import os
 import posixpath
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import asyncssh
 from asyncssh import SFTPAttrs
@@ -90,7 +90,7 @@ class SftpLocation:
         self,
         name: str,
         folder: str,
-        outputs: Mapping[str, Path],
+        outputs: Mapping[str, BinaryIO],
         *,
         modified: float | None = None,
         keep: Callable[[], None] = do_nothing,
@@ -107,9 +107,9 @@ class SftpLocation:
             try:
                 self._make_folder(client, folder)
                 names = self._choose_names(client, found, folder, outputs, keep)
-                for output, path in outputs.items():
+                for output, ours in outputs.items():
                     keep()
-                    self._write_output(client, self._join(folder, names[output]), path, keep)
+                    self._write_output(client, self._join(folder, names[output]), ours, keep)
                 self._rename(client, self._join(name), self._join(folder, names[name]))
             except _REFUSED:
                 self.moves = False
@@ -170,7 +170,7 @@ class SftpLocation:
         client: asyncssh.SFTPClient,
         found: FoundFile,
         folder: str,
-        outputs: Mapping[str, Path],
+        outputs: Mapping[str, BinaryIO],
         keep: Callable[[], None],
     ) -> dict[str, str]:
         """Return the names in the subfolder that no other file has. An output that is there already keeps its name."""
@@ -181,41 +181,41 @@ class SftpLocation:
                 text = _("%(server)s did not answer within %(seconds)s seconds.")
                 raise Unreachable(text % {"server": self._server, "seconds": f"{NAMES_SECONDS:.0f}"})
             if self._find(client, self._join(folder, names[found.name])) is None and all(
-                self._is_free(client, self._join(folder, names[output]), path) for output, path in outputs.items()
+                self._is_free(client, self._join(folder, names[output]), ours) for output, ours in outputs.items()
             ):
                 return names
         raise Unreachable(_("There are too many files with the name %(name)s.") % {"name": found.name})
 
-    def _is_free(self, client: asyncssh.SFTPClient, path: bytes, ours: Path) -> bool:
+    def _is_free(self, client: asyncssh.SFTPClient, path: bytes, ours: BinaryIO) -> bool:
         """Return whether there is no file, or one with our content."""
         attrs = self._find(client, path)
         if attrs is None:
             return True
-        if attrs.size != ours.stat().st_size:
+        if attrs.size != ours.seek(0, os.SEEK_END):
             return False
+        ours.seek(0)
         file, size = self._step(_open_file(client, path)), 0
         try:
-            with ours.open("rb") as own:
-                while part := own.read(_PART):
-                    if self._step(_read_part(file, size, len(part))) != part:
-                        return False
-                    size += len(part)
+            while part := ours.read(_PART):
+                if self._step(_read_part(file, size, len(part))) != part:
+                    return False
+                size += len(part)
         finally:
             self._step(file.close())
         return True
 
-    def _write_output(self, client: asyncssh.SFTPClient, path: bytes, ours: Path, keep: Callable[[], None]) -> None:
+    def _write_output(self, client: asyncssh.SFTPClient, path: bytes, ours: BinaryIO, keep: Callable[[], None]) -> None:
         """Write a copy of the file, which appears whole or not at all."""
         if self._find(client, path) is not None:
             return
         folder, name = posixpath.split(path)
         draft = posixpath.join(folder, b"." + name[:200] + b".part")
         file = self._step(_open_file(client, draft, "wb"))
+        ours.seek(0)
         try:
-            with ours.open("rb") as own:
-                while part := own.read(_PART):
-                    keep()
-                    self._step(file.write(part))
+            while part := ours.read(_PART):
+                keep()
+                self._step(file.write(part))
         finally:
             self._step(file.close())
         self._rename(client, draft, path)

@@ -4,6 +4,7 @@ import os
 import pwd
 import threading
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -220,10 +221,9 @@ def test_the_error_of_the_reader_passes(hr: Path, location: Location) -> None:
         location.read_file(location.list_files()[0], refuse)
 
 
-def test_a_taken_file_is_moved_next_to_its_results_and_nothing_is_overwritten(hr: Path, tmp_path: Path) -> None:
-    results = tmp_path / "results"
+def test_a_taken_file_is_moved_next_to_its_results_and_nothing_is_overwritten(hr: Path) -> None:
     for night in range(1, 4):
-        results.write_text(f"results of night {night}")
+        results = BytesIO(f"results of night {night}".encode())
         (hr / "roster.csv").write_text(f"night {night}")
         os.utime(hr / "roster.csv", (1_700_000_000, 1_700_000_000))  # each copied with its time
         for _ in range(2):  # a worker was killed, and did it again
@@ -241,9 +241,8 @@ def test_a_taken_file_is_moved_next_to_its_results_and_nothing_is_overwritten(hr
     assert (hr / "done" / "roster.results.csv").stat().st_mode & 0o007 == 0
 
 
-def test_what_was_written_before_a_worker_was_killed_stays(hr: Path, location: Location, tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    results.write_bytes(b"result")
+def test_what_was_written_before_a_worker_was_killed_stays(hr: Path, location: Location) -> None:
+    results = BytesIO(b"result")
     (hr / "roster.csv").write_text("rows")
     (hr / "failed").mkdir()
     (hr / "failed" / "roster.results.csv").write_bytes(b"result")
@@ -292,11 +291,8 @@ def test_files_are_moved_into_a_real_subfolder_alone(root: Path, hr: Path, locat
     assert (hr / "roster.csv").exists() and list((root / "shelbyville" / "hr").iterdir()) == []
 
 
-def test_a_link_in_the_subfolder_is_not_written_through(
-    root: Path, hr: Path, location: Location, tmp_path: Path
-) -> None:
-    results, secret = tmp_path / "results", root / "shelbyville" / "hr" / "secret.csv"
-    results.write_text("result")
+def test_a_link_in_the_subfolder_is_not_written_through(root: Path, hr: Path, location: Location) -> None:
+    results, secret = BytesIO(b"result"), root / "shelbyville" / "hr" / "secret.csv"
     secret.write_text("secret")
     (hr / "done").mkdir()
     for name in ("roster.csv", "roster.results.csv", ".roster.results.csv.part"):

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,8 @@ def test_the_error_of_the_reader_ends_the_reading_and_passes(server: SftpServer)
         location.read_file(location.list_files()[0], refuse)
 
 
-def test_a_taken_file_is_moved_next_to_its_results_and_nothing_is_overwritten(
-    server: SftpServer, tmp_path: Path
-) -> None:
-    results = tmp_path / "results"
-    results.write_bytes(b"result")
+def test_a_taken_file_is_moved_next_to_its_results_and_nothing_is_overwritten(server: SftpServer) -> None:
+    results = BytesIO(b"result")
     for night in ("first", "second", "third"):
         (server.folder / "roster.csv").write_text(night)
         with opened(make_feed(server)) as location:
@@ -131,7 +129,7 @@ def test_a_taken_file_is_moved_next_to_its_results_and_nothing_is_overwritten(
                 "roster.csv", "done", {"roster.results.csv": results}
             )  # a worker was killed, and did it again
             assert location.moves and location.list_files() == []
-        results.write_bytes(b"result of another night " + night.encode())
+        results = BytesIO(b"result of another night " + night.encode())
     done = server.folder / "done"
     contents = {path.read_text() for path in done.iterdir()}
     assert len(list(done.iterdir())) == 6
@@ -139,9 +137,8 @@ def test_a_taken_file_is_moved_next_to_its_results_and_nothing_is_overwritten(
     assert (done / "roster.csv").read_text() == "first" and (done / "roster.results.csv").read_text() == "result"
 
 
-def test_what_was_written_before_a_worker_was_killed_stays(server: SftpServer, tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    results.write_bytes(b"result")
+def test_what_was_written_before_a_worker_was_killed_stays(server: SftpServer) -> None:
+    results = BytesIO(b"result")
     (server.folder / "roster.csv").write_text("rows")
     done = server.folder / "failed"
     done.mkdir()
@@ -184,14 +181,13 @@ def test_a_server_that_knows_only_the_plain_rename_can_be_used(tmp_path: Path) -
     assert (tmp_path / "done" / "roster.csv").read_text() == "rows"
 
 
-def test_results_of_the_same_size_are_told_apart(server: SftpServer, tmp_path: Path) -> None:
-    results, done = tmp_path / "results", server.folder / "done"
+def test_results_of_the_same_size_are_told_apart(server: SftpServer) -> None:
+    done = server.folder / "done"
     for night in ("1", "2"):
-        results.write_text(night)
         (server.folder / "roster.csv").write_text(night)
         (done / "roster.csv").unlink() if done.exists() else None
         with opened(make_feed(server)) as location:
-            location.file_away("roster.csv", "done", {"roster.results.csv": results})
+            location.file_away("roster.csv", "done", {"roster.results.csv": BytesIO(night.encode())})
     contents = {path.name: path.read_text() for path in done.iterdir()}
     assert contents.pop("roster.results.csv") == "1" and sorted(contents.values()) == ["2", "2"]
 
