@@ -1,14 +1,22 @@
 """Passkeys as the database keeps them: the account and the counter of each. `web.accounts.passkeys` has their forms."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from allauth.mfa.models import Authenticator
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from musterbook.accounts.models import Account
 from musterbook.directory.models import Agency
-from musterbook.directory.storage import isolation
 
 _COUNTER = "counter"
 """The key of the device's counter in a passkey's data."""
+_INDEX = "passkey_once"
+"""The unique index of the ids of passkeys (`migrations/0013_passkeys_once.py`)."""
+
+
+class Taken(Exception):
+    """An account of the installation has the passkey already."""
 
 
 def find_account(agency: Agency, handle: bytes | None) -> Account | None:
@@ -16,12 +24,18 @@ def find_account(agency: Agency, handle: bytes | None) -> Account | None:
     return Account.objects.filter(user__agency=agency, handle=(handle or b"").hex()).first()
 
 
-def is_known(credential_id: str) -> bool:
-    """Return whether any account of any agency has a passkey with that id, base64url-encoded (WebAuthn level 2, 7.1, step 22)."""
-    with isolation.open_to_all():
-        return bool(
-            Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN, data__credential__id=credential_id).exists()
-        )
+@contextmanager
+def refuse_taken() -> Iterator[None]:
+    """Raise Taken if a passkey is added that an account of any agency has already (WebAuthn level 2, 7.1, step 22).
+
+    The database decides it by an index, so it holds for two requests at the same moment, and no passkey of others is read.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        if _INDEX in str(error):
+            raise Taken from None
+        raise
 
 
 def store_counter(passkey: Authenticator, counter: int) -> bool:

@@ -39,7 +39,8 @@ _LONGEST_CREDENTIAL = 1 << 16
 """Characters. Those of real devices have a few thousand."""
 
 
-def _make_error() -> ValidationError:
+def make_error() -> ValidationError:
+    """Return the error for a passkey that is not accepted, which does not say why."""
     return ValidationError(_NOT_ACCEPTED, code="passkey")
 
 
@@ -49,9 +50,9 @@ def _reject_bad_input() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise _make_error() from error
+        raise make_error() from error
     except ValidationError as error:
-        raise _make_error() if getattr(error, "code", "") == "incorrect_code" else error from None
+        raise make_error() if getattr(error, "code", "") == "incorrect_code" else error from None
 
 
 @contextmanager
@@ -86,9 +87,9 @@ def _check_origin(client: CollectedClientData) -> None:
         public.hostname,
         is_https and (public.scheme, public.port),
     ):
-        raise _make_error()
+        raise make_error()
     if client.cross_origin:
-        raise _make_error()
+        raise make_error()
 
 
 def _complete(credential: Any, complete: Callable[[], Authenticator]) -> Authenticator:
@@ -103,18 +104,18 @@ def _complete(credential: Any, complete: Callable[[], Authenticator]) -> Authent
     finally:
         webauthn.clear_state()  # one challenge is for one answer, right or wrong
     if not passkeys.store_counter(passkey, response.authenticator_data.counter):
-        raise _make_error()
+        raise make_error()
     return passkey
 
 
 def _check_new(credential: Any) -> None:
-    """Accept a new passkey only if its id is true, and no account has it yet (WebAuthn level 2, 7.1, step 22)."""
+    """Accept a new passkey only if its id is true. Whether an account has it already shows when it is stored."""
     response = webauthn.parse_registration_response(credential).response
     _check_origin(response.client_data)
     data = response.attestation_object.auth_data.credential_data
     name = websafe_encode(data.credential_id) if data else ""
-    if not name or name != credential.get("id") or passkeys.is_known(name):
-        raise _make_error()
+    if not name or name != credential.get("id"):
+        raise make_error()
 
 
 class CredentialField(forms.Field):
@@ -128,7 +129,7 @@ class CredentialField(forms.Field):
         text = str(value or "null")
         with _reject_bad_input():
             if len(text) > _LONGEST_CREDENTIAL:
-                raise _make_error()
+                raise make_error()
             parsed = json.loads(text)
             json.dumps([text, parsed], ensure_ascii=False).encode("utf-8")  # lone surrogates raise a ValueError
             return parsed
@@ -215,5 +216,5 @@ class PasswordlessForm(LoginWebAuthnForm):
 def _find_account(handle: bytes | None) -> Account:
     account = passkeys.find_account(request_context.agency(allauth_context.request), handle)
     if account is None:
-        raise _make_error()
+        raise make_error()
     return account

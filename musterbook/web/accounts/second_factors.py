@@ -16,18 +16,18 @@ from django.shortcuts import redirect
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
 
-from musterbook.accounts import factors, recovery
+from musterbook.accounts import factors, passkeys, recovery
 from musterbook.accounts.allauth_internals import record_authentication
 from musterbook.config import encryption
 from musterbook.http import rate_limits
+from musterbook.web.accounts.passkeys import make_error
 from musterbook.web.permission import get_account
 
 _NEW_CODES_KEY = "recovery_codes"
 """The session key of new recovery codes, which are kept sealed until the next page shows them."""
 
 
-def _make_codes(request: HttpRequest) -> None:
-    codes = recovery.make_codes(get_account(request))
+def _keep_codes(request: HttpRequest, codes: list[str]) -> None:
     request.session[_NEW_CODES_KEY] = encryption.seal("\n".join(codes))
 
 
@@ -52,9 +52,10 @@ class _WithCodes:
         user = get_account(self.request)
         first = not recovery.has_codes(user)
         with factors.begin_setup(user, then=partial(_announce_codes, self.request) if first else None):
-            if first:
-                _make_codes(self.request)
+            codes = recovery.make_codes(user) if first else []
             response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the view after this mixin
+        if first:
+            _keep_codes(self.request, codes)
         record_authentication(self.request, user, "mfa", type=self.kind.value)
         return redirect("mfa_view_recovery_codes") if first else response
 
@@ -70,6 +71,16 @@ class AddPasskey(_WithCodes, AddWebAuthnView):
 
     kind = Authenticator.Type.WEBAUTHN
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Add the passkey, or show the form again if an account has it already."""
+        try:
+            with passkeys.refuse_taken():
+                return super().form_valid(form)
+        except passkeys.Taken:
+            form.add_error(None, make_error())
+            response: HttpResponse = self.form_invalid(form)
+            return response
+
 
 class NewRecoveryCodes(GenerateRecoveryCodesView):
     """The page that replaces the recovery codes with new ones."""
@@ -77,7 +88,7 @@ class NewRecoveryCodes(GenerateRecoveryCodesView):
     def form_valid(self, form: Any) -> HttpResponse:  # noqa: ARG002  (the library's signature)
         """Create the codes, and redirect to the page that shows them."""
         user, adapter = get_account(self.request), get_adapter(self.request)
-        _make_codes(self.request)
+        _keep_codes(self.request, recovery.make_codes(user))
         _announce_codes(self.request)
         adapter.send_notification_mail("mfa/email/recovery_codes_generated", user)
         return redirect("mfa_view_recovery_codes")

@@ -114,6 +114,7 @@ def _fill_accounts(agency: models.Agency, user: models.User) -> None:
     PastPassword.objects.create(account=account, password="old", chosen_at=cast.NOW)
     factor = Authenticator.objects.create(user=account, type="totp", data={"secret": encryption.seal(SECRET)})
     UsedCode.objects.create(authenticator=factor, step=12)
+    Authenticator.objects.create(user=account, type="webauthn", data=make_passkey(agency.slug))
     Lock.objects.create(user=user, place="*", at=cast.NOW)
     ResetRequest.objects.create(agency=agency, name="zoe", at=cast.NOW, address="192.0.2.1", agent="Firefox")
     Repeated.objects.create(
@@ -124,6 +125,11 @@ def _fill_accounts(agency: models.Agency, user: models.User) -> None:
     by = Operator(user.pk, user.external_id, frozenset({tokens.PERMISSION, "users.view"}))
     data = tokens.TokenData("payroll", frozenset({"users.view"}), tokens.DAYS[0])
     tokens.create_token(agency, data, AuditContext(cast.NOW, user.external_id, "page"), by)
+
+
+def make_passkey(slug: str) -> dict[str, Any]:
+    """Return the data of the passkey of the agency of that slug."""
+    return {"name": "Phone", "credential": {"id": f"passkey-of-{slug}"}}
 
 
 def read_content(agency: models.Agency) -> dict[str, list[dict[str, Any]]]:

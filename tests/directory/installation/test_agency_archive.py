@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import OperationalError, connection, connections, transaction
 from pyrage import x25519
@@ -184,6 +185,8 @@ def forget(agency: models.Agency) -> None:
     for record in models.Import.objects.filter(agency=agency):
         models.Import.objects.filter(pk=record.pk).update(number=f"X{record.number[1:]}")
     Account.objects.filter(user__agency=agency).update(handle="another")
+    theirs = Authenticator.objects.filter(type="webauthn", user__user__agency=agency)
+    theirs.update(data=moved.make_passkey("another"))
     Token.objects.filter(agency=agency).update(digest="another")
     Repeated.objects.filter(agency=agency).update(key="another")
     models.TrailLink.objects.filter(agency=agency, number=1).update(digest="0" * 64)
@@ -291,6 +294,16 @@ def test_an_agency_is_in_an_installation_only_once(tmp_path: Path) -> None:
         arrive(tmp_path / "a.age", slug="twin-pd")
     assert models.Agency.objects.count() == 1
     assert sorted((settings.MUSTER_HOME / "files").iterdir()) == files
+
+
+def test_an_agency_with_a_passkey_that_an_account_here_has_does_not_arrive(tmp_path: Path) -> None:
+    leave(tmp_path / "a.age")
+    here = cast.agency("capital")
+    cast.apply_rows(here, [cast.person(1)])
+    account = Account.objects.create(user=cast.user(here, 1))
+    Authenticator.objects.create(user=account, type="webauthn", data=moved.make_passkey("springfield-pd"))
+    with pytest.raises(CannotImport, match=r"exists in this installation already.*passkey_once"):
+        arrive(tmp_path / "a.age")
 
 
 def test_an_agency_without_users_and_imports_is_in_an_installation_only_once(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def test_a_disabled_webhook_is_named_with_the_reason() -> None:
     [
         ("DROP INDEX import_by_time", "directory_import: import_by_time"),
         ("DROP INDEX import_once", "directory_import: import_once"),
+        ("DROP INDEX passkey_once", "mfa_authenticator: passkey_once"),
         ("ALTER TABLE directory_agency DROP COLUMN language", "directory_agency.language"),
         ("DROP TABLE directory_importtotal", "directory_importtotal"),
     ],
