@@ -16,12 +16,56 @@ from tests.core.reading.test_encoding import roster
         ("cp1256", ["محمد", "علي"]), ("cp1257", ["Bērziņš", "Ozoliņš"]), ("cp932", ["田中", "鈴木"]), ("gbk", ["王伟", "张敏"]),
         ("big5", ["王偉", "張敏"]), ("cp949", ["김철수", "이영희"]), ("mac_roman", ["José", "Müller"]),
         ("cp850", ["García", "Müller"]), ("koi8-r", ["ИВАН", "ПЕТРОВ"]), ("cp866", ["ИВАН", "ПЕТРОВ"]),
+        ("cp1251", ["ИВАН", "ПЕТРОВ"]), ("iso8859-5", ["ИВАН", "ПЕТРОВ"]),
     ],
 )  # fmt: skip
 def test_the_likely_encoding_shows_how_it_reads_the_cells(encoding: str, names: list[str]) -> None:
     table = read(roster(names).encode(encoding))
     text = " ".join(problem.message for problem in (*table.problems, *table.notes))
     assert all(name in text for name in names if not name.isascii())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "label", "names"),
+    [
+        ("cp1251", "Windows-1251 (Cyrillic)", ["ИВАН", "ПЕТРОВ"]),
+        ("cp1251", "Windows-1251 (Cyrillic)", ["ЩЕРБАКОВ"]),
+        ("cp1251", "Windows-1251 (Cyrillic)", ["ГЕОРГИ", "ДИМИТЪР", "СТОЯНКА", "ЙОРДАНКА", "МАРИЯ"]),
+        ("cp1251", "Windows-1251 (Cyrillic)", ["МИЛОШ", "ЈОВАНОВИЋ", "ЉУБИЦА"]),
+        ("cp1251", "Windows-1251 (Cyrillic)", ["Димитър", "СТОЯНКА", "мария"]),
+        ("koi8-r", "KOI8-R (Cyrillic)", ["ИВАН", "ПЕТРОВ", "ГЕОРГИ", "ДИМИТЪР", "СТОЯНКА"]),
+        ("cp1253", "Windows-1253 (Greek)", ["ΓΙΩΡΓΟΣ", "ΠΑΠΑΔΟΠΟΥΛΟΣ"]),
+        ("cp1250", "Windows-1250 (Central European)", ["ŁUKASZ", "WAŁĘSA"]),
+        ("cp852", "DOS 852 (Central European)", ["ŁUKASZ", "WAŁĘSA"]),
+        ("mac_roman", "Mac Roman", ["GARCÍA", "MÜLLER"]),
+        ("cp850", "DOS 850 (Western European)", ["GARCÍA", "MÜLLER"]),
+        ("cp874", "Windows-874 (Thai)", ["สมชาย", "ใจดี", "วงศ์สุวรรณ"]),
+        ("cp949", "EUC-KR (Korean)", ["김철수"]),
+        ("euc_jp", "EUC-JP (Japanese)", ["さくら", "山本"]),
+        ("gbk", "GBK (Chinese)", ["王伟", "柴焱"]),
+    ],
+)
+def test_a_refusal_names_the_right_encoding_first(encoding: str, label: str, names: list[str]) -> None:
+    [problem] = read(roster(names).encode(encoding)).problems
+    assert f"In {label}: " in problem.message
+    assert problem.message.partition("In ")[2].startswith(label)
+    assert names[0] in problem.message
+
+
+@pytest.mark.parametrize(("encoding", "names"), [("gbk", ["王", "张"]), ("gbk", ["王"]), ("big5", ["王", "張"])])
+def test_a_name_of_one_character_is_not_read_as_two_western_letters(encoding: str, names: list[str]) -> None:
+    [problem] = read(roster(names).encode(encoding)).problems
+    assert (problem.code, names[0] in problem.message) == ("doubtful-encoding", True)
+
+
+@pytest.mark.parametrize("cell", ["§g", "«a", "¾¾", "Unit §g 5", "Ñí"])
+def test_a_sign_that_may_be_one_chinese_character_is_no_evidence(cell: str) -> None:
+    assert read(roster(["Ann", cell]).encode("cp1252")).cells["first_name"].to_list() == ["Ann", cell]
+
+
+def test_a_mark_of_thai_follows_a_consonant() -> None:
+    """Small Cyrillic letters of KOI8-R read as Thai begin words with vowel marks."""
+    assert "Thai" not in read(roster(["юлия", "яна", "ангел"]).encode("koi8-r")).problems[0].message
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,27 @@ _GREEK = ("\u0370-\u03ff\u1f00-\u1fff", "αοιετσνρςυ")
 _HEBREW = ("\u05d0-\u05ea", "יוהלארתבמש")
 _ARABIC = ("\u0620-\u064a", "اليمنرتبوده")
 _THAI = ("\u0e01-\u0e5b", "านรกอเงมยลว")
+_THAI_MARKS = "\u0e31\u0e34\u0e35\u0e36\u0e37\u0e38\u0e39\u0e3a\u0e47\u0e48\u0e49\u0e4a\u0e4b\u0e4c"
+"""The vowels and tones that Thai writes above and below a consonant."""
+
+_SIMPLIFIED = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾"
+    "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂文辉红玲建国华志海燕云飞宇鑫雪玉梅春丹萍波鹏晓东小浩子俊佳欣雨梓涵"
+)
+_TRADITIONAL = (
+    "王李張劉陳楊黃趙吳周徐孫馬朱胡郭何高林羅鄭梁謝宋唐許韓馮鄧曹彭曾蕭田董袁潘于蔣蔡余杜葉程蘇魏呂丁任沈姚盧姜崔鍾譚陸汪范金石廖賴"
+    "偉芳娜秀英敏靜麗強軍勇豔傑娟濤明超蘭霞平剛桂文輝紅玲建國華志海燕雲飛宇雪玉梅春淑美惠婷雅怡君家豪俊宏宗冠廷柏翰子"
+)
+_JAPANESE = (
+    "佐藤鈴木高橋田中伊渡辺山本村小林加吉松井上石原口野川島崎岡谷西東南北前後大内森池清水阿部長近坂青福三太"
+    "一二郎男夫雄健介翔美子恵由紀香織奈真理沙直智和明浩隆博"
+    "あいうえおかがきくけこごさしじすずせそたちつてとなにのはひふへほまみむめもやゆよらりるれろわん"
+    "アイウエオカガキクケコゴサシジスズセソタチツテトナニノハヒフヘホマミムメモヤユヨラリルレロワンャュョッー"
+)
+_KOREAN = (
+    "김이박최정강조윤장임한오서신권황안송전홍유고문양손배백허남심노민준지영수현우진은경희미성호상철동재태혜선주연나하원"
+)
+"""The characters of the most frequent names. Most names have one of them, and few words read in a wrong encoding do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +81,18 @@ class _Candidate:
     weight: float = 1.0
 
 
-_NO_CAPITAL = 0.8
+_CAPITALS = 0.9
+_SMALL_LETTERS = 0.75
+"""What text in capitals, and text in small letters, counts of other text: fewer rosters are written so."""
+_UNUSUAL = 0.6
+"""What a reading counts that has no character of a frequent name."""
 _LATIN = 0.6
 """The rating of a plausible reading in Latin letters."""
 _MIXED = re.compile(r"[A-Za-z0-9][^\x00-\x7f]|[^\x00-\x7f][A-Za-z0-9]")
 _WORD = re.compile(r"[^\W\d_]+")
-_SIGNS = "’‘–—·ªº"
+_SIGNS = f"’‘–—·ªº{_THAI_MARKS}"
 """The signs beyond ASCII that occur in names and addresses."""
+_LOOSE_MARK = re.compile(f"(?<![\u0e01-\u0e2e{_THAI_MARKS}])[{_THAI_MARKS}]")
 
 
 def _rate_latin(alphabets: Sequence[str]) -> Callable[[str], float]:
@@ -80,9 +106,8 @@ def _rate_latin(alphabets: Sequence[str]) -> Callable[[str], float]:
 
 
 def _has_only_letters(text: str) -> bool:
-    return all(sign.isascii() or sign.isalpha() or sign in _SIGNS for sign in text) and all(
-        word in {word.lower(), word.upper(), word.capitalize()} for word in _find_words(text)
-    )
+    signs = all(sign.isascii() or sign.isalpha() or sign in _SIGNS for sign in text) and not _LOOSE_MARK.search(text)
+    return signs and all(word in {word.lower(), word.upper(), word.capitalize()} for word in _find_words(text))
 
 
 def _find_words(text: str) -> Iterator[str]:
@@ -108,23 +133,25 @@ def _rate_script(block: str, common: str) -> Callable[[str], float]:
             return 0.0
         # Names begin with a capital, in scripts that have capitals.
         share = sum(letter in common for letter in letters.lower()) / len(letters)
-        return share * (_NO_CAPITAL if letters.islower() or letters.isupper() else 1.0)
+        return share * (_SMALL_LETTERS if letters.islower() else _CAPITALS if letters.isupper() else 1.0)
 
     return rate
 
 
-def _rate_cjk(encoding: str, common: str) -> Callable[[str], float]:
+def _rate_cjk(encoding: str, common: str, names: str) -> Callable[[str], float]:
     """Return the rating of a reading in Chinese, Japanese or Korean: the share of its common characters.
 
-    `common`: the bytes of a common character, as a regular expression.
+    `common`: the bytes of a common character, as a regular expression. `names`: the characters of most names.
     """
     pattern = re.compile(common.encode("latin-1"), re.DOTALL)
 
     def rate(text: str) -> float:
         letters = [letter for letter in text if not letter.isascii()]
-        if len(letters) < 2 or _MIXED.search(text):
+        usual = any(letter in names for letter in letters)
+        if len(letters) < (1 if usual else 2) or _MIXED.search(text):
             return 0.0
-        return sum(bool(pattern.fullmatch(letter.encode(encoding))) for letter in letters) / len(letters)
+        share = sum(bool(pattern.fullmatch(letter.encode(encoding))) for letter in letters) / len(letters)
+        return share * (1.0 if usual else _UNUSUAL)
 
     return rate
 
@@ -139,11 +166,13 @@ _CANDIDATES = (
     _Candidate("cp1256", "Windows-1256 (Arabic)", _rate_script(*_ARABIC)),
     _Candidate("cp1257", "Windows-1257 (Baltic)", _rate_latin(_BALTIC)),
     _Candidate("cp874", "Windows-874 (Thai)", _rate_script(*_THAI), _RARE),
-    _Candidate("cp932", "Shift JIS (Japanese)", _rate_cjk("cp932", "[\x88-\x97].|\x82[\x9f-\xf1]|[\x81\x83].")),
-    _Candidate("gbk", "GBK (Chinese)", _rate_cjk("gbk", "[\xb0-\xd7][\xa1-\xfe]")),
-    _Candidate("big5", "Big5 (Chinese)", _rate_cjk("big5", "[\xa4-\xc6].")),
-    _Candidate("cp949", "EUC-KR (Korean)", _rate_cjk("cp949", "[\xb0-\xc8][\xa1-\xfe]")),
-    _Candidate("euc_jp", "EUC-JP (Japanese)", _rate_cjk("euc_jp", "[\xa4\xa5\xb0-\xcf][\xa1-\xfe]"), _RARE),
+    _Candidate(
+        "cp932", "Shift JIS (Japanese)", _rate_cjk("cp932", "[\x88-\x97].|\x82[\x9f-\xf1]|[\x81\x83].", _JAPANESE)
+    ),
+    _Candidate("gbk", "GBK (Chinese)", _rate_cjk("gbk", "[\xb0-\xd7][\xa1-\xfe]", _SIMPLIFIED)),
+    _Candidate("big5", "Big5 (Chinese)", _rate_cjk("big5", "[\xa4-\xc6].", _TRADITIONAL)),
+    _Candidate("cp949", "EUC-KR (Korean)", _rate_cjk("cp949", "[\xb0-\xc8][\xa1-\xfe]", _KOREAN)),
+    _Candidate("euc_jp", "EUC-JP (Japanese)", _rate_cjk("euc_jp", "[\xa4\xa5\xb0-\xcf][\xa1-\xfe]", _JAPANESE), _RARE),
     _Candidate("mac_roman", "Mac Roman", _rate_latin(_WESTERN)),
     _Candidate("cp850", "DOS 850 (Western European)", _rate_latin(_WESTERN)),
     _Candidate("cp437", "DOS 437 (United States)", _rate_latin(_WESTERN), _RARE),
@@ -167,11 +196,19 @@ LABELS = {"windows-1252": "Windows-1252", **{candidate.encoding: candidate.label
 _MIN_SHARE = 0.6
 """The share of the cells that an encoding must read plausibly."""
 _MIN_RATING = 0.35
-_NEAR = 0.75
+_MIN_RATING_OF_REFUSED = 0.15
+"""Less is needed for text that is certainly not in Windows-1252: any hint helps, and the best ones come first."""
+_NEAR = 0.6
 """An encoding is shown if its rating is at least this part of the best one."""
 _MOST_SHOWN = 3
 _MOST_CELLS = 2_000
 _BEYOND = re.compile(rb"[\x80-\xff]")
+_ONE_SIGN = re.compile(
+    rb"[\x00-\x7f]*(?![\xc0-\xff]{2})[\x80-\xff](?:[\x40-\x7f]|[\x80-\xff](?![\x40-\x7f]))[\x00-\x7f]*"
+)
+"""A cell that may be one Chinese, Japanese or Korean character, and is not two letters of Windows-1252."""
+_NO_CHARACTER = b"\xff"
+"""Bytes that no Chinese, Japanese or Korean encoding reads as a common character."""
 _MARKS = (b"\r", b"\n", b",", b";", b"\t", b'"')
 _REACH = 100
 """The bytes of a cell that are looked at before and after its first letter beyond ASCII."""
@@ -186,11 +223,13 @@ def get_label(encoding: str) -> str:
 def find_unlikely(content: bytes) -> int:
     """Return where text begins that is Chinese, Japanese or Korean rather than Windows-1252; -1 if there is none.
 
-    Western text is never plausible as such, because it has letters of ASCII next to those beyond it.
+    Western text is never plausible as such, because it has letters of ASCII next to those beyond it. A cell with one sign,
+    such as “§g”, is no evidence, although some encoding reads it as one character.
     """
-    cells = list(dict.fromkeys(_find_raw_cells(content)))[:_MOST_CELLS]
+    found = list(dict.fromkeys(_find_raw_cells(content)))[:_MOST_CELLS]
+    cells = [_NO_CHARACTER if _ONE_SIGN.fullmatch(cell) else cell for cell in found]
     candidates = (candidate for candidate in _CANDIDATES if candidate.encoding in _CJK)
-    if all(_rate(candidate, cells) < _MIN_SHARE for candidate in candidates):
+    if all(_rate(candidate, cells) < _MIN_RATING for candidate in candidates):
         return -1
     return next(_find_raw_spans(content))[0]
 
@@ -201,7 +240,9 @@ def describe_likely(content: bytes) -> str:
     Each shows up to three cells.
     """
     cells = list(dict.fromkeys(_find_raw_cells(content)))[:_MOST_CELLS]
-    return "" if 2 * sum(map(_is_utf8, cells)) > len(cells) else _describe_readings(cells, cells, without=_SIMILAR)
+    if 2 * sum(map(_is_utf8, cells)) > len(cells):
+        return ""
+    return _describe_readings(cells, cells, least=_MIN_RATING_OF_REFUSED, without=_SIMILAR)
 
 
 def _is_utf8(cell: bytes) -> bool:
@@ -263,9 +304,11 @@ def _find_cells(rows: pl.DataFrame) -> list[str]:
     return list(found)
 
 
-def _describe_readings(cells: Sequence[bytes], shown: Sequence[bytes], without: str = "") -> str:
+def _describe_readings(
+    cells: Sequence[bytes], shown: Sequence[bytes], least: float = _MIN_RATING, without: str = ""
+) -> str:
     candidates = (candidate for candidate in _CANDIDATES if candidate.encoding != without)
-    rated = [(rating, candidate) for candidate in candidates if (rating := _rate(candidate, cells)) >= _MIN_RATING]
+    rated = [(rating, candidate) for candidate in candidates if (rating := _rate(candidate, cells)) >= least]
     best = max((rating for rating, _ in rated), default=0.0)
     readings: dict[str, str] = {}
     for rating, candidate in sorted(rated, key=lambda entry: -entry[0]):
