@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from scripts import advisories, checks, postgres, setup
+from scripts import advisories, checks, postgres, run_folders, setup
 
 OUT = setup.ROOT / "build" / "tests"
 COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
@@ -98,8 +97,7 @@ def keep_files_in_memory() -> Iterator[None]:
     if "TMPDIR" in os.environ or not _has_room(_MEMORY):
         yield
         return
-    folder = Path(tempfile.mkdtemp(prefix="muster-test-", dir=_MEMORY))
-    folder.chmod(0o1777)  # as the usual folder is: PostgreSQL, and some tests, run as other users
+    folder = run_folders.make_folder(_MEMORY)
     os.environ["TMPDIR"] = str(folder)
     try:
         yield

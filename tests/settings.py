@@ -4,8 +4,16 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
-_folder = tempfile.mkdtemp(prefix="muster-tests-")
+from scripts import run_folders
+
+if not run_folders.is_used():
+    os.environ.setdefault(
+        "PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()
+    )  # what tests leave to look at stays for three runs
+    run_folders.use_folder(run_folders.make_folder(Path(tempfile.gettempdir())))
+_folder = tempfile.mkdtemp(prefix="home-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["MUSTER_HOME"] = _folder
 os.environ["MUSTER_OUTSIDE_NETWORKS"] = "127.0.0.0/8 ::1/128"  # providers of tests are on this machine

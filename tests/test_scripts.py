@@ -7,7 +7,8 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -146,6 +147,45 @@ def test_measured_files_come_first_and_of_each_kind_the_longest(request: pytest.
     measured = {item.path for item in ordered if parts.is_measured(item)}
     places = [(item.path not in measured, tests[item.path], item.path, not parts.is_measured(item)) for item in ordered]
     assert places == sorted(places)
+
+
+_RUN = """
+from pathlib import Path
+import sys, tempfile
+from scripts import run_folders
+run_folders.use_folder(run_folders.make_folder(Path(sys.argv[1])))
+print(tempfile.mkdtemp(), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def _run_in_folder(parent: Path) -> Iterator["tuple[subprocess.Popen[str], Path]"]:
+    """A process whose temporary files are in a folder below this one, and what it has begun there."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", _RUN, str(parent)], cwd=ROOT, stdin=pipe, stdout=pipe, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process, Path(process.stdout.readline().strip())
+
+
+def test_the_temporary_files_of_a_run_are_gone_when_it_ends(tmp_path: Path) -> None:
+    with _run_in_folder(tmp_path) as (_, begun):
+        assert begun.is_dir()
+        assert begun.parent.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_temporary_files_of_a_run_that_was_killed_are_gone_when_another_one_begins(tmp_path: Path) -> None:
+    with _run_in_folder(tmp_path) as (killed, left):
+        killed.kill()
+    with _run_in_folder(tmp_path) as (_, other):
+        assert left.exists(), "another run may have just made the folder, and not locked it yet"
+        for folder in tmp_path.iterdir():
+            os.utime(folder, (0, 0))
+        with _run_in_folder(tmp_path):
+            assert (left.parent.exists(), other.exists()) == (False, True)
 
 
 _REACHES = """
