@@ -1,4 +1,4 @@
-"""The command `muster`. It shows the version without loading anything else."""
+"""The command `muster`. It shows the version without loading the commands."""
 
 import os
 import sys
@@ -10,7 +10,9 @@ def main() -> None:
     """Run the command line."""
     _open_closed_streams()
     if sys.argv[1:] == ["--version"]:
-        sys.stdout.write(f"muster {__version__}\n")
+        from musterbook.cli import output
+
+        output.write([f"muster {__version__}\n".encode()])
         return
     from musterbook.cli import commands
 

@@ -146,6 +146,17 @@ def test_a_reader_that_goes_away_is_no_error(lived_in: Home) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", ["--version", "--help", "import --help", "agency list", "example"])
+def test_a_reader_that_has_gone_before_is_no_error(lived_in: Home, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [_MUSTER, *command.split()], env=lived_in.environment, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )  # fmt: skip
+    os.close(writer)
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("command", ["agency list", "doctor", "example", "export --agency springfield-pd"])
 def test_a_closed_standard_output_is_no_error(lived_in: Home, command: str) -> None:
     done = subprocess.run(
