@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import measure, plot, report
 from benchmarks.measurements import Results
 from benchmarks.plans import CASES, DATABASES, NIGHTS, WORKERS, Plan
+from scripts import program
 
 _HERE = Path(__file__).resolve().parent
 _SIZES_OF_A_PLOT = 3
@@ -108,4 +109,5 @@ def _make_plan(options: argparse.Namespace) -> Plan:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with program.run(None):
+        sys.exit(main(sys.argv[1:]))

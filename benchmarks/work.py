@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.stages import Stages, read_peak_bytes
+from scripts import program
 
 if TYPE_CHECKING:
     from musterbook.directory import models
@@ -270,4 +271,5 @@ def main(job: str, arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    with program.run(__doc__):
+        main(sys.argv[1], sys.argv[2])

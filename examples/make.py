@@ -15,6 +15,7 @@ from itertools import count, cycle
 from pathlib import Path
 
 from examples.names import FIRST, LAST, OTHER_SCRIPTS
+from scripts import program
 
 HEADINGS = (
     "EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "STATUS", "USERNAME", "ROLE", "SUPERVISOR_EMAIL",
@@ -216,4 +217,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(__file__).parent)
+    with program.run(__doc__):
+        main(Path(__file__).parent)

@@ -12,7 +12,7 @@ from pathlib import Path
 from fault_harness import report
 from fault_harness.round import Result, Round
 from fault_harness.site import Site
-from scripts import postgres
+from scripts import postgres, program
 
 _IN_A_ROUND = 50
 _BUILD = Path(__file__).parents[1] / "build" / "faults"
@@ -119,4 +119,5 @@ def write_reports(results: Sequence[Result], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with program.run(None):
+        sys.exit(main(sys.argv[1:]))

@@ -19,6 +19,7 @@ from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.agency import feeds, webhooks
 from musterbook.directory.audit.trail import AuditContext
+from scripts import program
 
 _FOLDER = {"kind": "folder", "path": "hr", "pattern": "*.csv"}
 _OFF = {"users": 0, "percent": 0, "most": None, "off": True, "role": None, "group": None}
@@ -46,4 +47,5 @@ def main(address: str) -> str:
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1]))
+    with program.run(__doc__):
+        print(main(sys.argv[1]))

@@ -12,6 +12,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from scripts import program
+
 _LATE = 2.0
 
 
@@ -50,4 +52,5 @@ def make_handler(journal: Path, behavior: Path) -> type[BaseHTTPRequestHandler]:
 
 
 if __name__ == "__main__":
-    _Server(("127.0.0.1", int(sys.argv[1])), make_handler(Path(sys.argv[2]), Path(sys.argv[3]))).serve_forever(0.1)
+    with program.run(__doc__):
+        _Server(("127.0.0.1", int(sys.argv[1])), make_handler(Path(sys.argv[2]), Path(sys.argv[3]))).serve_forever(0.1)

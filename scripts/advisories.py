@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from scripts import entry, setup
+from scripts import program, setup
 
 LIST = "https://api.osv.dev/v1/querybatch"
 """The list of advisories; MUSTER_ADVISORIES names a mirror of it."""
@@ -102,5 +102,5 @@ def read_accepted(file: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    entry.answer_help(__doc__)
-    sys.exit(main())
+    with program.run(__doc__):
+        sys.exit(main())

@@ -12,23 +12,11 @@ from pathlib import Path
 from scripts import assets, catalogs, setup
 
 
-def enter(*, dev: bool, about: str | None = None) -> None:
-    """Make the environment, and restart the calling command in its Python.
-
-    `about`: the text of the command's --help; None if it has a parser of its own.
-    """
-    if about:
-        answer_help(about)
+def enter(*, dev: bool) -> None:
+    """Make the environment, and restart the calling command in its Python."""
     prepare(dev=dev)
     if Path(sys.prefix).resolve() != setup.VENV.resolve():
         os.execv(setup.PYTHON, [str(setup.PYTHON), *sys.argv])
-
-
-def answer_help(about: str | None) -> None:
-    """Print the text and end the process, if it was called with `--help` alone."""
-    if len(sys.argv) == 2 and sys.argv[1] in ("-h", "--help"):
-        print((about or "").strip())
-        raise SystemExit(0)
 
 
 def prepare(*, dev: bool) -> None:

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import pytest
 
+from scripts import program
 from scripts.fault_forks import (
     FAILED,
     KILLED,
@@ -202,4 +203,5 @@ def make_database() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(make_database() if sys.argv[1:] == ["database"] else main())
+    with program.run(__doc__):
+        sys.exit(make_database() if sys.argv[1:] == ["database"] else main())

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import django
 
-from scripts import entry, setup
+from scripts import program, setup
 
 if TYPE_CHECKING:
     from musterbook.core.planning.holds import Hold
@@ -266,5 +266,5 @@ def _read(name: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    entry.answer_help(__doc__)
-    sys.exit(main())
+    with program.run(__doc__):
+        sys.exit(main())

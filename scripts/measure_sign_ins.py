@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlencode
 
-from scripts import entry
+from scripts import program
 
 _PORT = 8791
 _PAGE = "/springfield/sign-in"
@@ -91,5 +91,5 @@ def _sign_in_all(serve: int, number: int) -> str:
 
 
 if __name__ == "__main__":
-    entry.answer_help(__doc__)
-    print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 40))
+    with program.run(__doc__):
+        print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 40))

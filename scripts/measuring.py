@@ -21,7 +21,7 @@ from xml.etree import ElementTree as ET
 import coverage
 import pytest
 
-from scripts import entry, setup
+from scripts import entry, program, setup
 from scripts.testing import OUT, SIDE_BY_SIDE, WHOLE, keep_files_in_memory
 from tests import parts
 
@@ -127,5 +127,6 @@ def _choose(
 
 
 if __name__ == "__main__":
-    entry.enter(dev=True, about=__doc__)
-    sys.exit(main(sys.argv[1:]))
+    with program.run(__doc__):
+        entry.enter(dev=True)
+        sys.exit(main(sys.argv[1:]))

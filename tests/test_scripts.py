@@ -1,5 +1,6 @@
 """The PostgreSQL of the tests leaves nothing behind, and the closing line of ./test counts what was counted."""
 
+import ast
 import os
 import stat
 import subprocess
@@ -17,9 +18,10 @@ import pytest
 
 from scripts import postgres, setup, testing
 from scripts.setup import ROOT
-from tests import parts
+from tests import forks, parts
 
 needs_postgres = pytest.mark.skipif(not postgres.is_installed(), reason="there is no PostgreSQL on this machine")
+_MAIN = '\nif __name__ == "__main__":\n'
 _USE = "from scripts import postgres\nwith postgres.server() as url: print(url, flush=True); input()"
 
 
@@ -87,24 +89,71 @@ def test_skipped_tests_are_named_in_the_closing_line_if_there_are_any() -> None:
     assert testing.format_summary(Counter(passed=1, failed=2, skipped=3)) == "1 passed, 2 failed, 3 skipped"
 
 
-@pytest.mark.parametrize("command", ["test", "check", "lock", "screenshots", "run", "bench", "faults"])
+def _list_scripts() -> list[str]:
+    """The programs of the checkout that have no suffix."""
+    files = [path for path in ROOT.iterdir() if path.is_file() and not path.suffix]
+    return sorted(path.name for path in files if path.read_bytes().startswith(b"#!/usr/bin/env python3"))
+
+
+def _list_modules() -> list[str]:
+    """The modules that can be run, without the processes that tests start."""
+    folders = ("scripts", "benchmarks", "fault_harness", "examples")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    files += [ROOT / "tests" / "files" / "make.py", ROOT / "tests" / "attacks" / "measured_import.py"]
+    can_run = [path for path in files if _MAIN in path.read_text(encoding="utf-8")]
+    return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in can_run)
+
+
+def test_every_program_begins_as_the_others_do() -> None:
+    assert len(_list_scripts()) == 7
+    for name in (*_list_scripts(), *(f"{module.replace('.', '/')}.py" for module in _list_modules())):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        about = "None" if "ArgumentParser" in text or name in ("run", "bench", "faults") else "__doc__"
+        assert f"{_MAIN}    with program.run({about}):\n" in text, name
+
+
+@pytest.mark.parametrize("command", _list_scripts())
 def test_help_of_every_script_explains_it_and_starts_nothing(command: str) -> None:
     done = subprocess.run([ROOT / command, "--help"], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"./{command}" in done.stdout or command == "screenshots"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["advisories", "feed_nights", "measure_sign_ins", "measuring", "messages", "mutation", "picture", "reference"],
-)
-def test_help_of_every_module_that_is_a_command_explains_it_and_does_nothing(name: str) -> None:
-    before = [path.stat().st_mtime_ns for path in (ROOT / "docs" / "reference").iterdir()]
-    command = [sys.executable, "-m", f"scripts.{name}", "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+@pytest.mark.parametrize("name", _list_modules())
+def test_help_of_every_module_that_is_a_program_explains_it_and_does_nothing(name: str) -> None:
+    if "django" in name:
+        pytest.importorskip("django_scim")
+    before = _list_times()
+    done = forks.run((sys.executable, "-m", name.removesuffix(".__main__"), "--help"), os.environ, 60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"scripts.{name}" in done.stdout
-    assert [path.stat().st_mtime_ns for path in (ROOT / "docs" / "reference").iterdir()] == before
+    about = ast.get_docstring(ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")))
+    assert done.stdout.startswith("usage: ") or done.stdout.strip() == about
+    assert _list_times() == before
+
+
+def _list_times() -> dict[Path, int]:
+    """When the files were written that some of the programs write."""
+    folders = ("docs/reference", "docs/pictures", "examples", "tests/files", "benchmarks")
+    files = [path for folder in folders for path in (ROOT / folder).iterdir() if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+@pytest.mark.parametrize("command", [["./check", "--help"], [sys.executable, "-m", "scripts.mutation", "--help"]])
+def test_a_program_whose_output_nobody_reads_ends_quietly(command: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=buffered, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_failure_of_another_pipe_is_not_quiet() -> None:
+    code = "from scripts import program\nwith program.run(None): raise BrokenPipeError('of another process')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "BrokenPipeError: of another process")
 
 
 def test_temporary_files_are_in_memory_while_all_tests_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from scripts import setup
+from scripts import program, setup
 
 TOKEN, PATH = "for-the-benchmark-alone", "/scim/v2"
 MEMORY, DJANGO = "scim2-server", "django-scim2"
@@ -87,4 +87,5 @@ def main(name: str, port: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    with program.run(__doc__):
+        main(sys.argv[1], sys.argv[2])

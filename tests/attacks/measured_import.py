@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts import program
 from tests import databases, forks
 from tests.attacks.bombs import BOMBS
 
@@ -108,4 +109,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with program.run(__doc__):
+        main()

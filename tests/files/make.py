@@ -7,6 +7,8 @@ from pathlib import Path
 
 import xlsxwriter  # type: ignore[import-untyped]  # it has no stubs
 
+from scripts import program
+
 HERE = Path(__file__).parent
 HEADINGS = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
 ROWS = [
@@ -64,5 +66,6 @@ def files() -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
-    for name, content in files().items():
-        (HERE / name).write_bytes(content)
+    with program.run(__doc__):
+        for name, content in files().items():
+            (HERE / name).write_bytes(content)

@@ -12,6 +12,7 @@ from django.core.management.color import no_style
 from django.db import connection
 
 from benchmarks.peers import scim_servers
+from scripts import program
 
 _BATCH = 1_000
 
@@ -59,4 +60,5 @@ django.setup(set_prefix=False)
 application = WSGIHandler()
 
 if __name__ == "__main__":
-    make_database()
+    with program.run(__doc__):
+        make_database()
