@@ -65,8 +65,11 @@ def test_letters_that_are_the_same_in_turkish_are_shown_in_one_reading() -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["O’Brien", "“Bobby”", "HQ – North", "Nº 5", "25°C", "Café™", "l’Hôpital", "MUÑOZ", "José", "Œuvre", "Weiß", "€5"],
-)
+    [
+        "O’Brien", "“Bobby”", "HQ – North", "Nº 5", "25°C", "Café™", "l’Hôpital", "MUÑOZ", "José", "Œuvre", "Weiß", "€5",
+        "°C", "25 °C", "Lab (5 °C)", "68 °F", "5–8 °C", "Cámara -5 °C", "½", "€", "™", "©", "§", "© 2026",
+    ],
+)  # fmt: skip
 def test_what_western_languages_write_is_no_cause_for_doubt(name: str) -> None:
     assert read(roster([name]).encode("cp1252")).cells["first_name"].to_list() == [name]
 
@@ -98,6 +101,13 @@ def test_letters_of_another_encoding_are_never_stored_wrong(encoding: str, names
     named = read(content, ReadOptions(encoding=encoding))
     assert named.cells["first_name"].to_list() == names
     assert not named.notes
+
+
+@pytest.mark.parametrize("name", ["°Chloe", "°C5", "A°C", "é°C", "–°C", "°Cé", "°K", "°N", "°c"])
+def test_a_degree_sign_is_plausible_only_in_celsius_and_fahrenheit(name: str) -> None:
+    """In Big5, other letters after the same byte make characters of names: `°K` is 袁."""
+    content = roster(["°C", name]).encode("cp1252")
+    assert [problem.code for problem in read(content).problems] == ["doubtful-encoding"]
 
 
 def test_doubt_shows_what_would_have_been_read_and_where() -> None:

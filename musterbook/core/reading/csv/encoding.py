@@ -183,6 +183,8 @@ def _starts_character(content: bytes, error: UnreadableText) -> bool:
 
 
 _LETTER = "A-Za-zŠŒŽšœžŸÀ-ÖØ-öø-ÿ"
+_DEGREES = "(?<![^\x00-\x7f])°[CF](?![A-Za-z0-9]|[^\x00-\x7f])"
+"""A degree Celsius or Fahrenheit. In the encodings that read it as one character, no name is that character alone."""
 _DOUBTFUL = re.compile(
     "|".join(
         (
@@ -190,7 +192,7 @@ _DOUBTFUL = re.compile(
             f"(?<=[{_LETTER}])[€‚ƒ„…†‡ˆ‰‹‘“”•˜™›¡¢£¤¥¦¨©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷](?=[{_LETTER}])",
             "(?<=[A-Za-z])[–—](?=[a-z])|(?<=[A-Za-z])\xa0(?=[a-z])",
             # A symbol at the start of a word, and one at the end of a word.
-            f"(?<![0-9])[ƒ…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
+            f"(?<![0-9])(?!{_DEGREES})[ƒ…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
             f"(?<=[{_LETTER}])[€‚ƒ„†‡ˆ‰‹‘˜¡¢£¤¥¦§¨«¬¯±¶¸¼½¾¿×÷](?![0-9 ])",
             # Small letters among capitals, a capital after a small letter, or three accented letters in a row.
             "(?<=[A-Z])[š-žà-öø-ÿ](?=[A-Z])",
@@ -211,7 +213,7 @@ _CELL_END = re.compile('[\r\n,;\t|"]')
 def _refuse_doubtful(text: str) -> None:
     spots: set[str] = set()
     for run in _BEYOND_ASCII.finditer(text):
-        spot = text[max(0, run.start() - 1) : run.end() + 1]
+        spot = text[max(0, run.start() - 1) : run.end() + 2]
         if spot in spots:
             continue
         spots.add(spot)
