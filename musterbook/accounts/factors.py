@@ -13,6 +13,7 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Role, User
+from musterbook.directory.storage import locks
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """The types that are factors by themselves. Recovery codes only replace one."""
@@ -56,8 +57,12 @@ def list_ids(account: Account) -> list[int]:
 
 @contextmanager
 def begin_setup(account: Account, then: Callable[[], None] | None = None) -> Iterator[None]:
-    """Open a transaction in which the user sets up a second factor. After its commit, call `then`."""
+    """Open a transaction in which the user sets up a second factor. After its commit, call `then`.
+
+    The agency is locked before the account, as everywhere: who removes the user's factors waits otherwise, and is waited for.
+    """
     with transaction.atomic():
+        locks.lock_row(account.user.agency)
         yield
         if then:
             transaction.on_commit(then)
