@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PROGRAMS = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = PROGRAMS / ("python.exe" if os.name == "nt" else "python")
-PYTHONS = ((3, 11), (3, 12), (3, 13))
+PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 """The Pythons that Musterbook runs on."""
 
 SETUP_LOCK, RUN_LOCK, DEV_LOCK, POSTGRES_LOCK, ASSETS_LOCK, MUTATION_LOCK, PEERS_LOCK = (
@@ -85,13 +85,13 @@ def _create() -> None:
         pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         _run([*pip, "--require-hashes", "--only-binary=:all:", "-r", str(SETUP_LOCK)])
     elif shutil.which("uv"):
-        run_uv("venv", "--quiet", "--python", python or ">=3.11,<3.14", str(VENV))
+        run_uv("venv", "--quiet", "--python", python or ">=3.11,<3.15", str(VENV))
     elif python:
         fail(
             "This Python has no venv. Install it (Debian and Ubuntu: apt-get install python3-venv), and run this again."
         )
     else:
-        fail("Musterbook needs Python 3.11, 3.12 or 3.13. Install one of them, or uv, and run this again.")
+        fail("Musterbook needs Python 3.11, 3.12, 3.13 or 3.14. Install one of them, or uv, and run this again.")
 
 
 def _find_python() -> str:
