@@ -213,9 +213,10 @@ _KINDS = (
     Kind("nul-byte", Level.FILE, "Row {in_row} contains a NUL byte. The file is damaged or contains binary data.",
          "Export the file again from its source. {advice}", params=("in_row", "advice")),
     Kind("doubtful-encoding", Level.FILE,
-         "The file is not UTF-8, and not Windows-1252 either: row {in_row}, column {column}, would contain “{value}”."
+         "The file is not UTF-8, and probably not Windows-1252: row {in_row}, column {column}, would contain “{value}”."
          " {likely}",
-         "Save the file again as “CSV UTF-8”, or name the encoding that it was saved in.", params=("in_row", "likely")),
+         "Save the file again as “CSV UTF-8”, or name the encoding that it was saved in. If “{value}” is right, that is"
+         " Windows-1252.", params=("in_row", "likely")),
     Kind("unclosed-quote", Level.FILE, "The quotation mark opened in row {in_row}, column {column}, is never closed.",
          "Close it or remove it. Inside a quoted cell, write a quotation mark twice.", params=("in_row",)),
     Kind("stray-quote", Level.FILE,

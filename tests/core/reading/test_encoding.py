@@ -110,6 +110,16 @@ def test_a_degree_sign_is_plausible_only_in_celsius_and_fahrenheit(name: str) ->
     assert [problem.code for problem in read(content).problems] == ["doubtful-encoding"]
 
 
+@pytest.mark.parametrize("name", ["5 µg", "†Smith", "Yes…no", "A×B", "®Acme"])
+def test_a_sign_in_doubt_says_that_it_may_be_right(name: str) -> None:
+    """Other encodings have letters of names in its place, so it is not read unless the operator names Windows-1252."""
+    content = roster([name]).encode("cp1252")
+    [problem] = read(content).problems
+    assert "probably not Windows-1252: row 2, column FIRST_NAME, would contain “" + name in problem.message
+    assert f"If “{name}” is right, that is Windows-1252." in problem.remedy
+    assert read(content, ReadOptions(encoding="windows-1252")).cells["first_name"].to_list() == [name]
+
+
 def test_doubt_shows_what_would_have_been_read_and_where() -> None:
     table = read(roster(["Ann", "García"]).encode("cp850"))
     assert "row 3, column FIRST_NAME, would contain “Garc¡a”" in table.problems[0].message
