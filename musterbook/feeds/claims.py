@@ -10,7 +10,7 @@ so its result does not count.
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -30,6 +30,8 @@ LONGEST_BACKOFF = timedelta(hours=1)
 """The longest wait for the next check after a failure."""
 SKEW = timedelta(minutes=1)
 """How much the clocks of two machines may differ. A time further in the future is one of a clock that was set back."""
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""When a feed was due that is due at once: a time of a clock may be wrong, even that at which the feed was made."""
 REMOTE = ("sftp", "https")
 """The kinds of locations that are on another machine, which may be slow."""
 UNCHECKED = ("sent", "command")
@@ -59,7 +61,7 @@ def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[mod
     """Claim those of the feeds that are free, and return them. Each has the name of the claim as its `worker`.
 
     Each has a `next_check_at`, too. One that has none when it is released was changed meanwhile. For one that was due at once,
-    it is when the feed was made: that has passed, also if the clock of this machine is wrong.
+    it is a time that has passed by any clock.
     """
     if not feeds.exists():
         return []
@@ -69,7 +71,7 @@ def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[mod
     with locks.write_transaction(lambda: None):
         ids = list(feeds.values_list("pk", flat=True))
         free = models.Feed.objects.filter(_is_free(at), pk__in=ids).exclude(agency__in=pausing.select_paused())
-        free.update(worker=name, lease_until=at + LEASE, next_check_at=Coalesce("next_check_at", "created_at"))
+        free.update(worker=name, lease_until=at + LEASE, next_check_at=Coalesce("next_check_at", _LONG_AGO))
     claimed = models.Feed.objects.filter(worker=name, pk__in=ids).select_related("agency")
     return sorted(claimed, key=lambda one: ids.index(one.pk))
 

@@ -23,7 +23,9 @@ _DAY = timedelta(days=1)
 _CLOCK = ("schedule", "created_at", "counts_at", "paused_at", "agency__time_zone", "agency__paused_at")
 """The columns that say whether a file is late."""
 
-_AHEAD = "arrived_at > %s OR counts_at > %s OR checked_at > %s OR next_check_at > %s"
+_PAST = ("created_at", "arrived_at", "counts_at")
+"""The columns of what has happened, by which a file is late or not."""
+_AHEAD = f"{' OR '.join(f'{name} > %s' for name in (*_PAST, 'checked_at'))} OR next_check_at > %s"
 """The condition of feeds of which a time may be wrong: usually there are none."""
 
 STATES = ("on time", "late", "unreachable", "stopped", "paused")
@@ -68,14 +70,14 @@ def _notify_if_late(feed: models.Feed, at: datetime) -> bool:
 def correct_times(at: datetime) -> int:
     """Make the feeds due at once that would wait longer than their schedule says. Return their number.
 
-    That happens when a clock was wrong: it wrote a time, and was set back. A file that seems to arrive in the future has
-    arrived by now; otherwise no file would be late until then.
+    That happens when a clock was wrong: it wrote a time, and was set back. A feed that seems to be made in the future, and a
+    file that seems to arrive then, are there by now; otherwise no file would be late until then.
     """
     if not looks.has_any(
-        models.Feed, _AHEAD, *[frames.stamp(at + SKEW)] * 3, frames.stamp(at + LONGEST_BACKOFF + SKEW)
+        models.Feed, _AHEAD, *[frames.stamp(at + SKEW)] * 4, frames.stamp(at + LONGEST_BACKOFF + SKEW)
     ):
         return 0
-    for name in ("arrived_at", "counts_at"):
+    for name in _PAST:
         ahead = models.Feed.objects.filter(**{f"{name}__gt": at + SKEW})
         if ahead.exists():
             with locks.write_transaction(lambda: None):

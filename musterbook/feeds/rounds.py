@@ -241,10 +241,8 @@ def _check_limited(feed: models.Feed, now: Clock, ending: EndCheck, *, forced: b
         return checks.check(feed, Lease(feed, now, ending))
     except LeaseLost:
         _LOG.warning("Feed %s is checked by another worker, or is gone", feed.name)
-    except (FeedPaused, AgencyPaused):
-        claims.release(feed)
-    except Interrupted:
-        claims.release(feed, next_check_at=now())
+    except (FeedPaused, AgencyPaused, Interrupted):
+        claims.release(feed)  # it is as due as it was
     except Error:
         raise
     except Exception as error:  # noqa: BLE001  (it is stored for the person who looks after the feed, and logged if it is ours)

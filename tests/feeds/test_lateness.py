@@ -95,6 +95,14 @@ def test_a_feed_that_is_paused_or_new_or_expects_nothing_is_not_late(due: Place,
     assert notify(SIX) == []
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=30), timedelta(days=400)])
+def test_a_feed_that_was_made_by_a_clock_that_was_ahead_can_be_late(due: Place, ahead: timedelta) -> None:
+    models.Feed.objects.update(created_at=NOW + ahead)
+    due.check()
+    assert due.refresh().created_at == NOW
+    assert notify(SIX) == [SIX.date()]
+
+
 def test_a_schedule_that_cannot_be_read_hides_no_other_late_feed(due: Place, caplog: pytest.LogCaptureFixture) -> None:
     other = Place.make(due.home, "another", schedule=due.feed.schedule)
     models.Feed.objects.filter(pk=due.feed.pk).update(schedule={"expected_by": [{"days": 5}]})

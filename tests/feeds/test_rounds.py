@@ -436,7 +436,7 @@ def test_a_worker_that_is_asked_to_end_leaves_the_feed_to_the_next_one(place: Pl
     place.check()
     place.pass_time()
     assert rounds.check_folders("tests", place.now, lambda: True) == 1
-    assert (place.files(), place.refresh().worker, place.feed.next_check_at) == ([], "", place.at)
+    assert (place.files(), place.refresh().worker, rounds.has_due(place.at)) == ([], "", True)
     place.check()
     assert place.states() == ["previewed"]
 
@@ -498,6 +498,21 @@ def test_a_clock_that_was_wrong_for_a_while_loses_no_feed(place: Place, jump: ti
 def test_a_clock_that_was_wrong_when_a_new_feed_was_claimed_delays_it_by_nothing(place: Place) -> None:
     claims.claim(models.Feed.objects.all(), "dead", place.at + 30 * MINUTE)
     assert rounds.check_next_feed("tests", place.now)
+
+
+def test_a_clock_that_was_wrong_when_a_feed_was_made_and_claimed_delays_it_by_nothing(place: Place) -> None:
+    ahead = place.at + 30 * MINUTE
+    models.Feed.objects.update(created_at=ahead)
+    claims.claim(models.Feed.objects.all(), "dead", ahead)
+    assert rounds.check_next_feed("tests", place.now)
+
+
+def test_a_worker_with_a_wrong_clock_that_is_asked_to_end_delays_a_feed_by_nothing(place: Place) -> None:
+    right = place.at
+    for ahead in (timedelta(0), 30 * MINUTE):
+        place.at = right + ahead
+        assert rounds.check_next_feed("tests", place.now, lambda: True)
+        assert rounds.has_due(right)
 
 
 def test_a_next_check_beyond_the_schedule_is_not_waited_for(place: Place) -> None:
