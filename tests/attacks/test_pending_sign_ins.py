@@ -207,7 +207,8 @@ def factors_removed(scene: Scene) -> None:
 def factor_added(scene: Scene) -> None:
     account = scene.springfield.user(2).account
     data = Authenticator.objects.get(type="webauthn").data
-    Authenticator.objects.create(user=account, type="webauthn", data=data | {"name": "another"})
+    credential = data["credential"] | {"id": "another"}
+    Authenticator.objects.create(user=account, type="webauthn", data={"name": "another", "credential": credential})
 
 
 def email_changed(scene: Scene) -> None:
