@@ -3,6 +3,7 @@
 A sign-in that began before the action is worth nothing after it, also when the access has been given back.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.test import Client
+from fido2.utils import websafe_encode
 
 from musterbook.accounts import factors, lockout, registration
 from musterbook.accounts.models import UsedCode
@@ -206,8 +208,8 @@ def factors_removed(scene: Scene) -> None:
 
 def factor_added(scene: Scene) -> None:
     account = scene.springfield.user(2).account
-    data = Authenticator.objects.get(type="webauthn").data
-    credential = data["credential"] | {"id": "another"}
+    options = {"publicKey": {"user": {"id": websafe_encode(bytes.fromhex(account.handle))}, "challenge": "AAAA"}}
+    credential = json.loads(Device().made(options))
     Authenticator.objects.create(user=account, type="webauthn", data={"name": "another", "credential": credential})
 
 
