@@ -121,7 +121,7 @@ def test_the_commands_of_the_files_for_deployment_exist() -> None:
     ("line", "wrong"),
     [
         ("muster imprt roster.csv", ["muster imprt"]),
-        ("sudo -u muster MUSTER_HOME=/var/lib /opt/bin/muster feed lst --agency a", ["muster feed lst"]),
+        ("sudo -u muster MUSTER_HOME=/var/lib /usr/local/bin/muster feed lst --agency a", ["muster feed lst"]),
         ("muster import roster.csv --agency a --mod sync --preview --yes", ["muster import --mod", "muster import --yes"]),
         ("muster backup - | ssh else muster restor -", ["muster restor"]),
         ("muster agency apply agency.toml && muster doctor --help", []),
