@@ -123,7 +123,7 @@ def test_the_commands_of_the_files_for_deployment_exist() -> None:
         ("muster imprt roster.csv", ["muster imprt"]),
         ("sudo -u muster MUSTER_HOME=/var/lib /usr/local/bin/muster feed lst --agency a", ["muster feed lst"]),
         ("muster import roster.csv --agency a --mod sync --preview --yes", ["muster import --mod", "muster import --yes"]),
-        ("muster backup - | ssh else muster restor -", ["muster restor"]),
+        ("muster backup - | ssh else muster restoring -", ["muster restoring"]),
         ("muster agency apply agency.toml && muster doctor --help", []),
         ("createdb --owner muster --encoding UTF8 muster", []),
         ("muster COMMAND --help", []),
