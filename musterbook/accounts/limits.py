@@ -16,6 +16,7 @@ from django.utils.crypto import salted_hmac
 
 from musterbook.accounts.models import Attempts
 from musterbook.directory.storage import frames
+from musterbook.directory.storage.clocks import SKEW
 
 _PREFIX = 64
 """An IPv6 subscriber has at least this many bits to choose addresses from, so all of these addresses count as one."""
@@ -66,16 +67,22 @@ RATES: Mapping[str, Rate] = {
 }
 """Every limit, by its name."""
 
+_SKEW = int(SKEW.total_seconds())
+_NEVER = 2**62
 _TABLE = frames.table(Attempts)
+_OVER = f"{_TABLE}.ends NOT BETWEEN %s AND %s"
 _TAKE = f"""
 INSERT INTO {_TABLE} (rate, key, count, ends) VALUES (%s, %s, %s, %s)
 ON CONFLICT (rate, key) DO UPDATE SET
-    count = CASE WHEN {_TABLE}.ends <= %s THEN excluded.count ELSE {_TABLE}.count + excluded.count END,
-    ends = CASE WHEN {_TABLE}.ends <= %s THEN excluded.ends ELSE {_TABLE}.ends END
-WHERE {_TABLE}.ends <= %s OR {_TABLE}.count < %s
+    count = CASE WHEN {_OVER} THEN excluded.count ELSE {_TABLE}.count + excluded.count END,
+    ends = CASE WHEN {_OVER} THEN excluded.ends ELSE {_TABLE}.ends END
+WHERE {_OVER} OR {_TABLE}.count < %s
 RETURNING count, ends
 """
-"""The statement writes nothing, and returns nothing, when the limit is reached."""
+"""The statement writes nothing, and returns nothing, when the limit is reached.
+
+A span is over, too, if it ends later than any can: a clock wrote it that was set back.
+"""
 
 
 def take(rate: str, key: str, at: datetime) -> bool:
@@ -88,7 +95,10 @@ def take(rate: str, key: str, at: datetime) -> bool:
 
 
 def take_once(action: str, key: str, at: datetime, seconds: int) -> bool:
-    """Return whether this is the first call within that many seconds, among all concurrent callers."""
+    """Return whether this is the first call within that many seconds, among all concurrent callers.
+
+    What may happen only once is remembered until then even if the clock is set back.
+    """
     return _count_attempt(f"once {action}", key, at, 1, seconds)
 
 
@@ -109,8 +119,9 @@ def take_many(rate: str, key: str, at: datetime, number: int) -> tuple[int, int]
 def _take(rate: str, key: str, at: datetime, number: int, most: int, seconds: int) -> tuple[int, int] | None:
     """Count this number of attempts in one statement. Return the count and the end of the span, or None at the limit."""
     now = _to_seconds(at)
+    running = [now + 1, find_latest_end(now, seconds) if most > 1 else _NEVER]
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [rate, _hide_key(rate, key), number, now + seconds, now, now, now, most])
+        cursor.execute(_TAKE, [rate, _hide_key(rate, key), number, now + seconds, *running * 3, most])
         row: tuple[int, int] | None = cursor.fetchone()
         return row
 
@@ -118,6 +129,11 @@ def _take(rate: str, key: str, at: datetime, number: int, most: int, seconds: in
 def _read_end(rate: str, key: str, at: datetime) -> int:
     ends = Attempts.objects.filter(rate=rate, key=_hide_key(rate, key)).values_list("ends", flat=True).first()
     return ends or _to_seconds(at) + get_wait_seconds(rate)
+
+
+def find_latest_end(now: int, seconds: int) -> int:
+    """Return the latest end that a span of so many seconds can have. A later one is of a clock that was set back."""
+    return now + seconds + _SKEW
 
 
 def give_back(rate: str, key: str) -> None:

@@ -30,12 +30,11 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import notices
 from musterbook.directory.models import Mail, NoticeKind, User
 from musterbook.directory.storage import isolation, locks, looks
+from musterbook.directory.storage.clocks import SKEW
 
 _LOG = logging.getLogger(__name__)
 _LEASE = timedelta(minutes=5)
 _MINUTE = timedelta(minutes=1)
-_SKEW = timedelta(minutes=1)
-"""How much the clocks of two machines may differ. A time further in the future is one of a clock that was set back."""
 _BATCH, _FORGOTTEN_AT_ONCE = 50, 1_000
 ATTEMPTS = 8
 """The most attempts for an email: at once, after 1, 4, 16, 64 and 256 minutes, then every 360 minutes."""
@@ -118,19 +117,19 @@ _PRIORITY = (F("notice_id").asc(nulls_first=True), "id")
 def _count_recent(at: datetime) -> int:
     """Return how many emails left within the last minute, or are about to."""
     claimed = Mail.objects.filter(
-        ended_at=None, handed_at=None, lease_until__gt=at, lease_until__lte=at + _LEASE + _SKEW
+        ended_at=None, handed_at=None, lease_until__gt=at, lease_until__lte=at + _LEASE + SKEW
     )
-    return Mail.objects.filter(handed_at__gt=at - _MINUTE, handed_at__lte=at + _SKEW).count() + claimed.count()
+    return Mail.objects.filter(handed_at__gt=at - _MINUTE, handed_at__lte=at + SKEW).count() + claimed.count()
 
 
 def _is_over(at: datetime) -> Q:
     """Return whether a lease has ended, or is one of a clock that was set back."""
-    return Q(lease_until__lt=at) | Q(lease_until__gt=at + _LEASE + _SKEW)
+    return Q(lease_until__lt=at) | Q(lease_until__gt=at + _LEASE + SKEW)
 
 
 def _query_due(at: datetime) -> "QuerySet[Mail]":
     waiting = Mail.objects.filter(ended_at=None, handed_at=None).exclude(agency__in=pausing.select_paused())
-    due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=at) | Q(next_attempt_at__gt=at + _LONGEST_WAIT + _SKEW)
+    due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=at) | Q(next_attempt_at__gt=at + _LONGEST_WAIT + SKEW)
     query = waiting.filter(due, Q(lease_until=None) | _is_over(at))
     return query.select_for_update(skip_locked=True) if connection.features.has_select_for_update_skip_locked else query
 

@@ -49,7 +49,7 @@ def take(token: Token, at: datetime) -> Standing:
     now = int(at.timestamp())
     with _lock:
         block = _blocks.get(token.digest)
-        if block is not None and now < block.ends and (block.left or not block.others):
+        if block is not None and _is_current(block, now) and (block.left or not block.others):
             return _use(block, now)
     fresh = _take_block(token, at, now)
     with _lock:
@@ -59,6 +59,10 @@ def take(token: Token, at: datetime) -> Standing:
             fresh.left += block.left
         _blocks[token.digest] = fresh
         return _use(fresh, now)
+
+
+def _is_current(block: _Block, now: int) -> bool:
+    return now < block.ends <= limits.find_latest_end(now, limits.get_wait_seconds(RATE))
 
 
 def _use(block: _Block, now: int) -> Standing:
@@ -89,5 +93,5 @@ def _take_block(token: Token, at: datetime, now: int) -> _Block:
 
 def _forget_ended(now: int) -> None:
     if len(_blocks) > _MOST_TOKENS:
-        for name in [name for name, block in _blocks.items() if block.ends <= now]:
+        for name in [name for name, block in _blocks.items() if not _is_current(block, now)]:
             del _blocks[name]

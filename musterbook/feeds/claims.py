@@ -20,6 +20,7 @@ from django.db.models.functions import Coalesce
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
 from musterbook.directory.storage import locks
+from musterbook.directory.storage.clocks import SKEW
 from musterbook.feeds.taking import LeaseLost
 
 LEASE = timedelta(minutes=2)
@@ -28,8 +29,6 @@ _FREE: Mapping[str, Any] = {"worker": "", "lease_until": None}
 """The columns of a feed that no worker has claimed."""
 LONGEST_BACKOFF = timedelta(hours=1)
 """The longest wait for the next check after a failure."""
-SKEW = timedelta(minutes=1)
-"""How much the clocks of two machines may differ. A time further in the future is one of a clock that was set back."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 """When a feed was due that is due at once: a time of a clock may be wrong, even that at which the feed was made."""
 REMOTE = ("sftp", "https")

@@ -15,8 +15,9 @@ from musterbook.directory import models
 from musterbook.directory.imports import feed_notices
 from musterbook.directory.models import NoticeKind
 from musterbook.directory.storage import frames, locks, looks
+from musterbook.directory.storage.clocks import SKEW
 from musterbook.feeds import deadlines, schedule
-from musterbook.feeds.claims import LONGEST_BACKOFF, SKEW
+from musterbook.feeds.claims import LONGEST_BACKOFF
 
 _LOG = logging.getLogger(__name__)
 _DAY = timedelta(days=1)

@@ -17,6 +17,7 @@ from django.db.models import Count, QuerySet
 
 from musterbook.directory import models
 from musterbook.directory.storage import frames, isolation, locks, looks
+from musterbook.directory.storage.clocks import SKEW
 from musterbook.directory.storage.locks import AgencyPaused
 from musterbook.feeds import checks, claims, schedule, settling
 from musterbook.feeds.checks import CheckReport
@@ -100,7 +101,7 @@ def select_remote(at: datetime) -> "QuerySet[models.Feed]":
     Otherwise an agency with many feeds of slow servers would keep all others waiting.
     """
     remote = models.Feed.objects.filter(location__kind__in=REMOTE)
-    checked = remote.filter(lease_until__gte=at, lease_until__lte=at + claims.LEASE + claims.SKEW).values("agency")
+    checked = remote.filter(lease_until__gte=at, lease_until__lte=at + claims.LEASE + SKEW).values("agency")
     busy = checked.annotate(number=Count("pk")).filter(number__gte=_MOST_REMOTE).values("agency")
     return claims.select_due(at).filter(location__kind__in=REMOTE).exclude(agency__in=busy)
 

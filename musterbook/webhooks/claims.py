@@ -16,13 +16,12 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from musterbook.directory import models
 from musterbook.directory.agency import pausing
 from musterbook.directory.storage import locks, looks
+from musterbook.directory.storage.clocks import SKEW
 from musterbook.webhooks import schedule
 
 LEASE = timedelta(minutes=2)
 PER_AGENCY = 3
 """The most endpoints of one agency that all workers send to at the same time."""
-_SKEW = timedelta(minutes=1)
-"""How much the clocks of two machines may differ. A time further in the future is one of a clock that was set back."""
 
 Clock = Callable[[], datetime]
 EndCheck = Callable[[], bool]
@@ -52,7 +51,7 @@ def claim_next(worker: str, at: datetime) -> models.WebhookEndpoint | None:
 
 def select_due(at: datetime) -> "QuerySet[models.WebhookEndpoint]":
     """Return the free endpoints that a message can be sent to, as a query set: those that wait the longest first."""
-    free = Q(lease_until=None) | Q(lease_until__lt=at) | Q(lease_until__gt=at + LEASE + _SKEW)
+    free = Q(lease_until=None) | Q(lease_until__lt=at) | Q(lease_until__gt=at + LEASE + SKEW)
     awake = _is_due(at)
     endpoints = models.WebhookEndpoint.objects.filter(free, awake, paused_at=None, disabled_at=None)
     endpoints = endpoints.exclude(agency__in=pausing.select_paused())
@@ -70,14 +69,14 @@ def select_messages(at: datetime) -> "QuerySet[models.WebhookMessage]":
 
 def _is_due(at: datetime) -> Q:
     """Return whether another attempt is due. One further in the future than any wait is one of a clock that was set back."""
-    ahead = Q(next_attempt_at__gt=at + schedule.LONGEST_WAIT + _SKEW)
+    ahead = Q(next_attempt_at__gt=at + schedule.LONGEST_WAIT + SKEW)
     return Q(next_attempt_at=None) | Q(next_attempt_at__lte=at) | ahead
 
 
 def is_resting(endpoint: models.WebhookEndpoint, at: datetime) -> bool:
     """Return whether the endpoint rests because it failed several times in a row."""
     rests_until = endpoint.next_attempt_at
-    return rests_until is not None and at < rests_until <= at + schedule.LONGEST_WAIT + _SKEW
+    return rests_until is not None and at < rests_until <= at + schedule.LONGEST_WAIT + SKEW
 
 
 def renew(endpoint: models.WebhookEndpoint, at: datetime) -> bool:

@@ -48,6 +48,13 @@ def test_a_token_gets_exactly_its_limit_and_then_waits(token: Token) -> None:
     assert (again.allowed, again.remaining, again.seconds) == (True, MOST - 1, 60)
 
 
+def test_a_token_that_has_used_up_its_limit_by_a_clock_that_was_ahead_need_not_wait_for_it(token: Token) -> None:
+    ahead = NOW + timedelta(days=1)
+    assert sum(token_limits.take(token, ahead).allowed for _ in range(MOST + 1)) == MOST
+    standing = token_limits.take(token, NOW)
+    assert (standing.allowed, standing.seconds) == (True, 60)
+
+
 def test_most_requests_write_and_read_nothing(token: Token, django_assert_num_queries: Any) -> None:
     token_limits.take(token, NOW)
     with django_assert_num_queries(0):

@@ -94,6 +94,25 @@ def test_refused_attempts_do_not_prolong_the_wait_and_successes_are_given_back()
     limits.give_back("set-up", "nobody")
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("rate", ["failed sign-in", "token"])
+def test_a_count_of_a_clock_that_was_ahead_ends_when_the_clock_is_set_back(rate: str) -> None:
+    most = RATES[rate].most
+    for _ in range(most + 1):
+        limits.take(rate, "a", START + timedelta(days=400))
+    assert [limits.take(rate, "a", START) for _ in range(most + 1)] == [True] * most + [False]
+    assert limits.take(rate, "a", START + RATES[rate].span)
+
+
+@pytest.mark.django_db
+def test_what_may_happen_only_once_does_so_whatever_the_clock_said() -> None:
+    """Otherwise an answer could be used again."""
+    assert limits.take("sign-on answer", "a", START + timedelta(hours=3))
+    assert limits.take_once("cache", "a", START + timedelta(hours=3), 60)
+    assert not limits.take("sign-on answer", "a", START)
+    assert not limits.take_once("cache", "a", START, 60)
+
+
 def test_an_ipv6_subscriber_is_one_place_and_so_is_every_way_to_write_an_address() -> None:
     assert (
         limits.normalize_address("2001:db8:1:2:3:4:5:6")
