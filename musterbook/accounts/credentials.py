@@ -18,6 +18,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Event, Mail, User
 from musterbook.directory.permissions import ALL
 from musterbook.directory.storage import locks
+from musterbook.directory.storage.clocks import is_recent
 from musterbook.directory.users.editing import Check
 
 PERMISSION = "credentials.manage"
@@ -160,8 +161,8 @@ def _lock_user(target: User, check: Check | None) -> Iterator[None]:
 
 
 def _was_just_sent(target: User, kind: str, context: AuditContext) -> bool:
-    since = context.at - _SENT_TWICE
-    return Mail.objects.filter(user=target, kind=kind, of=None, to=target.email, created_at__gt=since).exists()
+    recent = Mail.objects.filter(is_recent("created_at", context.at, _SENT_TWICE))
+    return recent.filter(user=target, kind=kind, of=None, to=target.email).exists()
 
 
 def _was_just_created(target: User, kind: str, context: AuditContext, by: Operator | None) -> bool:
@@ -169,9 +170,8 @@ def _was_just_created(target: User, kind: str, context: AuditContext, by: Operat
 
     A link that the audit trail does not record must not be handed over.
     """
-    events = Event.objects.filter(
-        agency=target.agency_id, subject=target, kind=kind, at__gt=context.at - _PRESSED_TWICE
-    )
+    recent = is_recent("at", context.at, _PRESSED_TWICE)
+    events = Event.objects.filter(recent, agency=target.agency_id, subject=target, kind=kind)
     return by is not None and events.filter(actor=context.actor).exists()
 
 

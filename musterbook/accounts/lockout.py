@@ -27,6 +27,7 @@ from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
+from musterbook.directory.storage.clocks import SKEW, is_recent
 
 SPAN = timedelta(minutes=15)
 """The span within which failures count together, and the longest time for which administrators are locked."""
@@ -159,7 +160,8 @@ def _lock(user: User, where: str, context: AuditContext) -> None:
     if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=context.at):
         user.locked_at = context.at
     trail.record_event(user.agency, context, EventKind.USER_LOCKED, user)
-    if not Mail.objects.filter(user=user, kind="locked", created_at__gt=context.at - _NOTICE_EVERY).exists():
+    told = Mail.objects.filter(is_recent("created_at", context.at, _NOTICE_EVERY), user=user, kind="locked")
+    if not told.exists():
         Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=context.at)
 
 
@@ -197,8 +199,12 @@ def end_due(user: User, context: AuditContext) -> bool:
 def unlock_due(at: datetime) -> int:
     """End all expired locks in all agencies, and return how many users are no longer locked.
 
-    This also deletes old failures.
+    This also deletes old failures. Locks and failures of a clock that was ahead count from now on.
     """
+    for table in (Lock, Failure):
+        ahead = table.objects.filter(at__gt=at + SKEW)
+        if ahead.exists():
+            ahead.update(at=at)
     Failure.objects.filter(at__lt=at - SPAN).delete()
     locked = User.objects.filter(locked_at__isnull=False, agency__paused_at=None).select_related("agency", "role")
     return sum(end_due(user, AuditContext(at, "", "system")) for user in locked.iterator())

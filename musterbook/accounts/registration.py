@@ -19,6 +19,7 @@ from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Mail, User
 from musterbook.directory.storage import locks
+from musterbook.directory.storage.clocks import is_recent
 
 MIN_ADDRESS_AGE = timedelta(days=1)
 """The lowest age of an address for a reset that a user requests. A person who changed the address could use the reset
@@ -148,8 +149,8 @@ def _has_recent_mail(user: User, kind: str, at: datetime) -> bool:
     Also return True if many were sent within a day, and the link of the last one is still valid.
     """
     mails = Mail.objects.filter(user=user, kind=kind)
-    is_many = mails.filter(created_at__gt=at - timedelta(days=1)).count() >= _MANY
-    return mails.filter(created_at__gt=at - (links.RESET_LIFETIME if is_many else _AGAIN_AFTER)).exists()
+    is_many = mails.filter(is_recent("created_at", at, timedelta(days=1))).count() >= _MANY
+    return mails.filter(is_recent("created_at", at, links.RESET_LIFETIME if is_many else _AGAIN_AFTER)).exists()
 
 
 def _may_request(user: User, at: datetime) -> bool:

@@ -1,11 +1,12 @@
 """Invitation, registration, forgotten passwords: who comes in by which link, and who does not."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
 
-from musterbook.accounts import links, registration
+from musterbook.accounts import credentials, links, registration
 from musterbook.accounts.models import Account, PastPassword
 from musterbook.directory import models
 from musterbook.directory.audit import verify
@@ -170,6 +171,30 @@ def test_who_asks_for_a_reset_gets_one_mail_and_the_unregistered_a_new_invitatio
     assert springfield.mails() == ["welcome", "reset", "invitation"]
     registration.request_reset(springfield.agency, "user.2", context(6))
     assert springfield.mails()[-1] == "reset"
+
+
+def test_an_email_that_a_clock_dated_in_the_future_keeps_no_other_back(springfield: Springfield) -> None:
+    springfield.registered(2)
+    user, agency, ahead = springfield.user, springfield.agency, 24 * 60
+    for minutes in (ahead, 0):
+        registration.request_reset(agency, "user.2", context(minutes))
+        credentials.invite(user(1), context(minutes), None)
+    assert springfield.mails() == ["welcome", "reset", "invitation", "reset", "invitation"]
+    credentials.reset(user(2), context(2), None)
+    credentials.reset(user(2), context(2.5), None)
+    assert springfield.mails()[5:] == ["reset"]
+    registration.request_reset(agency, "user.2", context(4))
+    assert springfield.mails()[6:] == [], "it has just been sent by the clock that is right"
+
+
+def test_a_link_that_a_clock_dated_in_the_future_is_not_handed_over_again(springfield: Springfield) -> None:
+    springfield.registered(2)
+    by = credentials.find_operator(springfield.agency, "E-1")
+    act = replace(context(), actor="E-1")
+    first = credentials.create_reset_link(springfield.user(2), replace(act, at=act.at + timedelta(days=1)), by)
+    second = credentials.create_reset_link(springfield.user(2), act, by)
+    assert first != second
+    assert credentials.create_reset_link(springfield.user(2), act, by) == second
 
 
 @pytest.mark.parametrize("name", ["user.3", "nobody", "", "\x00"])

@@ -209,6 +209,27 @@ def test_a_user_is_not_buried_in_mails_of_locks(springfield: Springfield) -> Non
         guess("user.1", 5, f"198.51.100.{number}")
     assert Lock.objects.count() == 6
     assert springfield.mails().count("locked") == 1
+    models.Mail.objects.update(created_at=datetime.now(UTC) + timedelta(days=400))
+    guess("user.1", 5, "198.51.100.9")
+    assert springfield.mails().count("locked") == 2, "the one before is of a clock that was ahead"
+
+
+@pytest.mark.django_db
+def test_a_lock_and_failures_of_a_clock_that_was_ahead_count_from_the_time_at_which_it_was_set_back(
+    springfield: Springfield,
+) -> None:
+    springfield.registered(1)
+    at = datetime.now(UTC)
+    guess("user.1", 5)
+    guess("user.1", 4, "198.51.100.9")
+    for table in (Lock, Failure):
+        table.objects.update(at=at + timedelta(days=400))
+    assert lockout.unlock_due(at) == 0
+    assert not Failure.objects.filter(at__gt=at).exists()
+    assert not can_sign_in(Client(REMOTE_ADDR=STRANGER), "user.1")
+    assert lockout.find_end(springfield.user(1)) == at + lockout.SPAN
+    assert lockout.unlock_due(at + lockout.SPAN) == 1
+    assert not Lock.objects.exists()
 
 
 @pytest.mark.django_db

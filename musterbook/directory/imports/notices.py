@@ -16,6 +16,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import entry_files, notice_facts, notice_recipients
 from musterbook.directory.imports.notice_recipients import BY_DEFAULT, CHOICES
 from musterbook.directory.models import ImportKind, NoticeKind
+from musterbook.directory.storage.clocks import is_recent
 
 PAGE = 50
 MOST_UNREAD = 99
@@ -86,7 +87,7 @@ def _repeats(notice: models.Notice) -> bool:
     if feed is None or notice.kind not in _EMAILED_ONCE:
         return False
     same = models.Mail.objects.filter(agency=notice.agency, kind=notice.kind, notice__of__feed=feed)
-    return same.filter(created_at__gt=notice.at - _EMAIL_EVERY).exists()
+    return same.filter(is_recent("created_at", notice.at, _EMAIL_EVERY)).exists()
 
 
 def add_mails(notice: models.Notice) -> None:

@@ -502,6 +502,13 @@ def test_an_import_without_a_feed_has_the_same_shape(made: models.Agency) -> Non
     assert (facts["feed"], facts["file"], facts["counts"]["errored"]) == (None, "users.csv", 1)
 
 
+def test_a_bad_file_of_a_clock_that_was_ahead_keeps_no_email_back(made: models.Agency) -> None:
+    feed = make_feed(made, "E-2")
+    for minutes in (24 * 60, 0, 10):
+        end(feed, "failed", finished_at=NOW + timedelta(minutes=minutes))
+    assert (len(kinds()), recipients()) == (3, ["E-2", "E-2"])
+
+
 def test_many_bad_files_of_a_feed_are_one_email_an_hour(made: models.Agency) -> None:
     feed, other = make_feed(made, "E-2"), make_feed(made, "E-2", name="hr-civil")
     for minutes in (0, 10, 50, 59, 61, 90):
