@@ -16,7 +16,8 @@ from tests.core.reading.test_encoding import roster
         ("cp1256", ["محمد", "علي"]), ("cp1257", ["Bērziņš", "Ozoliņš"]), ("cp932", ["田中", "鈴木"]), ("gbk", ["王伟", "张敏"]),
         ("big5", ["王偉", "張敏"]), ("cp949", ["김철수", "이영희"]), ("mac_roman", ["José", "Müller"]),
         ("cp850", ["García", "Müller"]), ("koi8-r", ["ИВАН", "ПЕТРОВ"]), ("cp866", ["ИВАН", "ПЕТРОВ"]),
-        ("cp1251", ["ИВАН", "ПЕТРОВ"]), ("iso8859-5", ["ИВАН", "ПЕТРОВ"]),
+        ("cp1251", ["ИВАН", "ПЕТРОВ"]), ("iso8859-5", ["ИВАН", "ПЕТРОВ"]), ("koi8-u", ["Ірина", "Єфименко", "Їжакевич"]),
+        ("cp857", ["Doğan", "Yıldız", "İpek"]), ("cp852", ["Kučera"]), ("cp1251", ["њежић"]),
     ],
 )  # fmt: skip
 def test_the_likely_encoding_shows_how_it_reads_the_cells(encoding: str, names: list[str]) -> None:
@@ -43,6 +44,11 @@ def test_the_likely_encoding_shows_how_it_reads_the_cells(encoding: str, names: 
         ("cp949", "EUC-KR (Korean)", ["김철수"]),
         ("euc_jp", "EUC-JP (Japanese)", ["さくら", "山本"]),
         ("gbk", "GBK (Chinese)", ["王伟", "柴焱"]),
+        ("cp855", "DOS 855 (Cyrillic)", ["Ђорђе", "Јовановић", "Љубица"]),
+        ("mac_turkish", "Mac Turkish", ["Yıldız", "Doğan", "İpek"]),
+        ("cp775", "DOS 775 (Baltic)", ["Žukauskienė", "Kęstutis"]),
+        ("cp720", "DOS 720 (Arabic)", ["محمد", "علي"]),
+        ("iso8859-6", "ISO 8859-6 (Arabic)", ["محمد", "علي"]),
     ],
 )
 def test_a_refusal_names_the_right_encoding_first(encoding: str, label: str, names: list[str]) -> None:
@@ -61,6 +67,14 @@ def test_a_name_of_one_character_is_not_read_as_two_western_letters(encoding: st
 @pytest.mark.parametrize("cell", ["§g", "«a", "¾¾", "Unit §g 5", "Ñí"])
 def test_a_sign_that_may_be_one_chinese_character_is_no_evidence(cell: str) -> None:
     assert read(roster(["Ann", cell]).encode("cp1252")).cells["first_name"].to_list() == ["Ann", cell]
+
+
+@pytest.mark.parametrize("encoding", ["cp866", "mac_cyrillic"])
+def test_a_word_without_a_letter_of_ascii_is_in_no_latin_alphabet(encoding: str) -> None:
+    """`ЮРИЙ` in DOS 866 has the bytes of `ûêàâ` in Mac Roman."""
+    message = read(roster(["ЮРИЙ"]).encode(encoding)).problems[0].message
+    assert "Cyrillic" in message
+    assert not any(name in message for name in ("Turkish", "Baltic", "Mac Roman", "European"))
 
 
 def test_a_mark_of_thai_follows_a_consonant() -> None:

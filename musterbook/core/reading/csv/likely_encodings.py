@@ -37,8 +37,8 @@ _CENTRAL = (
     "äöüß",
 )
 _BALTIC = ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž")  # Lithuanian, Latvian, Estonian
-_TURKISH = ("çğıi̇öşüâîûáàãäåæéèêëíìïñóòôõøúùýœšžßÿ",)
-"""Turkish, with the Western letters that both encodings write in the same way."""
+_TURKISH = ("çğıi̇öşüâîûáàãäåæéèêëíìïñóòôõøúùýœšžßÿ", "çğıi̇öşüâîû")
+"""Turkish, with the Western letters that Windows-1254 and Windows-1252 write in the same way, and without them."""
 
 _CYRILLIC = ("\u0400-\u04ff", "оеаинтсрвл")
 _GREEK = ("\u0370-\u03ff\u1f00-\u1fff", "αοιετσνρςυ")
@@ -100,9 +100,17 @@ def _rate_latin(alphabets: Sequence[str]) -> Callable[[str], float]:
     letters = [frozenset(alphabet) for alphabet in alphabets]
 
     def rate(text: str) -> float:
-        return _LATIN if _has_only_letters(text) and _is_covered("".join(_find_words(text)), letters) else 0.0
+        words = [*_find_words(text)]
+        if not _has_only_letters(text) or any(map(_is_foreign, words)):
+            return 0.0
+        return _LATIN if _is_covered("".join(words), letters) else 0.0
 
     return rate
+
+
+def _is_foreign(word: str) -> bool:
+    """Return whether a word is too long to have no letter of ASCII, as words in Latin letters do."""
+    return len(word) > 2 and not any(letter.isascii() for letter in word)
 
 
 def _has_only_letters(text: str) -> bool:
@@ -157,6 +165,7 @@ def _rate_cjk(encoding: str, common: str, names: str) -> Callable[[str], float]:
 
 
 _RARE = 0.8
+_RAREST = 0.65
 _CANDIDATES = (
     _Candidate("cp1250", "Windows-1250 (Central European)", _rate_latin(_CENTRAL)),
     _Candidate("cp1251", "Windows-1251 (Cyrillic)", _rate_script(*_CYRILLIC)),
@@ -175,6 +184,7 @@ _CANDIDATES = (
     _Candidate("euc_jp", "EUC-JP (Japanese)", _rate_cjk("euc_jp", "[\xa4\xa5\xb0-\xcf][\xa1-\xfe]", _JAPANESE), _RARE),
     _Candidate("mac_roman", "Mac Roman", _rate_latin(_WESTERN)),
     _Candidate("cp850", "DOS 850 (Western European)", _rate_latin(_WESTERN)),
+    _Candidate("cp857", "DOS 857 (Turkish)", _rate_latin(_TURKISH[1:]), _RARE),
     _Candidate("cp437", "DOS 437 (United States)", _rate_latin(_WESTERN), _RARE),
     _Candidate("iso8859_2", "ISO 8859-2 (Central European)", _rate_latin(_CENTRAL), _RARE),
     _Candidate("cp852", "DOS 852 (Central European)", _rate_latin(_CENTRAL), _RARE),
@@ -186,6 +196,12 @@ _CANDIDATES = (
     _Candidate("cp737", "DOS 737 (Greek)", _rate_script(*_GREEK), _RARE),
     _Candidate("mac_greek", "Mac Greek", _rate_script(*_GREEK), _RARE),
     _Candidate("cp862", "DOS 862 (Hebrew)", _rate_script(*_HEBREW), _RARE),
+    _Candidate("koi8_u", "KOI8-U (Ukrainian)", _rate_script(*_CYRILLIC), _RAREST),
+    _Candidate("cp855", "DOS 855 (Cyrillic)", _rate_script(*_CYRILLIC), _RAREST),
+    _Candidate("mac_turkish", "Mac Turkish", _rate_latin(_TURKISH[1:]), _RAREST),
+    _Candidate("cp775", "DOS 775 (Baltic)", _rate_latin(_BALTIC), _RAREST),
+    _Candidate("cp720", "DOS 720 (Arabic)", _rate_script(*_ARABIC), _RAREST),
+    _Candidate("iso8859_6", "ISO 8859-6 (Arabic)", _rate_script(*_ARABIC), _RAREST),
 )
 _WINDOWS = "cp1252"
 _SIMILAR = "cp1254"
@@ -201,6 +217,7 @@ _MIN_RATING_OF_REFUSED = 0.15
 _NEAR = 0.6
 """An encoding is shown if its rating is at least this part of the best one."""
 _MOST_SHOWN = 3
+_MOST_READINGS = 4
 _MOST_CELLS = 2_000
 _BEYOND = re.compile(rb"[\x80-\xff]")
 _ONE_SIGN = re.compile(
@@ -315,7 +332,7 @@ def _describe_readings(
         texts = _read_plausible(candidate, shown) or _read_plausible(candidate, cells)
         if rating >= _NEAR * best:
             readings.setdefault(_quote_cells(texts[:_MOST_SHOWN]), candidate.label)
-    return " ".join(f"In {label}: {quoted}." for quoted, label in [*readings.items()][:_MOST_SHOWN])
+    return " ".join(f"In {label}: {quoted}." for quoted, label in [*readings.items()][:_MOST_READINGS])
 
 
 def _rate(candidate: _Candidate, cells: Sequence[bytes]) -> float:
