@@ -41,7 +41,7 @@ def anchor(at: datetime) -> None:
 
 def _send(at: datetime) -> None:
     lines, end = anchors.read_unsent_lines()
-    if not lines or not limits.take_once("mail of anchors", "", at, _PACE):
+    if not lines or not limits.take_once("mail of anchors", "", at, _PACE, remembers=False):
         return
     host = urlsplit(settings.MUSTER_URL).hostname
     message = EmailMultiAlternatives(

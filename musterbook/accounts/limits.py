@@ -91,19 +91,16 @@ def take(rate: str, key: str, at: datetime) -> bool:
     `key`: the owner of the attempt (`normalize_address` of an address, or the id of an account or agency).
     """
     limit = RATES[rate]
-    return _count_attempt(rate, key, at, limit.most, int(limit.span.total_seconds()))
+    seconds = int(limit.span.total_seconds())
+    return _take(rate, key, at, 1, limit.most, seconds, remembers=limit.most == 1) is not None
 
 
-def take_once(action: str, key: str, at: datetime, seconds: int) -> bool:
+def take_once(action: str, key: str, at: datetime, seconds: int, *, remembers: bool = True) -> bool:
     """Return whether this is the first call within that many seconds, among all concurrent callers.
 
-    What may happen only once is remembered until then even if the clock is set back.
+    `remembers`: what may happen only once is remembered until then even if the clock is set back.
     """
-    return _count_attempt(f"once {action}", key, at, 1, seconds)
-
-
-def _count_attempt(rate: str, key: str, at: datetime, most: int, seconds: int) -> bool:
-    return _take(rate, key, at, 1, most, seconds) is not None
+    return _take(f"once {action}", key, at, 1, 1, seconds, remembers=remembers) is not None
 
 
 def take_many(rate: str, key: str, at: datetime, number: int) -> tuple[int, int]:
@@ -112,14 +109,16 @@ def take_many(rate: str, key: str, at: datetime, number: int) -> tuple[int, int]
     The number is 0, and nothing is counted, if the limit is reached. The limit must be a multiple of `number`.
     """
     limit = RATES[rate]
-    taken = _take(rate, key, at, number, limit.most, int(limit.span.total_seconds()))
+    taken = _take(rate, key, at, number, limit.most, int(limit.span.total_seconds()), remembers=False)
     return taken or (0, _read_end(rate, key, at))
 
 
-def _take(rate: str, key: str, at: datetime, number: int, most: int, seconds: int) -> tuple[int, int] | None:
+def _take(
+    rate: str, key: str, at: datetime, number: int, most: int, seconds: int, *, remembers: bool
+) -> tuple[int, int] | None:
     """Count this number of attempts in one statement. Return the count and the end of the span, or None at the limit."""
     now = _to_seconds(at)
-    running = [now + 1, find_latest_end(now, seconds) if most > 1 else _NEVER]
+    running = [now + 1, _NEVER if remembers else find_latest_end(now, seconds)]
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [rate, _hide_key(rate, key), number, now + seconds, *running * 3, most])
         row: tuple[int, int] | None = cursor.fetchone()

@@ -57,9 +57,14 @@ def _format_errors(errors: list[str]) -> str:
 
 
 def _last_alert(at: datetime) -> datetime:
-    """Return when the last alert was sent. If there was none, errors of the last day count."""
+    """Return when the last alert was sent. If there was none, errors of the last day count.
+
+    They count, too, if the time of the last one is in the future: a clock wrote it that was set back.
+    """
     with suppress(FileNotFoundError):
-        return datetime.fromtimestamp(_mark_file().stat().st_mtime, UTC)
+        last = datetime.fromtimestamp(_mark_file().stat().st_mtime, UTC)
+        if last < at + INTERVAL:
+            return last
     return at - timedelta(days=1)
 
 

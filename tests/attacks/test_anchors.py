@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,6 +90,18 @@ def test_heads_that_moved_are_mailed_the_next_day_and_nothing_where_none_did(
         content = mail.get_content()
         assert f"links={number - 1} " in content
         assert content.count("agency=") == 1
+
+
+def test_heads_are_written_and_mailed_although_a_clock_was_ahead_before(
+    made: models.Agency, settings: Settings, server: Mailbox, tmp_path: Path
+) -> None:
+    settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
+    now, ahead = jobs.now(), jobs.now() + 400 * DAY
+    anchor_delivery.anchor(ahead)
+    os.utime(tmp_path / anchors.FILE, (ahead.timestamp(), ahead.timestamp()))
+    do_something(made)
+    anchor_delivery.anchor(now)
+    assert ["links=1 " in server.mails[0].get_content(), "links=2 " in server.mails[1].get_content()] == [True, True]
 
 
 def test_without_an_address_nothing_is_mailed(made: models.Agency, server: Mailbox) -> None:

@@ -312,6 +312,15 @@ def test_errors_are_mailed_to_those_who_run_it_once_and_without_what_they_say(ow
     assert not alerts.send_due(now + timedelta(hours=1))
 
 
+def test_an_alert_of_a_clock_that_was_ahead_keeps_no_other_back(own_log: Path, inbox: Inbox) -> None:
+    now = datetime.now(UTC)
+    alerts._mark(now + timedelta(days=400))
+    write_log("It failed")
+    assert alerts.send_due(now)
+    assert not alerts.send_due(now + timedelta(minutes=1))
+    assert len(inbox.mails) == 1
+
+
 def test_an_alert_that_could_not_be_sent_is_sent_later(own_log: Path, inbox: Inbox, settings: Settings) -> None:
     now, server = datetime.now(UTC), settings.MAIL_SERVER
     write_log("It failed")

@@ -267,7 +267,8 @@ def record_sent(end: int) -> None:
 def is_due(at: datetime) -> bool:
     """Return whether it is time to write anchors."""
     try:
-        return at.timestamp() - (settings.MUSTER_HOME / FILE).stat().st_mtime >= EVERY.total_seconds()
+        # The clock may have been set back.
+        return abs(at.timestamp() - (settings.MUSTER_HOME / FILE).stat().st_mtime) >= EVERY.total_seconds()
     except FileNotFoundError:
         return True
 
