@@ -38,6 +38,17 @@ def refuse_taken() -> Iterator[None]:
         raise
 
 
+def rename_passkey(passkey: Authenticator, name: str) -> bool:
+    """Rename a passkey, and leave the rest of it as it is by now. Return False if it was removed meanwhile."""
+    with transaction.atomic():
+        stored = Authenticator.objects.select_for_update().filter(pk=passkey.pk).first()
+        if stored is None:
+            return False
+        stored.data = stored.data | {"name": name}
+        stored.save(update_fields=["data"])
+        return True
+
+
 def store_counter(passkey: Authenticator, counter: int) -> bool:
     """Store the device's counter. Return False, and store nothing, if the counter does not increase.
 

@@ -16,7 +16,8 @@ from django.test import Client
 
 from musterbook.accounts import factors, passkeys
 from musterbook.accounts.models import Account
-from tests.accounts.conftest import Springfield, signed_in
+from musterbook.web.accounts.passkeys import RenamePasskeyForm
+from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.accounts.test_entrance import read_username
 from tests.attacks.authenticator import Device
 
@@ -129,6 +130,48 @@ def test_no_passkey_of_others_is_read_when_one_is_added_or_used(
     assert read_username(alone) == "user.2"
     assert len(reads) > 5
     assert [sql for sql in reads if not _OWN.search(sql)] == []
+
+
+@pytest.fixture
+def rename(officer: Client, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Authenticator], Any]], int]:
+    """Rename the officer's passkey while something else happens to it, and return the status of the answer."""
+    passkey = Authenticator.objects.get(type="webauthn")
+
+    def answer(meanwhile: Callable[[Authenticator], Any]) -> int:
+        is_valid = RenamePasskeyForm.is_valid
+
+        def check(form: RenamePasskeyForm) -> bool:
+            meanwhile(Authenticator.objects.get(pk=passkey.pk))
+            return bool(is_valid(form))
+
+        monkeypatch.setattr(RenamePasskeyForm, "is_valid", check)
+        page = f"/springfield/my-account/second-factors/webauthn/keys/{passkey.pk}/edit/"
+        return officer.post(page, {"name": "Key ring"}).status_code
+
+    return answer
+
+
+def test_a_passkey_that_is_renamed_keeps_the_counter_of_a_sign_in_meanwhile(
+    rename: Callable[[Callable[[Authenticator], Any]], int],
+) -> None:
+    assert rename(lambda passkey: passkeys.store_counter(passkey, 77)) == 302
+    data = Authenticator.objects.get(type="webauthn").data
+    assert (data["name"], data["counter"]) == ("Key ring", 77)
+
+
+def test_a_passkey_that_is_removed_while_it_is_renamed_stays_removed(
+    rename: Callable[[Callable[[Authenticator], Any]], int],
+) -> None:
+    assert rename(lambda passkey: passkey.delete()) == 404
+    assert not Authenticator.objects.filter(type="webauthn").exists()
+
+
+def test_a_passkey_is_renamed_only_after_a_fresh_sign_in(
+    officer: Client, rename: Callable[[Callable[[Authenticator], Any]], int]
+) -> None:
+    age_session(officer, 16)
+    assert rename(lambda _: None) == 302
+    assert Authenticator.objects.get(type="webauthn").data["name"] == "Phone"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -18,12 +18,13 @@ from allauth.mfa.webauthn.forms import (
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.http import Http404
 from django.utils.translation import gettext_lazy
 from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
 from musterbook.accounts import passkeys, unauthenticated_events
-from musterbook.accounts.allauth_internals import webauthn
+from musterbook.accounts.allauth_internals import raise_if_reauthentication_required, webauthn
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.models import User
@@ -170,6 +171,13 @@ class RenamePasskeyForm(EditWebAuthnForm):
     """The form that renames a passkey."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=_LONGEST)
+
+    def save(self) -> Authenticator:
+        """Rename the passkey. Raise Http404 if it was removed meanwhile: the library would add it again."""
+        raise_if_reauthentication_required(allauth_context.request, app="allauth.mfa")
+        if not passkeys.rename_passkey(self.instance, self.cleaned_data["name"]):
+            raise Http404
+        return self.instance
 
 
 class SecondFactorForm(AuthenticateWebAuthnForm):
