@@ -5,7 +5,6 @@ from allauth.account.internal.flows.logout import logout
 from allauth.account.internal.flows.reauthentication import (
     STATE_SESSION_KEY,
     get_reauthentication_flows,
-    raise_if_reauthentication_required,
     resume_request,
 )
 from allauth.account.internal.stagekit import LOGIN_SESSION_KEY, clear_login, unstash_login
@@ -15,6 +14,6 @@ from allauth.mfa.webauthn.internal import auth as webauthn
 
 __all__ = [
     "LOGIN_SESSION_KEY", "STATE_SESSION_KEY", "clear_login", "compare_user_code", "get_authentication_records",
-    "get_reauthentication_flows", "logout", "perform_login", "raise_if_reauthentication_required", "record_authentication",
-    "resume_request", "totp", "unstash_login", "webauthn",
+    "get_reauthentication_flows", "logout", "perform_login", "record_authentication", "resume_request", "totp",
+    "unstash_login", "webauthn",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
 from musterbook.accounts import passkeys, unauthenticated_events
-from musterbook.accounts.allauth_internals import raise_if_reauthentication_required, webauthn
+from musterbook.accounts.allauth_internals import webauthn
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.models import User
@@ -174,7 +174,6 @@ class RenamePasskeyForm(EditWebAuthnForm):
 
     def save(self) -> Authenticator:
         """Rename the passkey. Raise Http404 if it was removed meanwhile: the library would add it again."""
-        raise_if_reauthentication_required(allauth_context.request, app="allauth.mfa")
         if not passkeys.rename_passkey(self.instance, self.cleaned_data["name"]):
             raise Http404
         return self.instance
