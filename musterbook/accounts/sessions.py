@@ -43,10 +43,13 @@ class ActiveSession:
 
 
 def find_end_reason(session: Mapping[str, Any], agency: Agency, now: float) -> str:
-    """Return why the session has expired by that time, or ""."""
-    if now - session.get(BEGAN, now) > settings.SESSION_COOKIE_AGE:
+    """Return why the session has expired by that time, or "".
+
+    A time as far in the future is one of a clock that was set back. The session must not last until then.
+    """
+    if abs(now - session.get(BEGAN, now)) > settings.SESSION_COOKIE_AGE:
         return TOO_OLD
-    return IDLE if now - session.get(SEEN, now) > agency.idle_minutes * 60 else ""
+    return IDLE if abs(now - session.get(SEEN, now)) > agency.idle_minutes * 60 else ""
 
 
 def record_use(key: str | None, now: float) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +29,12 @@ _RESUME = "musterbook.http.reauthentication.resume"
 
 def is_recent(request: HttpRequest) -> bool:
     """Return whether the user has signed in or re-authenticated recently enough, by any method."""
-    latest = max((record["at"] for record in request_context.list_records(request)), default=0)
-    return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
+    return any(map(_is_recent_record, request_context.list_records(request)))
+
+
+def _is_recent_record(record: Mapping[str, Any]) -> bool:
+    """Return whether the record is recent. A time in the future is one of a clock that was set back."""
+    return bool(abs(time.time() - record["at"]) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
 class StrongRequired(ReauthenticationRequired):
@@ -43,12 +48,9 @@ def is_strong(request: HttpRequest) -> bool:
     """
     if not isinstance(request.user, Account) or not factors.has_factor(request.user):
         return True
-    since, vouches = (
-        time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT,
-        provider_sign_in.is_provider_trusted(request),
-    )
-    strong = {"mfa", provider_sign_in.METHOD} if vouches else {"mfa"}
-    return any(record["at"] > since and record["method"] in strong for record in request_context.list_records(request))
+    strong = {"mfa", provider_sign_in.METHOD} if provider_sign_in.is_provider_trusted(request) else {"mfa"}
+    records = request_context.list_records(request)
+    return any(record["method"] in strong and _is_recent_record(record) for record in records)
 
 
 def redirect_to_reauth(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:

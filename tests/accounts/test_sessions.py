@@ -68,6 +68,17 @@ def test_a_session_out_of_use_ends_with_a_word_and_leads_back(springfield: Sprin
     assert list_changes(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","out of use"]}']
 
 
+@pytest.mark.parametrize(("idle", "ahead"), [(30, 31), (720, 12.1 * 60)])
+def test_a_session_of_a_clock_that_was_ahead_lasts_no_longer(
+    springfield: Springfield, officer: Client, idle: int, ahead: float
+) -> None:
+    models.Agency.objects.update(idle_minutes=idle)
+    age_session(officer, -29)
+    assert read_username(officer) == "user.2"
+    age_session(officer, 29 - ahead)
+    assert read_username(officer) == ""
+
+
 @pytest.mark.parametrize("minutes", [1, 5, 720])
 def test_the_agency_says_for_how_long(springfield: Springfield, officer: Client, minutes: int) -> None:
     models.Agency.objects.update(idle_minutes=minutes)
@@ -371,9 +382,12 @@ def test_a_password_is_old_when_its_days_are_over_and_the_agency_says_so(springf
 # Signing in again
 
 
-def test_a_form_that_was_sent_is_taken_after_signing_in_again(springfield: Springfield, officer: Client) -> None:
+@pytest.mark.parametrize("minutes", [16, -16], ids=["long ago", "by a clock that was ahead"])
+def test_a_form_that_was_sent_is_taken_after_signing_in_again(
+    springfield: Springfield, officer: Client, minutes: int
+) -> None:
     secret = set_up(officer)
-    age_session(officer, 16)
+    age_session(officer, minutes)
     asked = officer.post(f"{PAGES}totp/deactivate/").headers["Location"]
     again = f"{PAGES}reauthenticate/"  # who has a factor shows it
     assert asked == f"{again}?next=%2Fspringfield%2Fmy-account%2Fsecond-factors%2Ftotp%2Fdeactivate%2F"
