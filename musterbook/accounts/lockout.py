@@ -160,8 +160,8 @@ def _lock(user: User, where: str, context: AuditContext) -> None:
     if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=context.at):
         user.locked_at = context.at
     trail.record_event(user.agency, context, EventKind.USER_LOCKED, user)
-    told = Mail.objects.filter(is_recent("created_at", context.at, _NOTICE_EVERY), user=user, kind="locked")
-    if not told.exists():
+    recent = Mail.objects.filter(is_recent("created_at", context.at, _NOTICE_EVERY), user=user, kind="locked")
+    if not recent.exists():
         Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=context.at)
 
 

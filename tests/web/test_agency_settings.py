@@ -86,9 +86,9 @@ def fields(page: str) -> dict[str, Any]:
     return found
 
 
-def post(client: Client, section: str, **told: Any) -> str:
-    """Sends the section's form as it stands, but for what is told; gives the page that follows."""
-    sent = fields(read_page(client, section)) | told
+def post(client: Client, section: str, **values: Any) -> str:
+    """Sends the section's form as it stands, but with these values; gives the page that follows."""
+    sent = fields(read_page(client, section)) | values
     return client.post(at(section), sent, follow=True).content.decode()
 
 
@@ -104,7 +104,7 @@ def test_each_section_is_shown_with_what_is_set_and_saved_as_it_is_changes_nothi
 
 
 @pytest.mark.parametrize(
-    ("section", "told", "setting", "value"),
+    ("section", "values", "setting", "value"),
     [
         ("", {"name": "Springfield Police"}, "name", "Springfield Police"),
         ("", {"default_country": "ca"}, "default_country", "CA"),
@@ -116,16 +116,16 @@ def test_each_section_is_shown_with_what_is_set_and_saved_as_it_is_changes_nothi
     ],
 )  # fmt: skip
 def test_a_setting_is_saved_with_one_event(
-    chief: Client, section: str, told: dict[str, Any], setting: str, value: object
+    chief: Client, section: str, values: dict[str, Any], setting: str, value: object
 ) -> None:
-    assert "saved." in post(chief, section, **told)
+    assert "saved." in post(chief, section, **values)
     assert getattr(agency(), setting) == value
     event = models.Event.objects.get(kind="agency.changed")
     assert (event.actor, event.through) == ("E-5", "page")
 
 
 @pytest.mark.parametrize(
-    ("section", "told", "sentence"),
+    ("section", "values", "sentence"),
     [
         ("accounts", {"password_length": "7"}, "Enter a whole number from 8 to 64."),
         ("accounts", {"lock_failures": "five"}, "Enter a whole number from 2 to 5."),
@@ -138,9 +138,9 @@ def test_a_setting_is_saved_with_one_event(
     ],
 )  # fmt: skip
 def test_an_invalid_value_is_reported_at_its_field_and_changes_nothing(
-    chief: Client, section: str, told: dict[str, str], sentence: str
+    chief: Client, section: str, values: dict[str, str], sentence: str
 ) -> None:
-    page = post(chief, section, **told)
+    page = post(chief, section, **values)
     assert sentence in page and page.count("usa-error-message") == 1
     assert not models.Event.objects.filter(kind="agency.changed").exists()
 
@@ -291,16 +291,16 @@ def test_without_a_mail_server_the_page_says_where_mails_go(chief: Client) -> No
     assert "Email is not set up (MUSTER_SMTP_URL)" in read_page(chief, "mails")
 
 
-@pytest.mark.parametrize(("kind", "told"), [("oidc", OIDC), ("saml", SAML)])
-def test_a_provider_is_added_changed_and_removed(admin: Client, kind: str, told: dict[str, str]) -> None:
-    page = admin.post(at(f"sign-on/add-{kind}"), told, follow=True).content.decode()
+@pytest.mark.parametrize(("kind", "values"), [("oidc", OIDC), ("saml", SAML)])
+def test_a_provider_is_added_changed_and_removed(admin: Client, kind: str, values: dict[str, str]) -> None:
+    page = admin.post(at(f"sign-on/add-{kind}"), values, follow=True).content.decode()
     assert "was added." in page
-    address = f"/springfield/sign-in/with/{kind}/{told['slug']}/"
+    address = f"/springfield/sign-in/with/{kind}/{values['slug']}/"
     assert f"http://localhost:8000{address}" in page
-    assert told["name"] in read_page(admin, "sign-on/")
-    assert told["name"] in Client().get("/springfield/sign-in").content.decode()
-    one = f"sign-on/{told['slug']}/"
-    sent = told | {"shown": fields(read_page(admin, one))["shown"], "name": "Another", "client_secret": ""}
+    assert values["name"] in read_page(admin, "sign-on/")
+    assert values["name"] in Client().get("/springfield/sign-in").content.decode()
+    one = f"sign-on/{values['slug']}/"
+    sent = values | {"shown": fields(read_page(admin, one))["shown"], "name": "Another", "client_secret": ""}
     assert "Another was saved." in admin.post(at(one), sent, follow=True).content.decode()
     assert "Users who have no password" in read_page(admin, f"{one}remove")
     shown = re.search(r'name="shown" value="(\w+)"', read_page(admin, f"{one}remove"))

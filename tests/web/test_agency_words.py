@@ -52,8 +52,8 @@ def read_page(client: Client, path: str, status: int = 200) -> str:
     return answer.content.decode()
 
 
-def post(client: Client, path: str, follow: bool = True, **told: Any) -> str:
-    answer = client.post(at(path), told, follow=follow)
+def post(client: Client, path: str, follow: bool = True, **values: Any) -> str:
+    answer = client.post(at(path), values, follow=follow)
     return answer.content.decode()
 
 
@@ -100,7 +100,7 @@ def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "told", "sentence"),
+    ("role", "values", "sentence"),
     [
         ("Officer", {"name": "Officer", "permissions": ["users.edit"]}, "It does not have: Add, edit,"),
         ("Officer", {"name": "Officer", "permissions": ["everything"]}, "everything is not one of the available choices"),
@@ -111,9 +111,9 @@ def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
     ],
 )  # fmt: skip
 def test_an_invalid_value_of_a_role_is_reported_at_its_field(
-    chief: Client, role: str, told: dict[str, Any], sentence: str
+    chief: Client, role: str, values: dict[str, Any], sentence: str
 ) -> None:
-    answer = chief.post(at(f"roles/{pk(models.Role, name=role)}/"), told)
+    answer = chief.post(at(f"roles/{pk(models.Role, name=role)}/"), values)
     assert answer.status_code == 422 and sentence in answer.content.decode()
     assert not models.Event.objects.filter(kind="agency.changed").exists()
 

@@ -85,8 +85,8 @@ def read_page(client: Client, path: str) -> str:
     return answer.content.decode()
 
 
-def post(client: Client, path: str, **told: Any) -> str:
-    return client.post(path, told, follow=True).content.decode()
+def post(client: Client, path: str, **values: Any) -> str:
+    return client.post(path, values, follow=True).content.decode()
 
 
 def form(page: str) -> dict[str, str]:

@@ -104,11 +104,11 @@ def _check_values(agency: models.Agency) -> str:
         [agency.pk],
         {"subject_id": pl.Int64, "external_id": pl.String, **dict.fromkeys(_FIELDS, pl.String)},
     )
-    joined = have.join(last, on="subject_id", how="left", suffix="_told")
+    joined = have.join(last, on="subject_id", how="left", suffix="_recorded")
     for name in _FIELDS:
-        other = joined.filter(pl.col(f"{name}_told").is_not_null(), pl.col(name) != pl.col(f"{name}_told"))
+        other = joined.filter(pl.col(f"{name}_recorded").is_not_null(), pl.col(name) != pl.col(f"{name}_recorded"))
         if name == "ROLE":
-            other = other.filter(~pl.col("ROLE_told").is_in(_find_renamed(agency, other["ROLE_told"])))
+            other = other.filter(~pl.col("ROLE_recorded").is_in(_find_renamed(agency, other["ROLE_recorded"])))
         if not other.is_empty():
             users = list_names(other.sort("subject_id")["external_id"].to_list())
             return f"{name} of {users} is not what the trail says it became"

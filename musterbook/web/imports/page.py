@@ -255,7 +255,7 @@ def _describe_import(request: HttpRequest, record: models.Import, form: ConfirmF
         "mode_name": sentences.name_mode(record),
         "upload_page": guard.get_upload_page(entry_files.get_layout(record)),
         "has_file": record.kind in FROM_FILE,
-        "told": summary,
+        "summary": summary,
         "problems": [problem for problem in summary.problems if not (changed and problem.code == "plan-changed")],
         "canceled_by": _find_canceler(record),
         "actor": history.find_operator(record),

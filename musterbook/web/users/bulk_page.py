@@ -56,7 +56,7 @@ def _describe_change(
     is_plan = plan_ends.shows_plan(record) and not ended
     can_confirm = page.can_confirm(request, record)
     return {
-        "told": summary,
+        "summary": summary,
         "problems": [problem for problem in summary.problems if not (changed and problem.code == "plan-changed")],
         "changed_plan": changed,
         "counted": bulk_sentences.describe_counts(change, summary.counts, done=done),
