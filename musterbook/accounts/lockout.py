@@ -27,7 +27,7 @@ from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
-from musterbook.directory.storage.clocks import SKEW, is_recent
+from musterbook.directory.storage.clocks import SKEW, confirm, is_recent
 
 SPAN = timedelta(minutes=15)
 """The span within which failures count together, and the longest time for which administrators are locked."""
@@ -199,12 +199,13 @@ def end_due(user: User, context: AuditContext) -> bool:
 def unlock_due(at: datetime) -> int:
     """End all expired locks in all agencies, and return how many users are no longer locked.
 
-    This also deletes old failures. Locks and failures of a clock that was ahead count from now on.
+    This also deletes old failures. Locks and failures of a clock that was ahead count from now on. A machine whose own clock
+    is behind dates none back: they would be over at once for the others.
     """
     for table in (Lock, Failure):
-        ahead = table.objects.filter(at__gt=at + SKEW)
-        if ahead.exists():
-            ahead.update(at=at)
+        if table.objects.filter(at__gt=at + SKEW).exists():
+            now = confirm(at)
+            table.objects.filter(at__gt=now + SKEW).update(at=now)
     Failure.objects.filter(at__lt=at - SPAN).delete()
     locked = User.objects.filter(locked_at__isnull=False, agency__paused_at=None).select_related("agency", "role")
     return sum(end_due(user, AuditContext(at, "", "system")) for user in locked.iterator())

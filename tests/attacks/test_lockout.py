@@ -10,6 +10,7 @@ from musterbook.accounts import limits, lockout, passwords, signing_in
 from musterbook.accounts.models import Account, Failure, Lock
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.storage import frames
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import read_username, sign_in
 from tests.attacks.test_limits import at_once
@@ -230,6 +231,22 @@ def test_a_lock_and_failures_of_a_clock_that_was_ahead_count_from_the_time_at_wh
     assert lockout.find_end(springfield.user(1)) == at + lockout.SPAN
     assert lockout.unlock_due(at + lockout.SPAN) == 1
     assert not Lock.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_machine_whose_clock_is_behind_ends_no_lock_and_forgets_no_failure_of_the_others(
+    springfield: Springfield,
+) -> None:
+    if not frames.on_postgres():
+        pytest.skip("the database is on the same machine")
+    springfield.registered(1)
+    guess("user.1", 5)
+    guess("user.1", 4, "198.51.100.9")
+    before = [list(table.objects.order_by("pk").values("pk", "at")) for table in (Lock, Failure)]
+    lockout.unlock_due(datetime.now(UTC) - timedelta(days=1))
+    assert [list(table.objects.order_by("pk").values("pk", "at")) for table in (Lock, Failure)] == before
+    lockout.unlock_due(datetime.now(UTC))
+    assert not can_sign_in(Client(REMOTE_ADDR=STRANGER), "user.1")
 
 
 @pytest.mark.django_db
