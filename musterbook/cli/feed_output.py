@@ -15,7 +15,7 @@ def make_entry(feed: "models.Feed") -> dict[str, Any]:
     from musterbook.directory.agency import feeds
     from musterbook.feeds import claims, overview
 
-    checked = feed.location["kind"] not in claims.UNCHECKED
+    waits = feed.location["kind"] not in claims.UNCHECKED and feed.next_check_at != claims.AT_ONCE
     return {
         "feed": feed.name,
         "agency": feed.agency.slug,
@@ -30,7 +30,7 @@ def make_entry(feed: "models.Feed") -> dict[str, Any]:
         "problem": feed.problem,
         "checked_at": _format_time(feed.checked_at),
         "arrived_at": _format_time(feed.arrived_at),
-        "next_check_at": _format_time(feed.next_check_at) if checked else None,
+        "next_check_at": _format_time(feed.next_check_at) if waits else None,
     }
 
 

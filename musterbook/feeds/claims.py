@@ -29,7 +29,7 @@ _FREE: Mapping[str, Any] = {"worker": "", "lease_until": None}
 """The columns of a feed that no worker has claimed."""
 LONGEST_BACKOFF = timedelta(hours=1)
 """The longest wait for the next check after a failure."""
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 """When a feed was due that is due at once: a time of a clock may be wrong, even that at which the feed was made."""
 REMOTE = ("sftp", "https")
 """The kinds of locations that are on another machine, which may be slow."""
@@ -70,7 +70,7 @@ def claim(feeds: "QuerySet[models.Feed]", worker: str, at: datetime) -> list[mod
     with locks.write_transaction(lambda: None):
         ids = list(feeds.values_list("pk", flat=True))
         free = models.Feed.objects.filter(_is_free(at), pk__in=ids).exclude(agency__in=pausing.select_paused())
-        free.update(worker=name, lease_until=at + LEASE, next_check_at=Coalesce("next_check_at", _LONG_AGO))
+        free.update(worker=name, lease_until=at + LEASE, next_check_at=Coalesce("next_check_at", AT_ONCE))
     claimed = models.Feed.objects.filter(worker=name, pk__in=ids).select_related("agency")
     return sorted(claimed, key=lambda one: ids.index(one.pk))
 

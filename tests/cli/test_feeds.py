@@ -9,6 +9,7 @@ import pytest
 from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.agency import feeds
+from musterbook.feeds import claims
 from tests.cli.conftest import AGENCY, Muster, build_directory, row
 from tests.feeds.servers import SftpServer
 
@@ -300,6 +301,11 @@ def test_a_feed_says_when_it_is_checked_next_and_one_that_is_sent_files_never(fe
     models.Feed.objects.update(next_check_at="2026-03-02T07:00Z")
     listed = fed("feed", "list", *OF, "--output", "json").json
     assert [one["next_check_at"] for one in listed] == ["2026-03-02T07:00:00+00:00", None]
+
+
+def test_a_feed_that_is_checked_for_the_first_time_names_no_time_for_it(fed: Muster) -> None:
+    claims.claim(models.Feed.objects.all(), "worker", datetime.now(UTC))
+    assert fed("feed", "list", *OF, "--output", "json").json[0]["next_check_at"] is None
 
 
 def test_an_agency_without_feeds_says_how_to_add_one(springfield: Muster) -> None:
