@@ -71,12 +71,16 @@ _SKEW = int(SKEW.total_seconds())
 _NEVER = 2**62
 _TABLE = frames.table(Attempts)
 _OVER = f"{_TABLE}.ends NOT BETWEEN %s AND %s"
+_OVER_ON_SERVER = (
+    f"{_TABLE}.ends NOT BETWEEN %s AND greatest(%s, extract(epoch FROM statement_timestamp())::bigint + %s)"
+)
+"""The same by the clock of PostgreSQL, too. A machine whose own clock is behind would end what the others count otherwise."""
 _TAKE = f"""
 INSERT INTO {_TABLE} (rate, key, count, ends) VALUES (%s, %s, %s, %s)
 ON CONFLICT (rate, key) DO UPDATE SET
-    count = CASE WHEN {_OVER} THEN excluded.count ELSE {_TABLE}.count + excluded.count END,
-    ends = CASE WHEN {_OVER} THEN excluded.ends ELSE {_TABLE}.ends END
-WHERE {_OVER} OR {_TABLE}.count < %s
+    count = CASE WHEN {{over}} THEN excluded.count ELSE {_TABLE}.count + excluded.count END,
+    ends = CASE WHEN {{over}} THEN excluded.ends ELSE {_TABLE}.ends END
+WHERE {{over}} OR {_TABLE}.count < %s
 RETURNING count, ends
 """
 """The statement writes nothing, and returns nothing, when the limit is reached.
@@ -118,9 +122,11 @@ def _take(
 ) -> tuple[int, int] | None:
     """Count this number of attempts in one statement. Return the count and the end of the span, or None at the limit."""
     now = _to_seconds(at)
-    running = [now + 1, _NEVER if remembers else find_latest_end(now, seconds)]
+    running, over = [now + 1, _NEVER if remembers else find_latest_end(now, seconds)], _OVER
+    if frames.on_postgres():
+        running, over = [*running, find_latest_end(0, seconds)], _OVER_ON_SERVER
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [rate, _hide_key(rate, key), number, now + seconds, *running * 3, most])
+        cursor.execute(_TAKE.format(over=over), [rate, _hide_key(rate, key), number, now + seconds, *running * 3, most])
         row: tuple[int, int] | None = cursor.fetchone()
         return row
 
