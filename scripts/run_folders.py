@@ -46,9 +46,9 @@ def use_folder(folder: Path) -> None:
 def _is_left(folder: Path) -> bool:
     """Return whether the process that made the folder has ended."""
     try:
-        number = os.open(folder, os.O_RDONLY)
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        return False  # it is gone, or another user's
+        return False  # it is gone, another user's, or something else, such as a pipe that nobody opens at its other end
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -219,6 +219,15 @@ def _run_in_folder(parent: Path) -> Iterator["tuple[subprocess.Popen[str], Path]
         yield process, Path(process.stdout.readline().strip())
 
 
+def test_a_run_neither_waits_for_nor_removes_what_is_no_folder_of_a_run(tmp_path: Path) -> None:
+    """Others can write into the folder of temporary files, too."""
+    os.mkfifo(tmp_path / "muster-run-pipe")
+    (tmp_path / "muster-run-link").symlink_to(tmp_path)
+    with _run_in_folder(tmp_path) as (_, begun):
+        assert begun.is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["muster-run-link", "muster-run-pipe"]
+
+
 def test_the_temporary_files_of_a_run_are_gone_when_it_ends(tmp_path: Path) -> None:
     with _run_in_folder(tmp_path) as (_, begun):
         assert begun.is_dir()
