@@ -18,8 +18,11 @@ def set_language(account: Account, code: str) -> None:
 
 
 def set_time_zone(account: Account, name: str) -> None:
-    """Set the zone in which the user reads times; "" for the agency's or the browser's. Raise ValueError for an unknown one."""
-    if name and not time_zones.is_zone(name):
+    """Set the zone in which the user reads times; "" for the agency's or the browser's. Raise ValueError for an unknown one.
+
+    The one of now may stay, also if the machine does not know it any more.
+    """
+    if name not in ("", account.time_zone) and not time_zones.is_zone(name):
         raise ValueError(name)
     account.time_zone = name
     account.save(update_fields=["time_zone"])

@@ -510,7 +510,7 @@ def test_a_file_that_is_being_written_or_was_just_deleted_stops_no_one(
     assert pending_uploads._sent_at(tmp_path / "half") > 0
     assert pending_uploads._sent_at(tmp_path / "nothing") == 0
 
-    def gone(path: Path, mode: str) -> bytes:
+    def gone(path: Path, mode: str, **_: object) -> bytes:
         raise FileNotFoundError
 
     monkeypatch.setattr(pending_uploads, "_is_old", lambda *_: False)

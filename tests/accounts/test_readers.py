@@ -1,5 +1,8 @@
 """The language and the time zone of pages and emails: the reader's choice, else the browser's or the agency's."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -119,12 +122,20 @@ def test_zones_are_offered_where_a_machine_has_no_table_of_them(monkeypatch: pyt
     assert "US/Central" not in time_zones.list_zones.__wrapped__()
 
 
-def test_an_alias_that_was_chosen_earlier_stays_a_choice(springfield: Springfield, officer: Client) -> None:
+@pytest.mark.parametrize("zone", ["US/Central", "Former/Name"])
+def test_a_zone_that_was_chosen_earlier_stays_a_choice(springfield: Springfield, officer: Client, zone: str) -> None:
     account = springfield.user(2).account
-    account.time_zone = "US/Central"
+    account.time_zone = zone
     account.save()
-    assert '<option value="US/Central" selected>US/Central</option>' in read(officer)
-    assert choose(officer, time_zone="US/Central") == 302
+    assert f'<option value="{zone}" selected>{zone}</option>' in read(officer)
+    assert choose(officer, time_zone=zone) == 302
+
+
+def test_former_names_of_zones_are_known_where_the_machine_has_none() -> None:
+    known = "from musterbook.config import time_zones as z; print(z.find_zone('US/Central'), len(z.list_zones()) > 300)"
+    environment = os.environ | {"PYTHONTZPATH": ""}
+    done = subprocess.run([sys.executable, "-c", known], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("US/Central True\n", "")
 
 
 # Emails

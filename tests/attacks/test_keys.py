@@ -170,7 +170,8 @@ def _opens(link: str) -> bool:
     try:
         with browser.open(link) as answer:
             page: str = answer.read().decode()
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
         return False
     return 'type="password"' in page
 

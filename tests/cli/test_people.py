@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -225,8 +226,13 @@ def serving(
 
 
 def _answer(address: str) -> str:
-    with suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
-        return str(answer.read().decode())
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+    except OSError:
+        pass
     return ""
 
 

@@ -90,7 +90,8 @@ def _read_time(table: dict[str, Any], name: str, example: str, errors: Errors) -
     try:
         if text == _END and name == "to":
             return _END
-        if isinstance(text, str) and len(text) in {len("01:00"), len("01:00:00")}:
+        # Python 3.14 reads 24:00 as the midnight after, which no time of a day is.
+        if isinstance(text, str) and len(text) in {len("01:00"), len("01:00:00")} and not text.startswith("24"):
             found = time.fromisoformat(text)
             if found == found.replace(second=0, microsecond=0, tzinfo=None):
                 return f"{found:%H:%M}"
