@@ -144,7 +144,7 @@ def test_of_many_kinds_the_first_ten_are_printed(springfield: Muster) -> None:
 
 def test_a_problem_without_a_column_is_listed_too(springfield: Muster) -> None:
     text = springfield("import", springfield.file("E-1,x", "E-2,x"), "--agency", "springfield-pd").text
-    assert "2 × rows: The row has 2 cells" in text
+    assert "2 × rows: Cells in the row: 2." in text
     blank = springfield.file(row("a", role=""), row("b", role=""))
     assert "2 × ROLE blank: ROLE is blank." in springfield("import", blank, "--agency", "springfield-pd").text
 

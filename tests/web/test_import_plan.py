@@ -214,7 +214,7 @@ def test_a_row_of_too_few_cells_is_corrected_as_a_whole(springfield: Springfield
     file[1] = b",".join(file[1].split(b",")[:3])
     address = send(chief, b"\n".join(file))
     page = read_page(chief, address)
-    assert page.count('name="cell-2-') == 8 and "The row has 3 cells" in page
+    assert page.count('name="cell-2-') == 8 and "Cells in the row: 3." in page
     cells = [(2, heading, "", value) for heading, value in person(7).items()]
     again = correct_cells(chief, address, *cells)
     assert tiles(chief, f"{again.partition('?')[0]}?show=added") == {"added": 2}

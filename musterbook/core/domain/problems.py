@@ -265,12 +265,13 @@ _KINDS = (
          "Check for a mistake in most rows, such as columns in another order. Correct it and import the file again.",
          params=("examples",)),
     Kind("plan-changed", Level.FILE,
-         "Since the plan was made, the directory or the version of Musterbook has changed, and so has the plan. {difference}",
+         "Since the plan was made, the directory, the version of Musterbook or the user who applies it has changed, and so has"
+         " the plan. {difference}",
          "Check the new plan, then apply it.", params=("difference",)),
     Kind("plan-ended", Level.FILE, "In the meantime, the plan was applied, replaced or discarded.",
          "See what was done. If it is not what you want, make the plan again."),
     # A row
-    Kind("cell-count", Level.ROW, "The row has {value} cells, but the header row has {expected}.",
+    Kind("cell-count", Level.ROW, "Cells in the row: {value}. Cells in the header row: {expected}.",
          "Check for a missing or extra delimiter or quotation mark. Values may be in the wrong columns.", params=("expected",)),
     Kind("cell-too-long", Level.ROW, "The cell in {column} has {length} characters, which is over the limit for a cell.",
          "Check for a missing quotation mark, or shorten the cell.", params=("length",)),

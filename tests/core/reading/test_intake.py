@@ -105,7 +105,7 @@ def test_a_short_row_is_a_fault_of_that_row_and_its_missing_cells_are_blank() ->
     table = taken(text(ROW, "102,b@agency.example"))
     assert faults(table) == [(3, "cell-count", "")]
     assert table.cells.row(1) == (3, "102", "b@agency.example", "", "", "", "", "", "")
-    assert problems.list_problems(table.faults)[0].message == "The row has 2 cells, but the header row has 8."
+    assert problems.list_problems(table.faults)[0].message == "Cells in the row: 2. Cells in the header row: 8."
     assert table.original.row(1) == (3, "102", "b@agency.example", None, None, None, None, None, None)
 
 
